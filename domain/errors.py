@@ -1,0 +1,240 @@
+"""What the office refuses, and why: every error has a stable code, no HTTP words.
+
+Errors never carry a value of a person: a field's name and a reason code are enough
+to mend an input, and the input is on the sender's screen already.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+
+class SijilError(Exception):
+    """The root of everything Sijil refuses; ``code`` is stable and kebab-case."""
+
+    code: ClassVar[str] = "error"
+
+    def __str__(self) -> str:
+        facts = ", ".join(
+            f"{name}={value}" for name, value in self.facts().items() if value
+        )
+        return f"{self.code}({facts})" if facts else self.code
+
+    def facts(self) -> dict[str, str]:
+        """The typed fields as text, for a problem's extension members and logs."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else str(value)
+            for name, value in vars(self).items()
+            if not name.startswith("_") and value is not None
+        }
+
+
+class InvalidValueError(SijilError):
+    """A value has the wrong shape. ``reason`` never repeats the value."""
+
+    code = "invalid-value"
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+
+class NotFoundError(SijilError):
+    """The thing does not exist, or stands outside the actor's scope."""
+
+    code = "not-found"
+
+    def __init__(self, *, thing: str) -> None:
+        super().__init__(thing)
+        self.thing = thing
+
+
+class RoleForbiddenError(SijilError):
+    """The actor's role may never do this act, on whatever thing."""
+
+    code = "role-forbidden"
+
+    def __init__(self, *, act: str, role: str) -> None:
+        super().__init__(act, role)
+        self.act = act
+        self.role = role
+
+
+class RuleBrokenError(SijilError):
+    """A rule of the office was broken by an actor on a thing in its own scope.
+
+    These, and only these, are recorded as ``sijil.attempt.refused.v1``.
+    """
+
+    code = "rule-broken"
+
+
+class WrongStateError(RuleBrokenError):
+    """The request is not where this act begins."""
+
+    code = "wrong-state"
+
+    def __init__(self, *, act: str, stage: str, reason: str) -> None:
+        super().__init__(act, stage, reason)
+        self.act = act
+        self.stage = stage
+        self.reason = reason
+
+
+class StaleClaimError(RuleBrokenError):
+    """The claim's token is no longer the current one; ``holder`` has it now."""
+
+    code = "stale-claim"
+
+    def __init__(self, *, holder: str | None, token: int) -> None:
+        super().__init__(holder, token)
+        self.holder = holder
+        self.token = token
+
+
+class HeldByAnotherError(RuleBrokenError):
+    """The token is right, but the request is assigned to somebody else."""
+
+    code = "held-by-another"
+
+    def __init__(self, *, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+class NotAssignedError(RuleBrokenError):
+    """Nobody has the request yet, so no clerk may act on it."""
+
+    code = "not-assigned"
+
+
+class FeeUnpaidError(RuleBrokenError):
+    """A due fee is unpaid; nothing goes further until it is."""
+
+    code = "fee-unpaid"
+
+    def __init__(self, *, amount: int, unit: str) -> None:
+        super().__init__(amount, unit)
+        self.amount = amount
+        self.unit = unit
+
+
+class WrongAmountError(RuleBrokenError):
+    """What was paid is not what is due."""
+
+    code = "wrong-amount"
+
+    def __init__(self, *, due: int, unit: str) -> None:
+        super().__init__(due, unit)
+        self.due = due
+        self.unit = unit
+
+
+class IneligibleError(RuleBrokenError):
+    """The applicant's relationship does not allow this service."""
+
+    code = "ineligible"
+
+    def __init__(self, *, allowed: str) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+class DocumentsMissingError(RuleBrokenError):
+    """Documents that the service wants were not shown."""
+
+    code = "documents-missing"
+
+    def __init__(self, *, missing: str) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+
+class WrongRouteError(RuleBrokenError):
+    """The act belongs to the other route (direct, or agency reply)."""
+
+    code = "wrong-route"
+
+    def __init__(self, *, route: str) -> None:
+        super().__init__(route)
+        self.route = route
+
+
+class WrongAgencyError(RuleBrokenError):
+    """The agency named is not the one whose service this is."""
+
+    code = "wrong-agency"
+
+    def __init__(self, *, agency: str) -> None:
+        super().__init__(agency)
+        self.agency = agency
+
+
+class UnknownStampError(RuleBrokenError):
+    """The stamp is not one that was issued to this centre."""
+
+    code = "unknown-stamp"
+
+    def __init__(self, *, serial: str) -> None:
+        super().__init__(serial)
+        self.serial = serial
+
+
+class StampRequiredError(RuleBrokenError):
+    """The service wants a live stamp before the paper leaves."""
+
+    code = "stamp-required"
+
+
+class NotPostableError(RuleBrokenError):
+    """The service's paper is handed over at the counter, never posted."""
+
+    code = "not-postable"
+
+
+class WrongReceiverError(RuleBrokenError):
+    """The receipt condition does not allow this receiver."""
+
+    code = "wrong-receiver"
+
+    def __init__(self, *, allowed: str) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+class EffectiveTimeError(RuleBrokenError):
+    """The claimed time is not possible: ``reason`` says why.
+
+    ``in-the-future``: later than the office's clock. ``before-previous``: earlier
+    than the thing's previous event. ``needs-approval``: further back than the bound
+    without a supervisor's approval.
+    """
+
+    code = "effective-time"
+
+    def __init__(self, *, reason: str, bound: datetime | None = None) -> None:
+        super().__init__(reason, bound)
+        self.reason = reason
+        self.bound = bound
+
+
+class ServiceNotOfferedError(RuleBrokenError):
+    """The service, centre or clerk is not there to take this request."""
+
+    code = "service-not-offered"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class AlreadyExistsError(RuleBrokenError):
+    """A thing with this code exists already."""
+
+    code = "already-exists"
+
+    def __init__(self, *, thing: str) -> None:
+        super().__init__(thing)
+        self.thing = thing

@@ -1,0 +1,186 @@
+"""Every stored event version has a golden file that must load and encode for ever.
+
+A file may be added; one that exists never changes. To add the file of a new event:
+``SIJIL_WRITE_GOLDEN=1`` writes those that are missing, and only those.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from datetime import date
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from eventsourcing.domain import CanMutateAggregate
+from eventsourcing.persistence import StoredEvent
+
+from domain import (
+    agencies,
+    attempts,
+    calendars,
+    centres,
+    clerks,
+    requests,
+    services,
+    stamps,
+)
+from domain.acts import ActorKind, Provenance
+from domain.agencies import Agency, AgencyScope
+from domain.aggregates import OfficeAggregate
+from domain.attempts import Attempt
+from domain.centres import Centre
+from domain.clerks import Clerk
+from domain.requests import Declined, Means, ServiceRequest
+from domain.services import Relationship
+from ledger.bodies import BodyMapper
+from tests.domain.office import (
+    ITEM,
+    REQUEST_ID,
+    accepted,
+    act,
+    assigned,
+    calendar,
+    forwarded,
+    mailed,
+    refused,
+    service,
+    stamp,
+    stamped,
+    submitted,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "events"
+MAPPER = BodyMapper()
+
+
+def samples() -> dict[str, CanMutateAggregate[UUID]]:
+    """One event of every topic, made by the aggregates themselves."""
+    declined = assigned(submitted())
+    declined.decline(
+        act(), reason=Declined.DOCUMENTS_MISSING, missing=("id-card",), token=1
+    )
+    delivered = mailed()
+    delivered.deliver(
+        act(kind=ActorKind.POST, actor="post-1", place="post", minutes=-5),
+        item=ITEM,
+        capacity=Relationship.SELF,
+    )
+    handed = stamped(post=False)
+    handed.hand_over(act(), capacity=Relationship.REPRESENTATIVE, token=1)
+    told = refused()
+    told.tell_result(act(), means=Means.PHONE, token=1)
+    informed = accepted()
+    informed.inform(act(), message="accepted", means=Means.SMS)
+    clerk = Clerk.appoint(act(), code="clk-DI-1", centre="SY-DI-01")
+    clerk.make_responsible(act(), agency="CIV")
+    imported = submitted(
+        act("imported", ActorKind.IMPORT, actor="import").__class__(
+            **{
+                name: getattr(act("imported", ActorKind.IMPORT, actor="import"), name)
+                for name in ("command_id", "actor", "correlation_id", "effective_at")
+            },
+            causation_id=f"{REQUEST_ID}/1",
+            approved_by="sup-DI",
+            provenance=Provenance(
+                source="desk", case="c-1", line=2, activity="A", clerk="R1"
+            ),
+        )
+    )
+    made: list[OfficeAggregate] = [
+        imported,
+        declined,
+        delivered,
+        handed,
+        told,
+        informed,
+        forwarded(),
+        service(),
+        calendar(date(2026, 12, 8)),
+        Agency.publish(
+            act(),
+            code="CIV",
+            name_ar="مديرية الشؤون المدنية",
+            name_en="Civil Affairs",
+            scope=AgencyScope.GOVERNORATE,
+        ),
+        Centre.open(
+            act(),
+            code="SY-DI-01",
+            governorate="SY-DI",
+            name_ar="مركز دمشق",
+            name_en="Damascus centre",
+        ),
+        clerk,
+        stamp(),
+        Attempt.refuse(
+            act(),
+            attempt_id=UUID("019ab1ef-2e40-7c55-9b60-3f1d2c8a7e11"),
+            attempted="stamp",
+            target=REQUEST_ID,
+            target_version=6,
+            centre="SY-DI-01",
+            code="unknown-stamp",
+            reason=None,
+        ),
+    ]
+    found: dict[str, CanMutateAggregate[UUID]] = {}
+    for aggregate in made:
+        for event in aggregate.pending_events:
+            found.setdefault(type(event).TOPIC, event)  # type: ignore[attr-defined]
+    return found
+
+
+def stored_topics() -> set[str]:
+    """Every topic a domain class can store."""
+    return {
+        value.TOPIC
+        for module in (
+            agencies,
+            attempts,
+            calendars,
+            centres,
+            clerks,
+            requests,
+            services,
+            stamps,
+        )
+        for _, aggregate in inspect.getmembers(module, inspect.isclass)
+        if issubclass(aggregate, OfficeAggregate) and aggregate is not OfficeAggregate
+        for _, value in inspect.getmembers(aggregate, inspect.isclass)
+        if issubclass(value, CanMutateAggregate)
+        and hasattr(value, "TOPIC")
+        and value.__name__ not in {"Event", "Created"}
+    }
+
+
+def test_every_topic_has_a_sample() -> None:
+    assert set(samples()) == stored_topics()
+
+
+def test_no_golden_file_is_left_without_its_topic() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == stored_topics()
+
+
+@pytest.mark.parametrize("topic", sorted(stored_topics()))
+def test_the_golden_body_loads_and_encodes_to_the_same_bytes(topic: str) -> None:
+    path = GOLDEN / f"{topic}.json"
+    event = samples()[topic]
+    if os.environ.get("SIJIL_WRITE_GOLDEN") and not path.exists():
+        path.write_bytes(MAPPER.to_stored_event(event).state)
+    golden = path.read_bytes()
+    stored = StoredEvent(
+        originator_id=event.originator_id,
+        originator_version=event.originator_version,
+        topic=topic,
+        state=golden,
+    )
+    loaded = MAPPER.to_domain_event(stored)
+    assert MAPPER.to_stored_event(loaded).state == golden
+    assert MAPPER.to_stored_event(event).state == golden
+
+
+def test_the_library_alone_never_stores_its_created_event() -> None:
+    assert not any(".created." in topic for topic in samples())
+    assert issubclass(ServiceRequest.Submitted, ServiceRequest.Created)
