@@ -1,0 +1,119 @@
+"""What is told of a person, and how it is written so that it can be found again.
+
+Values pass through here on their way to the vault; no error, log or repr repeats one.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from domain.errors import InvalidValueError
+
+LONGEST_NAME = 200
+LONGEST_ADDRESS = 400
+LONGEST_IDENTIFIER = 40
+_NATIONAL_NUMBER = re.compile(r"[0-9]{11}")
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_SYRIAN_MOBILE = re.compile(r"9[0-9]{8}")
+_SEPARATORS = re.compile(r"[\s\-().]+")
+_DIGITS = {
+    ord(digit): str(value)
+    for digits in ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹")
+    for value, digit in enumerate(digits)
+}
+_FOLDED = {
+    **dict.fromkeys(map(ord, "أإآٱ"), "ا"),
+    ord("ؤ"): "و",
+    **dict.fromkeys(map(ord, "ئى"), "ي"),
+    ord("ة"): "ه",
+    ord("ء"): None,
+    ord("ـ"): None,
+}
+
+
+def ascii_digits(text: str) -> str:
+    """The text with Arabic-Indic and Persian digits written as ASCII ones."""
+    return text.translate(_DIGITS)
+
+
+def national_number(text: str) -> str:
+    """Eleven digits as text. Leading zeros matter; no check digit is known."""
+    digits = _SEPARATORS.sub("", ascii_digits(text))
+    if not _NATIONAL_NUMBER.fullmatch(digits):
+        raise InvalidValueError(field="national_number", reason="eleven-digits")
+    return digits
+
+
+def phone(text: str) -> str:
+    """A phone in E.164, as ``+963944123456``.
+
+    Syrian mobiles (nine digits from 9) may be written 09…, 9…, 00963… or +963….
+    """
+    digits = _SEPARATORS.sub("", ascii_digits(text))
+    if digits.startswith("00"):
+        digits = f"+{digits[2:]}"
+    if not digits.startswith("+"):
+        digits = f"+963{digits.removeprefix('0')}"
+    national = digits.removeprefix("+963")
+    if not _PHONE.fullmatch(digits) or (
+        national != digits
+        and national.startswith("9")
+        and not _SYRIAN_MOBILE.fullmatch(national)
+    ):
+        raise InvalidValueError(field="phone", reason="shape")
+    return digits
+
+
+def folded(text: str) -> str:
+    """The text as Arabic search wants it: hamza, alef, diacritics, digits folded."""
+    bare = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", text.translate(_FOLDED))
+        if not unicodedata.combining(letter)
+    )
+    return " ".join(ascii_digits(bare).translate(_FOLDED).casefold().split())
+
+
+def _checked(name: str, text: str, longest: int) -> str:
+    kept = unicodedata.normalize("NFC", text).strip()
+    if not kept or len(kept) > longest:
+        raise InvalidValueError(field=name, reason="length")
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in kept):
+        raise InvalidValueError(field=name, reason="control-character")
+    return kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonDetails:
+    """What one person told one request, normalised. Its repr shows no value.
+
+    Raises InvalidValueError when a value has the wrong shape, or when there is
+    neither a national number nor another identifier.
+    """
+
+    full_name: str = field(repr=False)
+    national_number: str | None = field(default=None, repr=False)
+    other_identifier: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    address: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        kept: dict[str, str | None] = {
+            "full_name": _checked("full_name", self.full_name, LONGEST_NAME)
+        }
+        if self.national_number is not None:
+            kept["national_number"] = national_number(self.national_number)
+        if self.other_identifier is not None:
+            kept["other_identifier"] = _checked(
+                "other_identifier",
+                ascii_digits(self.other_identifier),
+                LONGEST_IDENTIFIER,
+            )
+        if self.phone is not None:
+            kept["phone"] = phone(self.phone)
+        if self.address is not None:
+            kept["address"] = _checked("address", self.address, LONGEST_ADDRESS)
+        if self.national_number is None and self.other_identifier is None:
+            raise InvalidValueError(field="national_number", reason="missing")
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)

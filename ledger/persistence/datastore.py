@@ -1,0 +1,293 @@
+"""Connections to PostgreSQL: a blocking, bounded pool that heals itself."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from eventsourcing.persistence import (
+    Connection,
+    ConnectionPool,
+    ConnectionPoolClosedError,
+    Cursor,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    PersistenceError,
+    ProgrammingError,
+)
+from psycopg2 import sql
+
+from ledger.persistence.append import (
+    AppendOnlyError,
+    ClockSkewError,
+    LedgerSuspendedError,
+)
+
+POOL_SIZE = 5
+"""Connections kept open: as many as a worker process keeps busy."""
+MAX_OVERFLOW = 15
+"""Connections above that under load; together below PostgreSQL's 100 for 4 processes."""
+POOL_TIMEOUT_S = 10.0
+"""How long a caller waits for a connection: longer than any healthy statement."""
+CONNECT_TIMEOUT_S = 10
+"""How long one attempt to reach the server may take."""
+LOCK_TIMEOUT_MS = 10_000
+"""How long a statement waits for a lock: far above a batch's stay at the head."""
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+"""When the server ends a transaction whose client has gone silent."""
+
+_OWN_ERRORS: dict[str, type[PersistenceError]] = {
+    "SJ001": ClockSkewError,
+    "SJ002": LedgerSuspendedError,
+    "SJ003": AppendOnlyError,
+}
+_ERRORS: tuple[tuple[type[psycopg2.Error], type[PersistenceError]], ...] = (
+    (psycopg2.InterfaceError, InterfaceError),
+    (psycopg2.DataError, DataError),
+    (psycopg2.OperationalError, OperationalError),
+    (psycopg2.IntegrityError, IntegrityError),
+    (psycopg2.InternalError, InternalError),
+    (psycopg2.ProgrammingError, ProgrammingError),
+    (psycopg2.NotSupportedError, NotSupportedError),
+    (psycopg2.DatabaseError, DatabaseError),
+)
+
+
+def translated(error: psycopg2.Error) -> PersistenceError:
+    """The library's error for a driver's error; the message names no values.
+
+    The server's DETAIL line would repeat a row, so only its first line is kept.
+    """
+    text = error.diag.message_primary or str(error).partition("\n")[0]
+    own = _OWN_ERRORS.get(error.pgcode or "")
+    if own is not None:
+        return own(text)
+    for theirs, ours in _ERRORS:
+        if isinstance(error, theirs):
+            return ours(text)
+    return PersistenceError(text)
+
+
+class PostgresCursor(Cursor):
+    """A cursor of one connection, as the library's pool wants it."""
+
+    def __init__(self, cursor: psycopg2.extensions.cursor) -> None:
+        self.raw = cursor
+
+    def execute(self, statement: str | bytes, params: Any = None) -> None:
+        """Execute one statement."""
+        self.raw.execute(statement, params)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows that are left."""
+        return self.raw.fetchall()
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row, or None."""
+        return self.raw.fetchone()
+
+
+class PostgresConnection(Connection[PostgresCursor]):
+    """One connection of the pool."""
+
+    def __init__(
+        self, raw: psycopg2.extensions.connection, max_age: float | None
+    ) -> None:
+        super().__init__(max_age=max_age)
+        self.raw = raw
+
+    def commit(self) -> None:
+        """Commit the open transaction."""
+        self.raw.commit()
+
+    def rollback(self) -> None:
+        """Undo the open transaction."""
+        self.raw.rollback()
+
+    def cursor(self) -> PostgresCursor:
+        """A new cursor."""
+        return PostgresCursor(self.raw.cursor())
+
+    def _close(self) -> None:
+        self.raw.close()
+        super()._close()
+
+
+class PostgresPool(ConnectionPool[PostgresConnection]):
+    """The library's fair, blocking pool over psycopg2 connections."""
+
+    def __init__(self, connect: Any, *, max_age_s: float | None, **limits: Any) -> None:
+        self._connect = connect
+        super().__init__(max_age=max_age_s, **limits)
+
+    def _create_connection(self) -> PostgresConnection:
+        return PostgresConnection(self._connect(), self.max_age)
+
+
+class PostgresDatastore:
+    """One database, seen by one role through one schema.
+
+    ``dsn`` is what ``psycopg2.connect`` takes. Every connection has its search_path
+    set to ``schema``. All methods raise the errors of ``eventsourcing.persistence``.
+    """
+
+    def __init__(
+        self,
+        dsn: dict[str, Any],
+        *,
+        schema: str = "public",
+        pool_size: int = POOL_SIZE,
+        max_overflow: int = MAX_OVERFLOW,
+        pool_timeout_s: float = POOL_TIMEOUT_S,
+        max_age_s: float | None = None,
+        pre_ping: bool = True,
+        lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+        idle_in_transaction_timeout_ms: int = IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    ) -> None:
+        self.schema = schema
+        self._dsn = {
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "sijil",
+            **dsn,
+            "options": " ".join(
+                (
+                    f"-c search_path={schema},pg_temp",
+                    f"-c lock_timeout={lock_timeout_ms}",
+                    "-c idle_in_transaction_session_timeout="
+                    f"{idle_in_transaction_timeout_ms}",
+                    "-c timezone=UTC",
+                )
+            ),
+        }
+        self._pool = PostgresPool(
+            self._new_connection,
+            max_age_s=max_age_s,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            pool_timeout=pool_timeout_s,
+            # The pool's own ping would leave a transaction open on autocommit.
+            pre_ping=False,
+        )
+        self._pre_ping = pre_ping
+
+    def _new_connection(self) -> psycopg2.extensions.connection:
+        try:
+            return psycopg2.connect(**self._dsn)
+        except psycopg2.Error as error:
+            raise translated(error) from error
+
+    def listen_connection(self) -> psycopg2.extensions.connection:
+        """A connection of its own, in autocommit, for LISTEN. The caller closes it."""
+        connection = self._new_connection()
+        connection.autocommit = True
+        return connection
+
+    @contextmanager
+    def _connection(self, *, autocommit: bool) -> Iterator[PostgresConnection]:
+        """A live connection in the wanted mode; a dead one is replaced, not given."""
+        connection = self._live_connection()
+        try:
+            connection.raw.autocommit = autocommit
+            yield connection
+        except psycopg2.Error as error:
+            raise translated(error) from error
+        finally:
+            self._give_back(connection)
+
+    def _live_connection(self) -> PostgresConnection:
+        while True:
+            connection = self._pool.get_connection()
+            if connection.raw.closed == 0 and (
+                not self._pre_ping or _answers(connection.raw)
+            ):
+                return connection
+            connection.close()
+            self._pool.put_connection(connection)
+
+    def _give_back(self, connection: PostgresConnection) -> None:
+        try:
+            if connection.raw.closed == 0 and not connection.raw.autocommit:
+                connection.raw.rollback()
+        except psycopg2.Error:
+            # A connection that cannot roll back is dead; the pool drops closed ones.
+            connection.close()
+        if connection.raw.closed and not connection.closed:
+            connection.close()
+        try:
+            self._pool.put_connection(connection)
+        except ConnectionPoolClosedError:
+            # Closed while a thread was still at work: the pool closed this one too.
+            connection.close()
+
+    @contextmanager
+    def transaction(
+        self, *, commit: bool = True
+    ) -> Iterator[psycopg2.extensions.cursor]:
+        """A cursor in a transaction: committed at the end, undone by an error."""
+        with self._connection(autocommit=False) as connection:
+            with connection.raw.cursor() as cursor:
+                yield cursor
+            if commit:
+                connection.commit()
+
+    @contextmanager
+    def autocommit(self) -> Iterator[psycopg2.extensions.cursor]:
+        """A cursor whose every statement is a transaction of its own."""
+        with (
+            self._connection(autocommit=True) as connection,
+            connection.raw.cursor() as cursor,
+        ):
+            yield cursor
+
+    @contextmanager
+    def server_side(
+        self, name: str, *, rows_a_fetch: int
+    ) -> Iterator[psycopg2.extensions.cursor]:
+        """A named cursor that fetches some rows at a time: constant memory."""
+        with (
+            self._connection(autocommit=False) as connection,
+            connection.raw.cursor(name) as cursor,
+        ):
+            cursor.itersize = rows_a_fetch
+            yield cursor
+
+    def close(self) -> None:
+        """Close every connection; the datastore is of no use after that."""
+        self._pool.close()
+
+    def run_script(self, script: str) -> None:
+        """Execute a file of statements in the schema, made when it is missing."""
+        with self.transaction() as cursor:
+            cursor.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(
+                    sql.Identifier(self.schema)
+                )
+            )
+            cursor.execute(script)
+
+
+def _answers(connection: psycopg2.extensions.connection) -> bool:
+    """Whether an idle connection is alive, without a round trip when all is well.
+
+    A server that ended the session has left something to read on the socket.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
+    if not poll.poll(0):
+        return True
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error:
+        return False
+    return True

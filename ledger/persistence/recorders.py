@@ -1,0 +1,399 @@
+"""The library's recorders on psycopg2: one ledger a schema, other tables beside it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, cast
+from uuid import UUID
+
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    ApplicationRecorder,
+    Notification,
+    ProcessRecorder,
+    ProgrammingError,
+    StoredEvent,
+    Subscription,
+    Tracking,
+    TrackingRecorder,
+)
+from psycopg2 import sql
+
+from ledger.persistence.append import (
+    ActToAppend,
+    Appended,
+    Command,
+    Outcome,
+    RecordedCommand,
+    TrackingConflictError,
+    must_be_appended,
+)
+from ledger.persistence.datastore import PostgresDatastore
+
+ROWS_A_FETCH = 1_000
+"""Rows a server-side cursor brings at once: some 600 kB of entries."""
+
+_APPEND = """
+SELECT outcome, first_position, last_position, recorded_at
+FROM append(
+    %s, %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::bigint[],
+    %s::integer[], %s::uuid[], %s::integer[], %s::text[], %s::bytea[]
+)
+ORDER BY act
+"""
+_COMMAND = """
+SELECT id::text, actor, digest, first_position, last_position
+FROM commands WHERE id = %s::uuid
+"""
+_MAX_POSITION = "SELECT max(position) FROM events"
+_TRACKED = "SELECT position FROM {} WHERE name = %s"
+_CREATE_TABLE = """
+CREATE TABLE IF NOT EXISTS {} (
+    originator_id uuid NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    PRIMARY KEY (originator_id, originator_version)
+)
+"""
+_INSERT = "INSERT INTO {} VALUES (%s::uuid, %s, %s, %s)"
+_CREATE_MARKS = """
+CREATE TABLE IF NOT EXISTS marks (name text PRIMARY KEY, position bigint NOT NULL)
+"""
+_MARK = """
+INSERT INTO marks AS t VALUES (%s, %s)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+WHERE t.position < excluded.position
+RETURNING position
+"""
+
+
+def _as_uuid(originator_id: UUID | str) -> str:
+    """The id as text for a uuid column; ids of any other kind are not supported."""
+    if not isinstance(originator_id, UUID):
+        raise ProgrammingError("this store keeps aggregates under UUIDs only")
+    return str(originator_id)
+
+
+def ledger_script() -> str:
+    """The statements that make a ledger in the schema on the search_path."""
+    folder = files("ledger.persistence") / "migrations"
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".sql"))
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _selection(
+    *,
+    gt: int | None,
+    lte: int | None,
+    desc: bool,
+    limit: int | None,
+    version: sql.Identifier,
+) -> tuple[sql.Composable, list[Any]]:
+    """The tail of a query over one aggregate, and its parameters."""
+    parts: list[sql.Composable] = []
+    params: list[Any] = []
+    for bound, operator in ((gt, ">"), (lte, "<=")):
+        if bound is not None:
+            parts.append(sql.SQL(" AND {} " + operator + " %s").format(version))
+            params.append(bound)
+    parts.append(sql.SQL(" ORDER BY {}").format(version))
+    if desc:
+        parts.append(sql.SQL(" DESC"))
+    if limit is not None:
+        parts.append(sql.SQL(" LIMIT %s"))
+        params.append(limit)
+    return sql.Composed(parts), params
+
+
+class PostgresAggregateRecorder(AggregateRecorder):
+    """Stored events of one plain table, such as snapshots: no positions, no ledger."""
+
+    def __init__(
+        self, datastore: PostgresDatastore, *, table_name: str = "stored_events"
+    ) -> None:
+        super().__init__()
+        self.datastore = datastore
+        self._table = sql.Identifier(table_name)
+
+    def create_table(self) -> None:
+        """Make the table when it is missing."""
+        self.datastore.run_script("SELECT")
+        with self.datastore.transaction() as cursor:
+            cursor.execute(sql.SQL(_CREATE_TABLE).format(self._table))
+
+    def insert_events(
+        self,
+        stored_events: Sequence[StoredEvent],
+        **kwargs: Any,  # noqa: ARG002 -- the library's signature
+    ) -> Sequence[int] | None:
+        """Store the events, all or none. Raises IntegrityError on a conflict."""
+        with self.datastore.transaction() as cursor:
+            for event in stored_events:
+                cursor.execute(
+                    sql.SQL(_INSERT).format(self._table),
+                    (
+                        _as_uuid(event.originator_id),
+                        event.originator_version,
+                        event.topic,
+                        event.state,
+                    ),
+                )
+        return None
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The events of one aggregate in the order of their versions."""
+        tail, params = _selection(
+            gt=gt,
+            lte=lte,
+            desc=desc,
+            limit=limit,
+            version=sql.Identifier("originator_version"),
+        )
+        query = (
+            sql.SQL(
+                "SELECT originator_version, topic, state FROM {}"
+                " WHERE originator_id = %s::uuid"
+            ).format(self._table)
+            + tail
+        )
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(query, [_as_uuid(originator_id), *params])
+            return [
+                StoredEvent(originator_id, version, topic, bytes(state))
+                for version, topic, state in cursor.fetchall()
+            ]
+
+
+class PostgresApplicationRecorder(ApplicationRecorder):
+    """The ledger of one schema: appends through its one function, reads by position."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        super().__init__()
+        self.datastore = datastore
+
+    def create_table(self) -> None:
+        """Make the ledger when the schema has none."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(
+                "SELECT to_regclass(%s)", (f'"{self.datastore.schema}".events',)
+            )
+            exists = cast("tuple[object]", cursor.fetchone())[0] is not None
+        if not exists:
+            self.datastore.run_script(ledger_script())
+
+    def append(
+        self, acts: Sequence[ActToAppend], *, clock: datetime | None = None
+    ) -> list[Appended]:
+        """Append a batch; one outcome an act, in order.
+
+        A losing act is dropped whole and costs no other act anything. ``clock`` is
+        the caller's time, now by default. When this returns, what is ``appended`` is
+        durable. Raises ClockSkewError and LedgerSuspendedError for the whole batch.
+        """
+        events = [event for act in acts for event in act.events]
+        commands = [act.command for act in acts]
+        trackings = [act.tracking for act in acts]
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(
+                _APPEND,
+                (
+                    clock or datetime.now(UTC),
+                    [str(command.id) if command else None for command in commands],
+                    [command.actor if command else None for command in commands],
+                    [command.digest if command else None for command in commands],
+                    [t.application_name if t else None for t in trackings],
+                    [t.notification_id if t else None for t in trackings],
+                    [len(act.events) for act in acts],
+                    [_as_uuid(event.originator_id) for event in events],
+                    [event.originator_version for event in events],
+                    [event.topic for event in events],
+                    [event.state for event in events],
+                ),
+            )
+            return [
+                Appended(
+                    outcome=Outcome(outcome),
+                    first_position=first,
+                    last_position=last,
+                    recorded_at=recorded_at,
+                )
+                for outcome, first, last, recorded_at in cursor.fetchall()
+            ]
+
+    def insert_events(
+        self,
+        stored_events: Sequence[StoredEvent],
+        *,
+        tracking: Tracking | None = None,
+        command: Command | None = None,
+        **kwargs: Any,  # noqa: ARG002 -- the library's signature
+    ) -> Sequence[int] | None:
+        """Append one act; its positions, or None when there was nothing to store.
+
+        Raises VersionConflictError, TrackingConflictError, CommandReusedError,
+        CommandRepeatedError (all are the library's IntegrityError).
+        """
+        if not stored_events and tracking is None and command is None:
+            return None
+        act = ActToAppend(events=stored_events, command=command, tracking=tracking)
+        appended = must_be_appended(self.append([act])[0])
+        if appended.first_position is None or appended.last_position is None:
+            return None
+        return range(appended.first_position, appended.last_position + 1)
+
+    def find_command(self, command_id: UUID) -> RecordedCommand | None:
+        """What the ledger remembers of a command, or None."""
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(_COMMAND, (str(command_id),))
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        return RecordedCommand(
+            id=UUID(row[0]),
+            actor=row[1],
+            digest=bytes(row[2]),
+            first_position=row[3],
+            last_position=row[4],
+        )
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The events of one aggregate in the order of their versions."""
+        tail, params = _selection(
+            gt=gt, lte=lte, desc=desc, limit=limit, version=sql.Identifier("version")
+        )
+        query = (
+            sql.SQL(
+                "SELECT version, topic, body FROM events WHERE aggregate_id = %s::uuid"
+            )
+            + tail
+        )
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(query, [_as_uuid(originator_id), *params])
+            return [
+                StoredEvent(originator_id, version, topic, bytes(body))
+                for version, topic, body in cursor.fetchall()
+            ]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Entries by position, at most ``limit``, as the library's notifications."""
+        conditions: list[str] = []
+        params: list[Any] = []
+        if start is not None:
+            conditions.append(
+                "position >= %s" if inclusive_of_start else "position > %s"
+            )
+            params.append(start)
+        if stop is not None:
+            conditions.append("position <= %s")
+            params.append(stop)
+        if topics:
+            conditions.append("topic = ANY(%s)")
+            params.append(list(topics))
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        query = (
+            "SELECT position, aggregate_id::text, version, topic, body FROM events "
+            f"{where}ORDER BY position LIMIT %s"
+        )
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(query, [*params, limit])
+            return [
+                Notification(UUID(aggregate_id), version, topic, bytes(body), position)
+                for position, aggregate_id, version, topic, body in cursor.fetchall()
+            ]
+
+    def max_notification_id(self) -> int | None:
+        """The newest visible position, or None when the ledger is empty."""
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(_MAX_POSITION)
+            return cast("tuple[int | None]", cursor.fetchone())[0]
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """An endless iterator of notifications above ``gt``, waking by NOTIFY."""
+        # The subscription reads through a recorder; the import would be circular.
+        from ledger.persistence.subscription import (  # noqa: PLC0415
+            PostgresSubscription,
+        )
+
+        return PostgresSubscription(recorder=self, gt=gt, topics=topics)
+
+
+class PostgresTrackingRecorder(TrackingRecorder):
+    """High-water marks of followed streams, for those who write no events."""
+
+    table_name = "marks"
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        super().__init__()
+        self.datastore = datastore
+
+    def create_table(self) -> None:
+        """Make the table when it is missing."""
+        self.datastore.run_script(_CREATE_MARKS)
+
+    def insert_tracking(self, tracking: Tracking) -> None:
+        """Track a position. Raises TrackingConflictError at or below the mark."""
+        with self.datastore.transaction() as cursor:
+            cursor.execute(_MARK, (tracking.application_name, tracking.notification_id))
+            if cursor.fetchone() is None:
+                raise TrackingConflictError("tracked already")
+
+    def max_tracking_id(self, application_name: str) -> int | None:
+        """The highest tracked position of a stream, or None."""
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(
+                sql.SQL(_TRACKED).format(sql.Identifier(self.table_name)),
+                (application_name,),
+            )
+            row = cursor.fetchone()
+        return None if row is None else int(row[0])
+
+
+class PostgresProcessRecorder(
+    PostgresTrackingRecorder, PostgresApplicationRecorder, ProcessRecorder
+):
+    """The ledger together with the marks its acts were tracked under."""
+
+    table_name = "tracking"
+
+    def create_table(self) -> None:
+        """Make the ledger, which has the tracking table too."""
+        PostgresApplicationRecorder.create_table(self)
+
+    def insert_tracking(self, tracking: Tracking) -> None:
+        """Track a position through the append function, as an act without events."""
+        self.insert_events([], tracking=tracking)
+
+
+def random_cursor_name() -> str:
+    """A name for a server-side cursor: unique in its session."""
+    return f"sijil_{uuid.uuid4().hex}"

@@ -1,0 +1,195 @@
+"""The one reader that everything follows the ledger with, by position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extensions
+from eventsourcing.persistence import InterfaceError, OperationalError
+
+from ledger.entries import Entry
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.persistence.recorders import ROWS_A_FETCH, random_cursor_name
+from ledger.persistence.subscription import FALLBACK_POLL_S, Waker
+
+BATCH_SIZE = 1_000
+"""Entries a follower gets at once: enough to fold set-wise, some 600 kB."""
+RETRY_S = 0.5
+"""How long a follower waits before it asks a server that is away again."""
+
+_COLUMNS = "position, recorded_at, aggregate_id::text, version, topic, body"
+_ENTRY = f"SELECT {_COLUMNS} FROM events WHERE position = %s"
+_RANGE = f"""
+SELECT {_COLUMNS} FROM events
+WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
+"""
+_RANGE_OF_TOPICS = f"""
+SELECT {_COLUMNS} FROM events
+WHERE position > %s AND position <= %s AND topic = ANY(%s)
+ORDER BY position LIMIT %s
+"""
+_STREAM = f"""
+SELECT {_COLUMNS} FROM events WHERE position > %s AND position <= %s ORDER BY position
+"""
+_AGGREGATE = f"""
+SELECT {_COLUMNS} FROM events
+WHERE aggregate_id = %s::uuid AND version <= %s ORDER BY version
+"""
+# Recorded time rises strictly with position, so this is a search by bisection.
+_TIME_OF = "SELECT recorded_at FROM events WHERE position = %s"
+_LAST = 2**63 - 1
+_LAST_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a ledger stands. Position 0 is the empty ledger."""
+
+    ledger_id: UUID
+    incarnation: int
+    position: int
+    recorded_at: datetime | None
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    return Entry(
+        position=row[0],
+        recorded_at=row[1],
+        aggregate_id=UUID(row[2]),
+        version=row[3],
+        topic=row[4],
+        body=bytes(row[5]),
+    )
+
+
+class LedgerReader:
+    """Reads entries. What it has shown up to *n* never grows at or below *n*."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+
+    def head(self) -> Head:
+        """The ledger's identity and its newest position."""
+        with self._datastore.autocommit() as cursor:
+            # PostgreSQL's -infinity has no datetime; an empty ledger has no time.
+            cursor.execute(
+                "SELECT ledger_id::text, incarnation, position, "
+                "nullif(recorded_at, '-infinity') FROM ledger_head"
+            )
+            row = cursor.fetchone()
+        if row is None:
+            raise OperationalError("the ledger has no head")
+        return Head(
+            ledger_id=UUID(row[0]),
+            incarnation=row[1],
+            position=row[2],
+            recorded_at=row[3],
+        )
+
+    def entry(self, position: int) -> Entry | None:
+        """The entry at a position, or None."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_ENTRY, (position,))
+            row = cursor.fetchone()
+        return None if row is None else _entry(row)
+
+    def entries(
+        self,
+        *,
+        after: int,
+        limit: int,
+        until: int | None = None,
+        topics: Sequence[str] = (),
+    ) -> list[Entry]:
+        """At most ``limit`` entries above ``after``, up to ``until``, in order."""
+        last = _LAST if until is None else until
+        with self._datastore.autocommit() as cursor:
+            if topics:
+                cursor.execute(_RANGE_OF_TOPICS, (after, last, list(topics), limit))
+            else:
+                cursor.execute(_RANGE, (after, last, limit))
+            return [_entry(row) for row in cursor.fetchall()]
+
+    def stream(self, *, after: int = 0, until: int | None = None) -> Iterator[Entry]:
+        """Entries above ``after`` from one snapshot, in constant memory."""
+        with self._datastore.server_side(
+            random_cursor_name(), rows_a_fetch=ROWS_A_FETCH
+        ) as cursor:
+            cursor.execute(_STREAM, (after, _LAST if until is None else until))
+            for row in _rows(cursor):
+                yield _entry(row)
+
+    def aggregate(self, aggregate_id: UUID, *, lte: int | None = None) -> list[Entry]:
+        """The entries of one aggregate, up to a version, in order."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _AGGREGATE, (str(aggregate_id), _LAST_VERSION if lte is None else lte)
+            )
+            return [_entry(row) for row in cursor.fetchall()]
+
+    def position_at(self, time_: datetime) -> int:
+        """The highest position recorded at or before a time; 0 when there is none.
+
+        A time after the newest entry is clamped to it.
+        """
+        low, high = 0, self.head().position
+        with self._datastore.autocommit() as cursor:
+            while low < high:
+                middle = (low + high + 1) // 2
+                cursor.execute(_TIME_OF, (middle,))
+                row = cursor.fetchone()
+                if row is not None and row[0] <= time_:
+                    low = middle
+                else:
+                    high = middle - 1
+        return low
+
+    def follow(
+        self,
+        *,
+        after: int,
+        stop: Event,
+        batch_size: int = BATCH_SIZE,
+        poll_s: float = FALLBACK_POLL_S,
+    ) -> Iterator[list[Entry]]:
+        """Batches of entries above ``after``, in order, until ``stop`` is set.
+
+        Wakes by NOTIFY and falls back on a poll; waits out a server that is away. A
+        batch is never empty.
+        """
+        wake = Event()
+        waker = Waker(self._datastore, wake=wake, poll_s=poll_s)
+        waker.start()
+        try:
+            while not stop.is_set():
+                wake.clear()
+                try:
+                    batch = self.entries(after=after, limit=batch_size)
+                except (OperationalError, InterfaceError):
+                    stop.wait(RETRY_S)
+                    continue
+                if batch:
+                    after = batch[-1].position
+                    yield batch
+                if len(batch) < batch_size:
+                    _wait(wake, stop, poll_s)
+        finally:
+            waker.stop()
+
+
+def _wait(wake: Event, stop: Event, timeout_s: float) -> None:
+    """Until woken, stopped or timed out; ``stop`` is looked at five times a second."""
+    deadline = time.monotonic() + timeout_s
+    while not stop.is_set() and time.monotonic() < deadline:
+        if wake.wait(0.2):
+            return
+
+
+def _rows(cursor: psycopg2.extensions.cursor) -> Iterator[Sequence[Any]]:
+    yield from cursor

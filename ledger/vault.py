@@ -1,0 +1,373 @@
+"""The vault: persons' values, sealed, in a database of their own.
+
+Events name *parties*: a random id per request and role. Only the vault knows whose,
+and only with two keys that are in neither database. The vault is written before the
+event that names a party; what no event came to name is swept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import psycopg2.extensions
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.persons import PersonDetails
+from domain.requests import PartyRole
+from ledger.persistence.datastore import PostgresDatastore
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+"""96 random bits: a person has far fewer than 2**32 values under one key."""
+SALT_BYTES = 16
+SWEEP_AFTER = timedelta(days=1)
+"""A party younger than this may still be named by an act under way."""
+
+_PERSON_BY_INDEX = """
+SELECT i.person_id::text FROM blind_index i
+JOIN persons p ON p.id = i.person_id AND p.wrapped_key IS NOT NULL
+WHERE i.kind = %s AND i.digest = %s ORDER BY p.created_at, p.id LIMIT 1
+"""
+_NEW_PERSON = """
+INSERT INTO persons (id, wrapped_key, master_key_name) VALUES (%s::uuid, %s, %s)
+"""
+_WRAPPED_KEYS = """
+SELECT t.id::text, p.id::text, p.wrapped_key
+FROM parties t JOIN persons p ON p.id = t.person_id WHERE t.id = ANY(%s::uuid[])
+"""
+_WRAPPED_KEY = """
+SELECT wrapped_key FROM persons WHERE id = %s::uuid FOR UPDATE
+"""
+_PARTY = "SELECT FROM parties WHERE id = %s::uuid"
+_NEW_PARTY = """
+INSERT INTO parties (id, person_id, request_id, role)
+VALUES (%s::uuid, %s::uuid, %s::uuid, %s)
+"""
+_SEAL = """
+INSERT INTO sealed_values (party_id, field, sealed) VALUES (%s::uuid, %s, %s)
+ON CONFLICT (party_id, field) DO NOTHING
+"""
+_SEALED = """
+SELECT party_id::text, field, sealed FROM sealed_values
+WHERE party_id = ANY(%s::uuid[])
+"""
+_INDEX = """
+INSERT INTO blind_index (kind, digest, person_id) VALUES (%s, %s, %s::uuid)
+ON CONFLICT DO NOTHING
+"""
+_PARTIES_BY_INDEX = """
+SELECT t.id::text FROM blind_index i JOIN parties t USING (person_id)
+WHERE i.kind = %s AND i.digest = %s ORDER BY t.created_at, t.id
+"""
+_ERASE = """
+WITH person AS (
+    SELECT id FROM persons WHERE id = %s::uuid AND wrapped_key IS NOT NULL FOR UPDATE
+), values_gone AS (
+    DELETE FROM sealed_values WHERE party_id IN (
+        SELECT t.id FROM parties t JOIN person ON person.id = t.person_id
+    )
+), index_gone AS (
+    DELETE FROM blind_index WHERE person_id IN (SELECT id FROM person)
+)
+UPDATE persons SET wrapped_key = NULL, erasure_id = %s::uuid
+WHERE id IN (SELECT id FROM person)
+RETURNING id
+"""
+_SWEEP = "DELETE FROM parties WHERE id = ANY(%s::uuid[])"
+_PARTIES_TO_CHECK = """
+SELECT id::text, request_id::text FROM parties
+WHERE created_at < clock_timestamp() - %s
+"""
+_KEYS_TO_REWRAP = """
+SELECT id::text, wrapped_key FROM persons
+WHERE wrapped_key IS NOT NULL AND master_key_name = %s FOR UPDATE
+"""
+_REWRAP = """
+UPDATE persons SET wrapped_key = %s, master_key_name = %s WHERE id = %s::uuid
+"""
+_SALT = """
+WITH made AS (
+    INSERT INTO salts (document, salt) VALUES (%s, %s) ON CONFLICT DO NOTHING
+    RETURNING salt
+)
+SELECT salt FROM made UNION ALL SELECT salt FROM salts WHERE document = %s LIMIT 1
+"""
+_ASK_AGAIN = """
+INSERT INTO asked_again VALUES (%s::uuid, %s::uuid) ON CONFLICT DO NOTHING
+"""
+_REFUSED_BEFORE = """
+SELECT refused_request_id::text FROM asked_again WHERE request_id = %s::uuid
+"""
+
+
+class VaultError(RuntimeError):
+    """A seal does not open, or a party is not there. Carries no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultKeys:
+    """The keys that are in no database. ``master_name`` says which master it is."""
+
+    master: bytes
+    index: bytes
+    master_name: str = "m1"
+
+    def __repr__(self) -> str:
+        return f"VaultKeys(master_name={self.master_name!r})"
+
+
+def seal(key: bytes, plain: bytes, about: str) -> bytes:
+    """``plain`` under ``key``: nonce and AES-256-GCM text, bound to ``about``."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, about.encode())
+
+
+def open_seal(key: bytes, sealed: bytes, about: str) -> bytes:
+    """What was sealed. Raises VaultError for another key, place or altered bytes."""
+    try:
+        return AESGCM(key).decrypt(
+            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode()
+        )
+    except (InvalidTag, ValueError) as error:
+        raise VaultError("a seal does not open") from error
+
+
+def blind(key: bytes, kind: str, value: str) -> bytes:
+    """The keyed digest that a normalised value is found by."""
+    return hmac.digest(key, f"{kind}\0{value}".encode(), hashlib.sha256)
+
+
+def salted_digest(salt: bytes, document: bytes) -> str:
+    """The digest of a document in an event: SHA-256 over salt and bytes, as hex."""
+    return hashlib.sha256(salt + document).hexdigest()
+
+
+class Vault:
+    """Persons' values. MUST be written before an event names the party."""
+
+    def __init__(self, datastore: PostgresDatastore, keys: VaultKeys) -> None:
+        self._datastore = datastore
+        self._keys = keys
+
+    # Writing --------------------------------------------------------------------
+
+    def open_party(
+        self,
+        *,
+        party_id: UUID,
+        request_id: UUID,
+        role: PartyRole,
+        details: PersonDetails,
+        subject: str | None = None,
+    ) -> UUID:
+        """Keep what a person told a request, under a party's id; the id.
+
+        The person is found by national number, else by the other identifier, else
+        made. Values belong to the party: what is told later rewrites nothing told
+        before. A second call with the same id changes nothing.
+        """
+        with self._datastore.transaction() as cursor:
+            # Two first requests of one person must not make two persons.
+            identity = self._identity(details)
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s)",
+                (int.from_bytes(identity[1][:8], "big", signed=True),),
+            )
+            cursor.execute(_PARTY, (str(party_id),))
+            if cursor.fetchone() is not None:
+                return party_id
+            person_id, key = self._person(cursor, identity)
+            cursor.execute(
+                _NEW_PARTY, (str(party_id), person_id, str(request_id), role)
+            )
+            for name, value in _told(details).items():
+                sealed = seal(key, value.encode(), _about(person_id, party_id, name))
+                cursor.execute(_SEAL, (str(party_id), name, sealed))
+            for kind, digest in self._digests(details, subject):
+                cursor.execute(_INDEX, (kind, digest, person_id))
+        return party_id
+
+    def seal_note(self, party_id: UUID, field: str, text: str) -> None:
+        """Keep free text about a party. The first text of a field stays."""
+        with self._datastore.transaction() as cursor:
+            person_id, key = self._key_of(cursor, party_id)
+            about = _about(person_id, party_id, f"note/{field}")
+            sealed = seal(key, text.encode(), about)
+            cursor.execute(_SEAL, (str(party_id), f"note/{field}", sealed))
+
+    def erase_person(self, person_id: UUID, erasure_id: UUID) -> bool:
+        """Destroy a person's key, values and index; whether there was any to destroy.
+
+        The parties stay as empty names, so that no event points to nothing.
+        """
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_ERASE, (str(person_id), str(erasure_id)))
+            return cursor.fetchone() is not None
+
+    def rewrap(self, former: VaultKeys) -> int:
+        """Wrap every person's key anew under the present master key; how many."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_KEYS_TO_REWRAP, (former.master_name,))
+            rows = cursor.fetchall()
+            for person_id, wrapped in rows:
+                key = open_seal(former.master, bytes(wrapped), f"person/{person_id}")
+                cursor.execute(
+                    _REWRAP,
+                    (
+                        seal(self._keys.master, key, f"person/{person_id}"),
+                        self._keys.master_name,
+                        person_id,
+                    ),
+                )
+        return len(rows)
+
+    def unnamed(self, *, older_than: timedelta = SWEEP_AFTER) -> dict[UUID, UUID]:
+        """Parties old enough to be swept, with the request each was opened for."""
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(_PARTIES_TO_CHECK, (older_than,))
+            return {UUID(party): UUID(request) for party, request in cursor.fetchall()}
+
+    def sweep(self, parties: Iterable[UUID]) -> int:
+        """Remove parties that no event came to name; how many."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_SWEEP, ([str(party) for party in parties],))
+            return cursor.rowcount
+
+    def link_asked_again(self, *, request_id: UUID, refused_request_id: UUID) -> None:
+        """Remember that a request asks again for what an earlier one was refused."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_ASK_AGAIN, (str(request_id), str(refused_request_id)))
+
+    def salt_for(self, document: str) -> bytes:
+        """The 128-bit salt of a document, made at the first call."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_SALT, (document, secrets.token_bytes(SALT_BYTES), document))
+            row = cursor.fetchone()
+        if row is None:
+            # Another session made it between our two looks; it is there now.
+            return self.salt_for(document)
+        return bytes(row[0])
+
+    # Reading --------------------------------------------------------------------
+
+    def details(self, party_id: UUID) -> PersonDetails | None:
+        """What was told for a party; None when it was erased or never opened."""
+        return self.details_of([party_id]).get(party_id)
+
+    def details_of(self, parties: Iterable[UUID]) -> dict[UUID, PersonDetails]:
+        """What was told for each of the parties that still has values."""
+        wanted = [str(party) for party in parties]
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(_WRAPPED_KEYS, (wanted,))
+            keys = {
+                party: (person, self._unwrap(person, wrapped))
+                for party, person, wrapped in cursor.fetchall()
+                if wrapped is not None
+            }
+            cursor.execute(_SEALED, (wanted,))
+            told: dict[str, dict[str, str]] = {}
+            for party, name, sealed in cursor.fetchall():
+                if party in keys and not name.startswith("note/"):
+                    person, key = keys[party]
+                    about = _about(person, UUID(party), name)
+                    told.setdefault(party, {})[name] = open_seal(
+                        key, bytes(sealed), about
+                    ).decode()
+        return {UUID(party): PersonDetails(**values) for party, values in told.items()}
+
+    def note(self, party_id: UUID, field: str) -> str | None:
+        """Free text about a party, or None."""
+        name = f"note/{field}"
+        with self._datastore.transaction(commit=False) as cursor:
+            person_id, key = self._key_of(cursor, party_id)
+            cursor.execute(_SEALED, ([str(party_id)],))
+            for _, found, sealed in cursor.fetchall():
+                if found == name:
+                    about = _about(person_id, party_id, name)
+                    return open_seal(key, bytes(sealed), about).decode()
+        return None
+
+    def find_parties(self, kind: str, value: str) -> list[UUID]:
+        """The parties of whoever has this number, phone or subject, oldest first."""
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(
+                _PARTIES_BY_INDEX, (kind, blind(self._keys.index, kind, value))
+            )
+            return [UUID(party) for (party,) in cursor.fetchall()]
+
+    def refused_before(self, request_id: UUID) -> UUID | None:
+        """The refused request that this one asks again for, or None."""
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(_REFUSED_BEFORE, (str(request_id),))
+            row = cursor.fetchone()
+        return None if row is None else UUID(row[0])
+
+    def close(self) -> None:
+        """Close the connections to the vault."""
+        self._datastore.close()
+
+    # Keys -----------------------------------------------------------------------
+
+    def _identity(self, details: PersonDetails) -> tuple[str, bytes]:
+        if details.national_number is not None:
+            kind, value = "national_number", details.national_number
+        else:
+            kind, value = "other_identifier", str(details.other_identifier)
+        return kind, blind(self._keys.index, kind, value)
+
+    def _digests(
+        self, details: PersonDetails, subject: str | None
+    ) -> Iterable[tuple[str, bytes]]:
+        found = {
+            "national_number": details.national_number,
+            "other_identifier": details.other_identifier,
+            "phone": details.phone,
+            "subject": subject,
+        }
+        for kind, value in found.items():
+            if value is not None:
+                yield kind, blind(self._keys.index, kind, value)
+
+    def _person(
+        self, cursor: psycopg2.extensions.cursor, identity: tuple[str, bytes]
+    ) -> tuple[str, bytes]:
+        cursor.execute(_PERSON_BY_INDEX, identity)
+        row = cursor.fetchone()
+        if row is not None:
+            cursor.execute(_WRAPPED_KEY, (row[0],))
+            wrapped = cursor.fetchone()
+            if wrapped is not None and wrapped[0] is not None:
+                return row[0], self._unwrap(row[0], wrapped[0])
+        person_id, key = str(uuid4()), secrets.token_bytes(KEY_BYTES)
+        wrapped_key = seal(self._keys.master, key, f"person/{person_id}")
+        cursor.execute(_NEW_PERSON, (person_id, wrapped_key, self._keys.master_name))
+        return person_id, key
+
+    def _key_of(
+        self, cursor: psycopg2.extensions.cursor, party_id: UUID
+    ) -> tuple[str, bytes]:
+        cursor.execute(_WRAPPED_KEYS, ([str(party_id)],))
+        row = cursor.fetchone()
+        if row is None or row[2] is None:
+            raise VaultError("the party is not there, or was erased")
+        return row[1], self._unwrap(row[1], row[2])
+
+    def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
+        return open_seal(self._keys.master, bytes(wrapped), f"person/{person_id}")
+
+
+def _told(details: PersonDetails) -> Mapping[str, str]:
+    values = {f.name: getattr(details, f.name) for f in fields(details)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _about(person_id: str, party_id: UUID, field: str) -> str:
+    """What a seal is bound to, so that no row can stand in for another."""
+    return f"{person_id}/{party_id}/{field}"
