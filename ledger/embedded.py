@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
@@ -151,7 +152,7 @@ class EmbeddedServer:
         """The superuser's password, made once and kept in ``home/secrets``."""
         return secret(self.home, "superuser_password")
 
-    def dsn(self, *, dbname: str = "postgres") -> dict[str, str]:
+    def dsn(self, *, dbname: str = "postgres") -> dict[str, Any]:
         """How the superuser connects; for the migrations and the tests."""
         return {
             "host": str(self.socket_folder),
@@ -185,7 +186,7 @@ class EmbeddedServer:
         Waits for crash recovery however long it takes and says so through ``say``.
         Raises EmbeddedServerError when the server's process ends instead.
         """
-        make_private(self.home, passable=self._account is not None)
+        make_private(self.home)
         with self._starting():
             if self.pid() is None:
                 self._prepare(say)
@@ -218,13 +219,18 @@ class EmbeddedServer:
         if not version_file.exists():
             say("making a new database cluster")
             self._initialise()
-        elif (found := version_file.read_text().strip()) != str(MAJOR):
+        elif (found := version_file.read_text().strip()) != (ours := self._major()):
             raise EmbeddedServerError(
-                f"the data in {self.data} is PostgreSQL {found}'s and this is {MAJOR}: "
+                f"the data in {self.data} is PostgreSQL {found}'s and this is {ours}: "
                 "dump it with the old version and restore it here"
             )
         # Nobody of ours is alive under this number, so the file is a leftover.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _major(self) -> str:
+        """The installation's major version, as ``PG_VERSION`` has it."""
+        said = self._run("postgres", "--version")
+        return said.split()[2].partition(".")[0]
 
     def _make_place(self) -> None:
         if self.place.parent == _FOREIGN_PLACE:
@@ -315,7 +321,7 @@ class EmbeddedServer:
                 **self._identity(),
             )
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if self._account is None:
             return {}
         return {
@@ -356,7 +362,7 @@ class EmbeddedServer:
         except OSError:
             return "its log cannot be read"
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(  # noqa: S603 -- the wheel's own binary
             [str(self._installation / "bin" / program), *arguments],
             check=False,
@@ -364,18 +370,20 @@ class EmbeddedServer:
             text=True,
             cwd=self.place,
             env={"LC_ALL": "C", "PATH": os.defpath},
-            **self._identity(),  # type: ignore[call-overload]
+            **self._identity(),
         )
         if done.returncode != 0:
             raise EmbeddedServerError(f"{program} failed: {done.stderr.strip()[-500:]}")
+        return done.stdout
 
 
-def make_private(folder: Path, *, passable: bool = False) -> None:
-    """Make a folder of ours, 0700; 0711 where the server's account passes through.
+def make_private(folder: Path) -> None:
+    """Make a folder of ours, 0700; 0711 as root, when another account passes through.
 
     A folder that exists is left as it is: permissions are the owner's business.
     """
-    folder.mkdir(mode=0o711 if passable else 0o700, parents=True, exist_ok=True)
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
 def secret(home: Path, name: str) -> str:
@@ -383,8 +391,9 @@ def secret(home: Path, name: str) -> str:
 
     Written whole and 0600, so that a kill leaves either no file or a good one.
     """
+    make_private(home)
     folder = home / "secrets"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"sijil_{name}"
     if not path.exists():
         part = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"

@@ -19,7 +19,7 @@ from ledger.roles import ensure_roles, grant_ledger, grant_vault
 from ledger.settings import LedgerSettings
 
 LOCK_TIMEOUT = "10s"
-"""A migration that cannot have its lock soon stands back instead of blocking writers."""
+"""A migration without its lock stands back instead of blocking writers."""
 STATEMENT_TIMEOUT = "15min"
 """Longer than the largest migration may take on the largest ledger."""
 _LOCK_KEY = 0x51411A

@@ -39,7 +39,7 @@ class ServerTooOldError(RuntimeError):
     """The PostgreSQL server is older than 15."""
 
 
-def _identifiers(settings: LedgerSettings) -> dict[str, sql.Identifier]:
+def _identifiers() -> dict[str, sql.Identifier]:
     names = {str(role): role.login for role in Role}
     names["vault_role"] = Role.VAULT.login
     names |= {"ledger": LEDGER_SCHEMA, "views": VIEWS_SCHEMA, "vault": VAULT_SCHEMA}
@@ -121,7 +121,7 @@ def grant_ledger(cursor: psycopg2.extensions.cursor, settings: LedgerSettings) -
     """Give app, runner and reader their rights on what the ledger's owner made."""
     cursor.execute(
         sql.SQL(_LEDGER_GRANTS).format(
-            database=sql.Identifier(settings.database_name), **_identifiers(settings)
+            database=sql.Identifier(settings.database_name), **_identifiers()
         )
     )
 
@@ -131,6 +131,6 @@ def grant_vault(cursor: psycopg2.extensions.cursor, settings: LedgerSettings) ->
     cursor.execute(
         sql.SQL(_VAULT_GRANTS).format(
             database=sql.Identifier(settings.vault_database_name),
-            **_identifiers(settings),
+            **_identifiers(),
         )
     )

@@ -95,7 +95,7 @@ class LedgerSettings(BaseSettings):
         On the embedded path missing secrets are made and kept in ``<home>/secrets``.
         """
         home = Path(given.get("home") or os.environ.get("SIJIL_HOME") or ".sijil")
-        settings = cls(_secrets_dir=secrets_folder(home), **given)
+        settings = cls(_secrets_dir=secrets_folder(home), **given)  # type: ignore[call-arg]
         if not settings.is_embedded:
             return settings
         made = {
@@ -139,8 +139,8 @@ class LedgerSettings(BaseSettings):
         }
         return {**former, self.tracking_code_key_name: self.key("tracking_code_key")}
 
-    def dsn(self, role: Role) -> dict[str, str]:
-        """How a role connects; the vault role to the vault, the others to the ledger."""
+    def dsn(self, role: Role) -> dict[str, Any]:
+        """How a role connects: the vault role to the vault, others to the ledger."""
         is_vault = role is Role.VAULT
         login = {
             "user": role.login,
@@ -148,7 +148,7 @@ class LedgerSettings(BaseSettings):
         }
         return {**self._server(is_vault=is_vault), **login}
 
-    def admin_dsn(self, *, is_vault: bool = False) -> dict[str, str]:
+    def admin_dsn(self, *, is_vault: bool = False) -> dict[str, Any]:
         """How ``sijil migrate`` connects to make roles and databases.
 
         Embedded: the superuser. Elsewhere: the user in the URL.
@@ -157,7 +157,7 @@ class LedgerSettings(BaseSettings):
             return self.server().dsn()
         return self._server(is_vault=is_vault)
 
-    def _server(self, *, is_vault: bool) -> dict[str, str]:
+    def _server(self, *, is_vault: bool) -> dict[str, Any]:
         name = self.vault_database_name if is_vault else self.database_name
         if self.database_url is None:
             server = self.server()

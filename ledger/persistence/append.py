@@ -81,7 +81,7 @@ class VersionConflictError(IntegrityError):
 
 
 class TrackingConflictError(IntegrityError):
-    """This position of the followed stream, or a later one, is tracked already."""
+    """The followed stream is tracked up to this position, or beyond, already."""
 
 
 class CommandReusedError(IntegrityError):

@@ -35,7 +35,7 @@ from ledger.persistence.append import (
 POOL_SIZE = 5
 """Connections kept open: as many as a worker process keeps busy."""
 MAX_OVERFLOW = 15
-"""Connections above that under load; together below PostgreSQL's 100 for 4 processes."""
+"""Connections above that under load: four processes stay below PostgreSQL's 100."""
 POOL_TIMEOUT_S = 10.0
 """How long a caller waits for a connection: longer than any healthy statement."""
 CONNECT_TIMEOUT_S = 10
@@ -45,6 +45,7 @@ LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 """When the server ends a transaction whose client has gone silent."""
 
+_IDLE_SETTING = "idle_in_transaction_session_timeout"
 _OWN_ERRORS: dict[str, type[PersistenceError]] = {
     "SJ001": ClockSkewError,
     "SJ002": LedgerSuspendedError,
@@ -162,8 +163,7 @@ class PostgresDatastore:
                 (
                     f"-c search_path={schema},pg_temp",
                     f"-c lock_timeout={lock_timeout_ms}",
-                    "-c idle_in_transaction_session_timeout="
-                    f"{idle_in_transaction_timeout_ms}",
+                    f"-c {_IDLE_SETTING}={idle_in_transaction_timeout_ms}",
                     "-c timezone=UTC",
                 )
             ),
@@ -181,9 +181,10 @@ class PostgresDatastore:
 
     def _new_connection(self) -> psycopg2.extensions.connection:
         try:
-            return psycopg2.connect(**self._dsn)
+            connection: psycopg2.extensions.connection = psycopg2.connect(**self._dsn)
         except psycopg2.Error as error:
             raise translated(error) from error
+        return connection
 
     def listen_connection(self) -> psycopg2.extensions.connection:
         """A connection of its own, in autocommit, for LISTEN. The caller closes it."""

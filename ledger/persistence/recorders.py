@@ -115,7 +115,6 @@ class PostgresAggregateRecorder(AggregateRecorder):
     def __init__(
         self, datastore: PostgresDatastore, *, table_name: str = "stored_events"
     ) -> None:
-        super().__init__()
         self.datastore = datastore
         self._table = sql.Identifier(table_name)
 
@@ -180,7 +179,6 @@ class PostgresApplicationRecorder(ApplicationRecorder):
     """The ledger of one schema: appends through its one function, reads by position."""
 
     def __init__(self, datastore: PostgresDatastore) -> None:
-        super().__init__()
         self.datastore = datastore
 
     def create_table(self) -> None:
@@ -353,7 +351,6 @@ class PostgresTrackingRecorder(TrackingRecorder):
     table_name = "marks"
 
     def __init__(self, datastore: PostgresDatastore) -> None:
-        super().__init__()
         self.datastore = datastore
 
     def create_table(self) -> None:

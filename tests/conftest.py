@@ -1,0 +1,174 @@
+"""Real PostgreSQL for every test that needs one: our embedded server, or any other.
+
+``SIJIL_TEST_DATABASE_URL`` names another server by a superuser's URL; the very same
+tests then run there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, settings
+from psycopg2 import sql
+from pydantic import SecretStr
+
+from ledger import migrations
+from ledger.embedded import EmbeddedServer, secret
+from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, Role
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.settings import GENERATED_SECRETS, LedgerSettings
+from projections.schema import ensure_views
+
+# Machines are shared: an example's time says nothing.
+settings.register_profile(
+    "sijil", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("sijil")
+
+_NUMBERS = count(1)
+
+
+class Server:
+    """The PostgreSQL server of this run of the tests, and a home for its secrets."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self.home = home
+        self.url = url
+        self.embedded = EmbeddedServer(home)
+
+    def start(self) -> None:
+        if self.url is None:
+            self.embedded.start()
+
+    def stop(self) -> None:
+        if self.url is None:
+            self.embedded.stop()
+            shutil.rmtree(self.embedded.place, ignore_errors=True)
+
+    def superuser_dsn(self, dbname: str = "postgres") -> dict[str, Any]:
+        if self.url is None:
+            return self.embedded.dsn(dbname=dbname)
+        return {**psycopg2.extensions.parse_dsn(self.url), "dbname": dbname}
+
+    def settings(self, name: str) -> LedgerSettings:
+        given: dict[str, Any] = {
+            "home": self.home,
+            "database_name": name,
+            "vault_database_name": f"{name}_vault",
+        }
+        if self.url is not None:
+            given["database_url"] = SecretStr(self.url)
+            given |= {
+                key: SecretStr(secret(self.home, key)) for key in GENERATED_SECRETS
+            }
+        return LedgerSettings.load(**given)
+
+    def execute(self, statement: sql.Composable) -> None:
+        with closing(psycopg2.connect(**self.superuser_dsn())) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+class Database:
+    """A fresh, migrated pair of databases: the ledger with its views, and the vault."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.settings = server.settings(name)
+        self._open: list[PostgresDatastore] = []
+
+    def dsn(self, role: Role | str) -> dict[str, Any]:
+        return self.settings.dsn(Role(role))
+
+    def datastore(self, role: Role | str, **limits: Any) -> PostgresDatastore:
+        role = Role(role)
+        schema = VAULT_SCHEMA if role is Role.VAULT else LEDGER_SCHEMA
+        made = PostgresDatastore(
+            self.dsn(role), **{"schema": schema, "pool_size": 2, **limits}
+        )
+        self._open.append(made)
+        return made
+
+    def superuser_dsn(self, *, is_vault: bool = False) -> dict[str, Any]:
+        name = self.settings.vault_database_name if is_vault else self.name
+        return self.server.superuser_dsn(name)
+
+    def close(self) -> None:
+        for datastore in self._open:
+            datastore.close()
+        for name in (self.name, self.settings.vault_database_name):
+            self.server.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+                    sql.Identifier(name)
+                )
+            )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The server of this run, started once and stopped at the end."""
+    # Not pytest's tmp_path: as root the server's own account has to pass through.
+    home = Path(tempfile.mkdtemp(prefix="sijil-test-"))
+    home.chmod(0o711)
+    made = Server(home, os.environ.get("SIJIL_TEST_DATABASE_URL"))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> str:
+    """The name of a migrated database that fresh ones are copied from."""
+    name = f"sijil_template_{os.getpid()}"
+    made = server.settings(name)
+    migrations.migrate(made)
+    ensure_views(made)
+    return name
+
+
+def fresh_database(server: Server, template: str) -> Database:
+    """A new pair of databases, copied from the template."""
+    database = Database(server, f"sijil_test_{os.getpid()}_{next(_NUMBERS)}")
+    for name, source in (
+        (database.name, template),
+        (database.settings.vault_database_name, f"{template}_vault"),
+    ):
+        server.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name),
+                sql.Identifier(Role.OWNER.login),
+                sql.Identifier(source),
+            )
+        )
+    # A copy has neither its own identity nor the template's database grants.
+    migrations.migrate(database.settings)
+    with closing(psycopg2.connect(**database.superuser_dsn())) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid()"
+            )
+    return database
+
+
+@pytest.fixture
+def database(server: Server, template: str) -> Iterator[Database]:
+    """A fresh, migrated pair of databases of one test's own."""
+    made = fresh_database(server, template)
+    try:
+        yield made
+    finally:
+        made.close()
