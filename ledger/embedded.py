@@ -39,6 +39,8 @@ STOP_TIMEOUT_S = 60.0
 _ORPHANS_TIMEOUT_S = 30.0
 """How long backends of a killed server may hold its memory before a start gives up."""
 _FOREIGN_PLACE = Path("/var/lib/sijil")
+_outliving: list[subprocess.Popen[bytes]] = []
+"""Servers started here: they outlive us on purpose, and Popen would warn of that."""
 _OPTIONS = {
     "listen_addresses": "",
     "port": str(PORT),
@@ -309,7 +311,7 @@ class EmbeddedServer:
             if self._account is not None:
                 os.fchown(log.fileno(), self._account.pw_uid, self._account.pw_gid)
             self._log_start = log.tell()
-            return subprocess.Popen(  # noqa: S603 -- the wheel's own binary
+            server = subprocess.Popen(  # noqa: S603 -- the wheel's own binary
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -320,6 +322,8 @@ class EmbeddedServer:
                 env={"LC_ALL": "C", "PATH": os.defpath},
                 **self._identity(),
             )
+        _outliving.append(server)
+        return server
 
     def _identity(self) -> dict[str, Any]:
         if self._account is None:
@@ -374,7 +378,7 @@ class EmbeddedServer:
         )
         if done.returncode != 0:
             raise EmbeddedServerError(f"{program} failed: {done.stderr.strip()[-500:]}")
-        return done.stdout
+        return str(done.stdout)
 
 
 def make_private(folder: Path) -> None:

@@ -163,12 +163,8 @@ class LedgerReader:
         Wakes by NOTIFY and falls back on a poll; waits out a server that is away. A
         batch is never empty.
         """
-        wake = Event()
-        waker = Waker(self._datastore, wake=wake, poll_s=poll_s)
-        waker.start()
-        try:
+        for _ in self.pulses(stop=stop, poll_s=poll_s):
             while not stop.is_set():
-                wake.clear()
                 try:
                     batch = self.entries(after=after, limit=batch_size)
                 except (OperationalError, InterfaceError):
@@ -178,7 +174,21 @@ class LedgerReader:
                     after = batch[-1].position
                     yield batch
                 if len(batch) < batch_size:
-                    _wait(wake, stop, poll_s)
+                    break
+
+    def pulses(self, *, stop: Event, poll_s: float = FALLBACK_POLL_S) -> Iterator[None]:
+        """A pulse at once, and one whenever there may be new entries, until ``stop``.
+
+        An append during the work between two pulses brings the next one at once.
+        """
+        wake = Event()
+        waker = Waker(self._datastore, wake=wake, poll_s=poll_s)
+        waker.start()
+        try:
+            while not stop.is_set():
+                wake.clear()
+                yield
+                _wait(wake, stop, poll_s)
         finally:
             waker.stop()
 

@@ -156,11 +156,12 @@ def fresh_database(server: Server, template: str) -> Database:
         )
     # A copy has neither its own identity nor the template's database grants.
     migrations.migrate(database.settings)
-    with closing(psycopg2.connect(**database.superuser_dsn())) as connection:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid()"
-            )
+    with (
+        closing(psycopg2.connect(**database.superuser_dsn())) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid()")
     return database
 
 

@@ -42,8 +42,13 @@ class PostgresFactory(InfrastructureFactory[PostgresTrackingRecorder]):
     tracking_recorder_class = PostgresTrackingRecorder
     process_recorder_class = PostgresProcessRecorder
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(
+        self, env: Environment, *, datastore: PostgresDatastore | None = None
+    ) -> None:
         super().__init__(env)
+        self.datastore = datastore or self._datastore_of(env)
+
+    def _datastore_of(self, env: Environment) -> PostgresDatastore:
         dbname = env.get(self.POSTGRES_DBNAME)
         if not dbname:
             raise InfrastructureFactoryError(
@@ -54,7 +59,7 @@ class PostgresFactory(InfrastructureFactory[PostgresTrackingRecorder]):
             value = env.get(f"POSTGRES_{name.upper()}")
             if value:
                 dsn[name] = value
-        self.datastore = PostgresDatastore(
+        return PostgresDatastore(
             dsn,
             schema=env.get("POSTGRES_SCHEMA") or "public",
             pool_size=int(env.get("POSTGRES_POOL_SIZE") or POOL_SIZE),

@@ -1,0 +1,111 @@
+"""The ledger as an application of ``eventsourcing``: aggregates in, entries out."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.persistence import Mapper, Tracking
+from eventsourcing.utils import Environment
+
+from domain import (
+    agencies,
+    attempts,
+    calendars,
+    centres,
+    clerks,
+    requests,
+    services,
+    stamps,
+)
+from domain.aggregates import OfficeAggregate
+from ledger.bodies import BodyMapper
+from ledger.names import LEDGER_SCHEMA, Role
+from ledger.persistence.append import (
+    ActToAppend,
+    Appended,
+    Command,
+    must_be_appended,
+)
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.persistence.factory import PostgresFactory
+from ledger.persistence.recorders import PostgresProcessRecorder
+from ledger.reader import LedgerReader
+from ledger.settings import LedgerSettings
+
+A = TypeVar("A", bound=OfficeAggregate)
+
+AGGREGATES: tuple[type[OfficeAggregate], ...] = (
+    agencies.Agency,
+    attempts.Attempt,
+    calendars.Calendar,
+    centres.Centre,
+    clerks.Clerk,
+    requests.ServiceRequest,
+    services.Service,
+    stamps.Stamp,
+)
+"""Every kind of aggregate the ledger keeps; importing them registers their topics."""
+
+
+class Ledger(Application[UUID]):
+    """The ledger of one installation.
+
+    Raises the errors of ``ledger.persistence.append`` where an act loses.
+    """
+
+    name = "Sijil"
+
+    def __init__(self, settings: LedgerSettings, role: Role = Role.APP) -> None:
+        self._settings = settings
+        self._role = role
+        super().__init__()
+        self.reader = LedgerReader(self.datastore_factory.datastore)
+
+    def construct_factory(  # type: ignore[override]
+        self, env: Environment
+    ) -> PostgresFactory:
+        """Our factory, on the database of the settings, making no tables."""
+        datastore = PostgresDatastore(
+            self._settings.dsn(self._role),
+            schema=LEDGER_SCHEMA,
+            pool_size=self._settings.pool_size,
+            max_overflow=self._settings.max_overflow,
+        )
+        self.datastore_factory = PostgresFactory(
+            Environment(env.name, {"CREATE_TABLE": "no"}), datastore=datastore
+        )
+        return self.datastore_factory
+
+    def construct_mapper(self) -> Mapper[UUID]:
+        """The contract's body instead of the library's transcoder."""
+        return BodyMapper()
+
+    def construct_recorder(self) -> PostgresProcessRecorder:
+        """The recorder of the ledger and its tracking."""
+        self.process_recorder = self.datastore_factory.process_recorder()
+        return self.process_recorder
+
+    def find(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        """The aggregate of this kind, or None."""
+        try:
+            found: object = self.repository.get(aggregate_id)
+        except AggregateNotFoundError:
+            return None
+        return found if isinstance(found, kind) else None
+
+    def append(
+        self,
+        *aggregates: OfficeAggregate,
+        command: Command | None = None,
+        tracking: Tracking | None = None,
+    ) -> Appended:
+        """Store what is pending on the aggregates as one act, whole or not at all."""
+        events = [
+            self.mapper.to_stored_event(event)
+            for aggregate in aggregates
+            for event in aggregate.collect_events()
+        ]
+        act = ActToAppend(events=events, command=command, tracking=tracking)
+        return must_be_appended(self.process_recorder.append([act])[0])

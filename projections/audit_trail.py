@@ -1,0 +1,217 @@
+"""AuditTrail: every event in words: who, what, when it happened, when it was recorded.
+
+Each row carries its position and leaf hash, so that it can be checked against the
+ledger's entries by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extensions
+from psycopg2.extras import execute_values
+
+from ledger.bodies import canonical
+from ledger.persistence.datastore import PostgresDatastore
+from projections.facts import Fact
+from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.versioned import ROWS_A_STATEMENT
+
+WORDS: dict[str, tuple[str, str]] = {
+    "sijil.request.submitted.v1": ("تقديم الطلب", "Request submitted"),
+    "sijil.request.accepted.v1": ("قبول الطلب", "Request accepted"),
+    "sijil.request.not-accepted.v1": ("عدم قبول الطلب", "Request not accepted"),
+    "sijil.request.assigned.v1": ("إسناد الطلب إلى موظف", "Assigned to a clerk"),
+    "sijil.request.fee-paid.v1": ("تسديد الرسم", "Fee paid"),
+    "sijil.request.forwarded.v1": ("إحالة الطلب إلى الجهة", "Forwarded to the agency"),
+    "sijil.request.agency-responded.v1": ("ورود رد الجهة", "Agency responded"),
+    "sijil.request.stamped.v1": ("ختم الوثيقة", "Document stamped"),
+    "sijil.request.mailed.v1": ("إيداع الوثيقة في البريد", "Document mailed"),
+    "sijil.request.delivered.v1": ("تسليم البعيثة البريدية", "Postal item delivered"),
+    "sijil.request.handed-over.v1": (
+        "تسليم الوثيقة في المركز",
+        "Handed over at the counter",
+    ),
+    "sijil.request.result-told.v1": ("تبليغ النتيجة", "Result told"),
+    "sijil.request.informed.v1": ("إشعار المواطن", "Citizen informed"),
+    "sijil.attempt.refused.v1": ("محاولة مرفوضة", "Attempt refused"),
+    "sijil.service.published.v1": ("نشر الخدمة", "Service published"),
+    "sijil.agency.published.v1": ("نشر الجهة", "Agency published"),
+    "sijil.centre.opened.v1": ("افتتاح المركز", "Centre opened"),
+    "sijil.clerk.appointed.v1": ("تعيين الموظف", "Clerk appointed"),
+    "sijil.clerk.made-responsible.v1": (
+        "تكليف الموظف بجهة",
+        "Clerk made responsible for an agency",
+    ),
+    "sijil.stamp.issued.v1": ("إصدار الختم", "Stamp issued"),
+    "sijil.calendar.published.v1": ("نشر التقويم الرسمي", "Calendar published"),
+}
+"""What each event is called, in Arabic and in English."""
+
+_DDL = """
+CREATE TABLE audit_trail (
+    position bigint PRIMARY KEY,
+    recorded_at timestamptz NOT NULL,
+    effective_at timestamptz NOT NULL,
+    aggregate_id uuid NOT NULL,
+    version integer NOT NULL,
+    topic text NOT NULL,
+    subject uuid NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    actor_place text NOT NULL,
+    command_id uuid NOT NULL,
+    correlation_id uuid NOT NULL,
+    causation_id text,
+    approved_by text,
+    data text NOT NULL,
+    leaf_hash bytea NOT NULL
+);
+CREATE INDEX audit_trail_of ON audit_trail (subject, position);
+CREATE INDEX audit_trail_by_actor ON audit_trail (actor_kind, actor_id, position);
+"""
+_INSERT = "INSERT INTO audit_trail VALUES %s"
+_ROW = (
+    "(%s, %s, %s, %s::uuid, %s, %s, %s::uuid, %s, %s, %s, %s::uuid, %s::uuid, %s, %s,"
+    " %s, %s)"
+)
+_PAGE = """
+SELECT
+    position, recorded_at, effective_at, aggregate_id::text, version, topic,
+    actor_kind, actor_id, actor_place, command_id::text, correlation_id::text,
+    causation_id, approved_by, data, leaf_hash
+FROM audit_trail
+WHERE position > %(after)s AND position <= %(until)s
+    AND (%(subject)s::uuid IS NULL OR subject = %(subject)s::uuid)
+ORDER BY position LIMIT %(limit)s
+"""
+_LAST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailRow:
+    """One event in words. ``data`` is its own facts as canonical JSON."""
+
+    position: int
+    recorded_at: datetime
+    effective_at: datetime
+    aggregate_id: UUID
+    version: int
+    topic: str
+    actor_kind: str
+    actor_id: str
+    actor_place: str
+    command_id: UUID
+    correlation_id: UUID
+    causation_id: str | None
+    approved_by: str | None
+    data: str
+    leaf_hash: bytes
+
+    @property
+    def words_ar(self) -> str:
+        """What happened, in Arabic."""
+        return WORDS.get(self.topic, (self.topic, self.topic))[0]
+
+    @property
+    def words_en(self) -> str:
+        """What happened, in English."""
+        return WORDS.get(self.topic, (self.topic, self.topic))[1]
+
+
+class AuditTrail:
+    """The view: one row an event. Attempts stand under the thing they were made on."""
+
+    name = "audit_trail"
+    version = 1
+    tables = ("audit_trail",)
+    ddl = _DDL
+
+    def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+        """Take a batch in."""
+        rows = [_row(fact) for fact in facts]
+        if rows:
+            execute_values(
+                cursor, _INSERT, rows, template=_ROW, page_size=ROWS_A_STATEMENT
+            )
+
+
+def _row(fact: Fact) -> tuple[Any, ...]:
+    entry, body, actor = fact.entry, fact.body, fact.body["actor"]
+    return (
+        entry.position,
+        entry.recorded_at,
+        fact.effective_at,
+        fact.key,
+        entry.version,
+        entry.topic,
+        fact.data.get("target", fact.key)
+        if entry.topic.startswith("sijil.attempt.")
+        else fact.key,
+        actor["kind"],
+        actor["id"],
+        actor["place"],
+        body["command_id"],
+        body["correlation_id"],
+        body.get("causation_id"),
+        body.get("approved_by"),
+        canonical(fact.data).decode(),
+        entry.leaf_hash(),
+    )
+
+
+class AuditTrailQueries:
+    """What can be asked of the trail."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+
+    def page(
+        self,
+        *,
+        subject: UUID | None = None,
+        after: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        as_of: int | None = None,
+    ) -> Page[TrailRow]:
+        """The trail of one thing, or of everything, in the order of the ledger.
+
+        Who may ask is decided before: a trail is of a thing the asker may see.
+        """
+        position = decode_cursor(after, int) or (0,)
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _PAGE,
+                {
+                    "after": position[0],
+                    "until": _LAST if as_of is None else as_of,
+                    "subject": None if subject is None else str(subject),
+                    "limit": page_size(limit) + 1,
+                },
+            )
+            rows = [_trail_row(row) for row in cursor.fetchall()]
+        return paged(rows, limit, lambda row: (row.position,))
+
+
+def _trail_row(row: tuple[Any, ...]) -> TrailRow:
+    return TrailRow(
+        position=row[0],
+        recorded_at=row[1],
+        effective_at=row[2],
+        aggregate_id=UUID(row[3]),
+        version=row[4],
+        topic=row[5],
+        actor_kind=row[6],
+        actor_id=row[7],
+        actor_place=row[8],
+        command_id=UUID(row[9]),
+        correlation_id=UUID(row[10]),
+        causation_id=row[11],
+        approved_by=row[12],
+        data=row[13],
+        leaf_hash=bytes(row[14]),
+    )

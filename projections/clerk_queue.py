@@ -1,0 +1,226 @@
+"""ClerkQueue: what a clerk does next, since when and until when; overdue first.
+
+Work that waits for the agency is kept apart: visible, not counted as the clerk's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extensions
+
+from domain.access import Scope
+from domain.stages import NextAct, Stage, WaitingFor
+from ledger.persistence.datastore import PostgresDatastore
+from projections.facts import Fact
+from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.requests import (
+    CASTS,
+    PREFIX,
+    REQUEST_COLUMNS,
+    STATE_COLUMNS,
+    RequestState,
+    state_after,
+)
+from projections.scope import condition
+from projections.versioned import Change, VersionedTable, valid
+
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""Sorts items without a due time last."""
+
+_TABLE = VersionedTable(
+    name="clerk_queue",
+    key=("request_id",),
+    values=(*STATE_COLUMNS, "next_act", "waiting_for", "until"),
+    casts={**CASTS, "until": "timestamptz"},
+)
+_DDL = f"""
+CREATE TABLE clerk_queue (
+    request_id uuid NOT NULL,
+    {REQUEST_COLUMNS},
+    next_act text NOT NULL,
+    waiting_for text NOT NULL,
+    until timestamptz,
+    valid_from bigint NOT NULL,
+    valid_to bigint,
+    PRIMARY KEY (request_id, valid_from)
+);
+CREATE UNIQUE INDEX clerk_queue_current ON clerk_queue (request_id)
+    WHERE valid_to IS NULL;
+CREATE INDEX clerk_queue_of_centre ON clerk_queue (
+    centre, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since,
+    request_id
+) WHERE valid_to IS NULL;
+CREATE INDEX clerk_queue_of_clerk ON clerk_queue (
+    clerk, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since,
+    request_id
+) WHERE valid_to IS NULL;
+CREATE INDEX clerk_queue_ended ON clerk_queue (valid_from, valid_to);
+"""
+_PAGE = """
+SELECT
+    request_id::text, tracking_number, service, agency, centre, governorate, stage,
+    clerk, token, next_act, waiting_for, since, until, etag_version, valid_from
+FROM clerk_queue
+WHERE {valid} AND {scope}
+    AND (%(clerk)s::text IS NULL OR clerk = %(clerk)s)
+    AND (NOT %(is_unassigned)s OR clerk IS NULL)
+    AND waiting_for = %(waiting_for)s
+    AND (
+        coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
+    ) > (%(until)s::timestamptz, %(since)s::timestamptz, %(request_id)s::uuid)
+ORDER BY
+    coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
+LIMIT %(limit)s
+"""
+_FIRST = ("0001-01-01T00:00:00+00:00",) * 2 + ("00000000-0000-0000-0000-000000000000",)
+_OPEN_WORK = """
+SELECT clerk, count(*) FROM clerk_queue
+WHERE valid_to IS NULL AND waiting_for = 'clerk' AND clerk = ANY(%s)
+GROUP BY clerk
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueItem:
+    """One piece of work. ``position`` is the entry that made it what it is."""
+
+    request_id: UUID
+    tracking_number: str
+    service: str
+    agency: str
+    centre: str
+    governorate: str
+    stage: Stage
+    clerk: str | None
+    token: int
+    next_act: NextAct
+    waiting_for: WaitingFor
+    since: datetime
+    until: datetime | None
+    is_overdue: bool
+    etag_version: int
+    position: int
+
+
+class ClerkQueue:
+    """The view: one current row for every request that is not at its end."""
+
+    name = "clerk_queue"
+    version = 1
+    tables = ("clerk_queue",)
+    ddl = _DDL
+
+    def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+        """Take a batch in."""
+        ours = [fact for fact in facts if fact.topic.startswith(PREFIX)]
+        rows = _TABLE.load(cursor, [(fact.key,) for fact in ours])
+        states: dict[str, RequestState | None] = {
+            str(key): RequestState(**{name: row[name] for name in STATE_COLUMNS})
+            for (key,), row in rows.items()
+        }
+        changes = []
+        for fact in ours:
+            before = states.get(fact.key)
+            state = state_after(before, fact)
+            row = None if state is None else _row(state)
+            states[fact.key] = state if row is not None else None
+            if before is not None or row is not None:
+                changes.append(Change(position=fact.position, key=(fact.key,), row=row))
+        _TABLE.write(cursor, changes)
+
+
+def _row(state: RequestState) -> dict[str, Any] | None:
+    standing = state.standing
+    if standing.next_act is NextAct.NOTHING:
+        return None
+    return {
+        **state.row(),
+        "next_act": standing.next_act,
+        "waiting_for": standing.waiting_for,
+        "until": state.until,
+    }
+
+
+class ClerkQueueQueries:
+    """What can be asked of the queue."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+
+    def page(
+        self,
+        scope: Scope,
+        *,
+        now: datetime,
+        clerk: str | None = None,
+        is_unassigned: bool = False,
+        waiting_for: WaitingFor = WaitingFor.CLERK,
+        after: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        as_of: int | None = None,
+    ) -> Page[QueueItem]:
+        """Work in the order it is due: what is overdue stands first.
+
+        ``now`` decides what is overdue. Raises InvalidValueError for a bad cursor.
+        """
+        until, since, request_id = decode_cursor(after, str, str, str) or _FIRST
+        scoped, params = condition(scope)
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _PAGE.format(valid=valid(as_of), scope=scoped),
+                {
+                    **params,
+                    "as_of": as_of,
+                    "clerk": clerk,
+                    "is_unassigned": is_unassigned,
+                    "waiting_for": waiting_for,
+                    "until": until,
+                    "since": since,
+                    "request_id": request_id,
+                    "limit": page_size(limit) + 1,
+                },
+            )
+            items = [_item(row, now) for row in cursor.fetchall()]
+        return paged(
+            items,
+            limit,
+            lambda item: (
+                (item.until or _NEVER).isoformat(),
+                item.since.isoformat(),
+                str(item.request_id),
+            ),
+        )
+
+    def open_work(self, clerks: Sequence[str]) -> dict[str, int]:
+        """How many items each of the clerks has to move now."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_OPEN_WORK, (list(clerks),))
+            found = dict(cursor.fetchall())
+        return {clerk: found.get(clerk, 0) for clerk in clerks}
+
+
+def _item(row: tuple[Any, ...], now: datetime) -> QueueItem:
+    until = row[12]
+    return QueueItem(
+        request_id=UUID(row[0]),
+        tracking_number=row[1],
+        service=row[2],
+        agency=row[3],
+        centre=row[4],
+        governorate=row[5],
+        stage=Stage(row[6]),
+        clerk=row[7],
+        token=row[8],
+        next_act=NextAct(row[9]),
+        waiting_for=WaitingFor(row[10]),
+        since=row[11],
+        until=until,
+        is_overdue=until is not None and until < now,
+        etag_version=row[13],
+        position=row[14],
+    )

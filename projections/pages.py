@@ -1,0 +1,69 @@
+"""Pages: a bounded list and an opaque cursor to what comes after it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from domain.errors import InvalidValueError
+
+LARGEST_PAGE = 200
+"""Items of one answer: a screen shows fewer, and a slow line carries no more."""
+DEFAULT_PAGE = 50
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Some items in order, and the cursor of the page after; None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+def page_size(limit: int) -> int:
+    """``limit`` itself. Raises InvalidValueError outside 1 to 200."""
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidValueError(field="limit", reason="range")
+    return limit
+
+
+def encode_cursor(key: Sequence[str | int]) -> str:
+    """The opaque form of a sort key."""
+    packed = json.dumps(list(key), separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: type[Any]) -> tuple[Any, ...] | None:
+    """The sort key of a cursor, of these types; None for no cursor.
+
+    Raises InvalidValueError when it is not one of ours.
+    """
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidValueError(field="cursor", reason="shape") from error
+    if (
+        not isinstance(key, list)
+        or len(key) != len(types)
+        or any(type(part) is not type_ for part, type_ in zip(key, types, strict=True))
+    ):
+        raise InvalidValueError(field="cursor", reason="shape")
+    return tuple(key)
+
+
+def paged(
+    rows: Sequence[T], limit: int, key: Callable[[T], Sequence[str | int]]
+) -> Page[T]:
+    """The page of at most ``limit`` rows, where one more was asked for."""
+    items = tuple(rows[:limit])
+    more = len(rows) > limit
+    return Page(items=items, next=encode_cursor(key(items[-1])) if more else None)

@@ -1,0 +1,71 @@
+"""The views' tables: made by the migration, made anew when a view's version rises."""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from ledger.migrations import views_owner
+from ledger.settings import LedgerSettings
+from projections.audit_trail import AuditTrail
+from projections.catalogue import Catalogue
+from projections.clerk_queue import ClerkQueue
+from projections.governorate_counts import GovernorateCounts
+from projections.roster import Roster
+from projections.tracking import Tracking
+from projections.views import View
+
+VIEWS: tuple[View, ...] = (
+    AuditTrail(),
+    Catalogue(),
+    ClerkQueue(),
+    GovernorateCounts(),
+    Roster(),
+    Tracking(),
+)
+"""Every view there is, in the order the runner folds them."""
+
+_PROGRESS = """
+CREATE TABLE IF NOT EXISTS progress (
+    view text PRIMARY KEY,
+    version integer NOT NULL,
+    ledger_id uuid,
+    incarnation integer,
+    position bigint NOT NULL DEFAULT 0,
+    error text,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)
+"""
+_VERSION = "SELECT version FROM progress WHERE view = %s"
+_START = """
+INSERT INTO progress (view, version) VALUES (%s, %s)
+ON CONFLICT (view) DO UPDATE SET
+    version = excluded.version, ledger_id = NULL, incarnation = NULL, position = 0,
+    error = NULL, updated_at = clock_timestamp()
+"""
+
+
+def ensure_views(
+    settings: LedgerSettings, views: tuple[View, ...] = VIEWS
+) -> list[str]:
+    """Make the tables of new and changed views; the names of those that begin at 0.
+
+    A view whose version differs from its tables' is dropped and folds from the start.
+    """
+    started = []
+    with views_owner(settings) as cursor:
+        cursor.execute(_PROGRESS)
+        for view in views:
+            cursor.execute(_VERSION, (view.name,))
+            row = cursor.fetchone()
+            if row is not None and row[0] == view.version:
+                continue
+            cursor.execute("BEGIN")
+            for table in view.tables:
+                cursor.execute(
+                    sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table))
+                )
+            cursor.execute(view.ddl)
+            cursor.execute(_START, (view.name, view.version))
+            cursor.execute("COMMIT")
+            started.append(view.name)
+    return started

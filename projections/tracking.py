@@ -1,0 +1,250 @@
+"""Tracking: where each request stands, by number, by id, and as a list.
+
+The steps are what a citizen reads: what happened and when, by no clerk's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extensions
+from psycopg2.extras import execute_values
+
+from domain.access import Scope, Whereabouts
+from domain.stages import Stage
+from ledger.persistence.datastore import PostgresDatastore
+from projections.facts import Fact
+from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.requests import (
+    CASTS,
+    PREFIX,
+    REQUEST_COLUMNS,
+    STATE_COLUMNS,
+    RequestState,
+    state_after,
+)
+from projections.scope import condition
+from projections.versioned import ROWS_A_STATEMENT, Change, VersionedTable, valid
+
+_TABLE = VersionedTable(
+    name="tracking", key=("request_id",), values=STATE_COLUMNS, casts=CASTS
+)
+_DDL = f"""
+CREATE TABLE tracking (
+    request_id uuid NOT NULL,
+    {REQUEST_COLUMNS},
+    valid_from bigint NOT NULL,
+    valid_to bigint,
+    PRIMARY KEY (request_id, valid_from)
+);
+CREATE UNIQUE INDEX tracking_current ON tracking (request_id) WHERE valid_to IS NULL;
+CREATE UNIQUE INDEX tracking_by_number ON tracking (tracking_number)
+    WHERE valid_to IS NULL;
+CREATE INDEX tracking_by_centre ON tracking (centre, submitted_at DESC, request_id DESC)
+    WHERE valid_to IS NULL;
+CREATE INDEX tracking_by_time ON tracking (submitted_at DESC, request_id DESC)
+    WHERE valid_to IS NULL;
+CREATE INDEX tracking_by_party ON tracking USING gin (parties) WHERE valid_to IS NULL;
+CREATE TABLE tracking_steps (
+    position bigint PRIMARY KEY,
+    request_id uuid NOT NULL,
+    step text NOT NULL,
+    effective_at timestamptz NOT NULL
+);
+CREATE INDEX tracking_steps_of ON tracking_steps (request_id, position);
+"""
+_INSERT_STEPS = """
+INSERT INTO tracking_steps (position, request_id, step, effective_at) VALUES %s
+"""
+_STEP = "(%s, %s::uuid, %s, %s)"
+_COLUMNS = f"""
+    request_id::text, {", ".join(STATE_COLUMNS)}, valid_from
+"""
+_BY_NUMBER = f"""
+SELECT {_COLUMNS} FROM tracking
+WHERE tracking_number = %(number)s AND {{valid}}
+"""
+_BY_ID = f"""
+SELECT {_COLUMNS} FROM tracking
+WHERE request_id = %(request_id)s::uuid AND {{valid}}
+"""
+_STEPS = """
+SELECT step, effective_at FROM tracking_steps
+WHERE request_id = %(request_id)s::uuid AND position <= %(until)s ORDER BY position
+"""
+_PAGE = f"""
+SELECT {_COLUMNS} FROM tracking
+WHERE {{valid}} AND {{scope}}
+    AND (%(stage)s::text IS NULL OR stage = %(stage)s)
+    AND (%(service)s::text IS NULL OR service = %(service)s)
+    AND (%(centre)s::text IS NULL OR centre = %(centre)s)
+    AND (submitted_at, request_id)
+        < (%(submitted_at)s::timestamptz, %(request_id)s::uuid)
+ORDER BY submitted_at DESC, request_id DESC
+LIMIT %(limit)s
+"""
+_FIRST = ("9999-12-31T00:00:00+00:00", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that happened, by its event's name, at its effective time."""
+
+    name: str
+    effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedRequest:
+    """Where one request stands. ``position`` is the newest entry seen of it."""
+
+    request_id: UUID
+    state: RequestState
+    position: int
+
+    @property
+    def stage(self) -> Stage:
+        """The stage it is in."""
+        return Stage(self.state.stage)
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """What decides who may see it."""
+        state = self.state
+        return Whereabouts(
+            centre=state.centre,
+            governorate=state.governorate,
+            agency=state.agency,
+            is_forwarded=state.is_forwarded,
+            is_mailed=state.is_mailed,
+            is_fee_outstanding=state.is_fee_outstanding,
+            parties=frozenset(state.parties),
+        )
+
+
+class Tracking:
+    """The view: one current row a request, and a row for each of its steps."""
+
+    name = "tracking"
+    version = 1
+    tables = ("tracking", "tracking_steps")
+    ddl = _DDL
+
+    def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+        """Take a batch in."""
+        ours = [fact for fact in facts if fact.topic.startswith(PREFIX)]
+        rows = _TABLE.load(cursor, [(fact.key,) for fact in ours])
+        states: dict[str, RequestState | None] = {
+            str(key): RequestState(**row) for (key,), row in rows.items()
+        }
+        changes = []
+        for fact in ours:
+            state = state_after(states.get(fact.key), fact)
+            states[fact.key] = state
+            if state is not None:
+                changes.append(
+                    Change(position=fact.position, key=(fact.key,), row=state.row())
+                )
+        _TABLE.write(cursor, changes)
+        steps = [
+            (
+                fact.position,
+                fact.key,
+                fact.topic.removeprefix(PREFIX).rpartition(".v")[0],
+                fact.effective_at,
+            )
+            for fact in ours
+        ]
+        if steps:
+            execute_values(
+                cursor, _INSERT_STEPS, steps, template=_STEP, page_size=ROWS_A_STATEMENT
+            )
+
+
+class TrackingQueries:
+    """What can be asked of tracking."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+
+    def by_number(
+        self, number: str, *, as_of: int | None = None
+    ) -> TrackedRequest | None:
+        """The request with this tracking number, or None."""
+        return self._one(_BY_NUMBER, {"number": number}, as_of)
+
+    def by_id(
+        self, request_id: UUID, *, as_of: int | None = None
+    ) -> TrackedRequest | None:
+        """The request with this id, or None."""
+        return self._one(_BY_ID, {"request_id": str(request_id)}, as_of)
+
+    def steps(self, request_id: UUID, *, as_of: int | None = None) -> tuple[Step, ...]:
+        """What happened to a request, in the order it was recorded."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _STEPS,
+                {
+                    "request_id": str(request_id),
+                    "until": 2**63 - 1 if as_of is None else as_of,
+                },
+            )
+            return tuple(
+                Step(name=name, effective_at=effective_at)
+                for name, effective_at in cursor.fetchall()
+            )
+
+    def page(
+        self,
+        scope: Scope,
+        *,
+        stage: Stage | None = None,
+        service: str | None = None,
+        centre: str | None = None,
+        after: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        as_of: int | None = None,
+    ) -> Page[TrackedRequest]:
+        """Requests in scope, the newest first. InvalidValueError for a bad cursor."""
+        submitted_at, request_id = decode_cursor(after, str, str) or _FIRST
+        scoped, params = condition(scope)
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _PAGE.format(valid=valid(as_of), scope=scoped),
+                {
+                    **params,
+                    "as_of": as_of,
+                    "stage": stage,
+                    "service": service,
+                    "centre": centre,
+                    "submitted_at": submitted_at,
+                    "request_id": request_id,
+                    "limit": page_size(limit) + 1,
+                },
+            )
+            rows = [_tracked(row) for row in cursor.fetchall()]
+        return paged(
+            rows,
+            limit,
+            lambda row: (row.state.submitted_at.isoformat(), str(row.request_id)),
+        )
+
+    def _one(
+        self, query: str, params: dict[str, Any], as_of: int | None
+    ) -> TrackedRequest | None:
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(query.format(valid=valid(as_of)), {**params, "as_of": as_of})
+            row = cursor.fetchone()
+        return None if row is None else _tracked(row)
+
+
+def _tracked(row: tuple[Any, ...]) -> TrackedRequest:
+    return TrackedRequest(
+        request_id=UUID(row[0]),
+        state=RequestState(**dict(zip(STATE_COLUMNS, row[1:-1], strict=True))),
+        position=row[-1],
+    )

@@ -1,0 +1,33 @@
+"""What a view is to the runner: a name, its tables, and how it folds a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import psycopg2.extensions
+
+from projections.facts import Fact
+
+
+class View(Protocol):
+    """A read model. ``fold`` MUST depend on the facts and its own rows only."""
+
+    @property
+    def name(self) -> str:
+        """Stable; names its progress row."""
+
+    @property
+    def version(self) -> int:
+        """Raised when the tables or the fold change: the view is then made anew."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables it owns, dropped when its version changes."""
+
+    @property
+    def ddl(self) -> str:
+        """The statements that make its tables, with unqualified names."""
+
+    def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+        """Take a batch in, in order. MUST NOT commit."""
