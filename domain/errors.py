@@ -228,13 +228,3 @@ class ServiceNotOfferedError(RuleBrokenError):
     def __init__(self, *, what: str) -> None:
         super().__init__(what)
         self.what = what
-
-
-class AlreadyExistsError(RuleBrokenError):
-    """A thing with this code exists already."""
-
-    code = "already-exists"
-
-    def __init__(self, *, thing: str) -> None:
-        super().__init__(thing)
-        self.thing = thing

@@ -51,11 +51,12 @@ class FeeDue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document that a service wants to see."""
+    """A document that a service wants to see; some are wanted only where they exist."""
 
     code: str
     name_ar: str
     name_en: str
+    is_required: bool = True
 
 
 def is_allowed(
@@ -233,5 +234,7 @@ class Service(OfficeAggregate):
             applicants=offer.applicants,
             spouse_counts=offer.spouse_counts,
             receipt=offer.receipt,
-            documents=tuple(document.code for document in offer.documents),
+            documents=tuple(
+                document.code for document in offer.documents if document.is_required
+            ),
         )

@@ -26,6 +26,8 @@ from ledger.embedded import EmbeddedServer, secret
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.settings import GENERATED_SECRETS, LedgerSettings
+from office.house import House, ViewsRoom
+from office.seeding import seed
 from projections.schema import ensure_views
 
 # Machines are shared: an example's time says nothing.
@@ -161,8 +163,35 @@ def fresh_database(server: Server, template: str) -> Database:
         connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid()")
+        # The copy is a ledger of its own, and its views have followed it all along.
+        cursor.execute(
+            "UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid();"
+            "UPDATE sijil_views.progress SET ledger_id ="
+            " (SELECT ledger_id FROM sijil.ledger_head) WHERE ledger_id IS NOT NULL"
+        )
     return database
+
+
+@pytest.fixture(scope="session")
+def seeded_template(server: Server, template: str) -> str:
+    """The name of a template that has the reference data, with the views level."""
+    database = fresh_database(server, template)
+    with House(database.settings) as house:
+        seed(house.catalogue)
+    room = ViewsRoom(database.settings)
+    room.runner.catch_up()
+    room.close()
+    return database.name
+
+
+@pytest.fixture
+def seeded_database(server: Server, seeded_template: str) -> Iterator[Database]:
+    """A fresh pair of databases with the reference data of one test's own."""
+    made = fresh_database(server, seeded_template)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

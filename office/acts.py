@@ -1,0 +1,332 @@
+"""The path every act takes: repeat, scope, version, rules, append, in this order."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from eventsourcing.persistence import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    PersistenceError,
+    Tracking,
+)
+
+from domain.access import Principal
+from domain.acts import Act, Actor, ActorKind, Provenance
+from domain.aggregates import OfficeAggregate
+from domain.attempts import Attempt
+from domain.errors import EffectiveTimeError, RuleBrokenError
+from domain.ids import new_id
+from domain.requests import ServiceRequest
+from ledger.bodies import canonical, plain
+from ledger.book import Ledger
+from ledger.persistence import append
+from office.errors import (
+    ClockSkewError,
+    CommandReusedError,
+    ConcurrencyError,
+    LedgerUnavailableError,
+    PreconditionRequiredError,
+    StaleVersionError,
+)
+
+_EXEMPT_FROM_BOUND = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
+_NOT_RECORDED = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
+"""Refusals of an import stand in its report; the system's are its own faults."""
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The office's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What a door knows of one act beside the command itself.
+
+    ``route`` names the act the same way at every repeat; ``if_version`` is the
+    version the actor saw (an ETag), None where there is none to see.
+    """
+
+    principal: Principal
+    command_id: UUID
+    route: str
+    if_version: int | None = None
+    effective_at: datetime | None = None
+    approved_by: str | None = None
+    causation_id: str | None = None
+    correlation_id: UUID | None = None
+    provenance: Provenance | None = None
+    tracking: Tracking | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The outcome of an act. Positions are None when it changed nothing.
+
+    ``etag_version`` is the thing's version after this act, also in a repeat, whatever
+    happened since.
+    """
+
+    aggregate_id: UUID
+    first_position: int | None
+    last_position: int | None
+    etag_version: int
+    is_repeat: bool
+
+
+class Acts:
+    """Runs acts against the ledger. One act changes one aggregate."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        command_key: bytes,
+        backdating: timedelta,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self._command_key = command_key
+        self._backdating = backdating
+
+    # Repeats --------------------------------------------------------------------
+
+    def command(self, envelope: Envelope, asked: object) -> append.Command:
+        """The command as the ledger remembers it: id, actor, keyed digest of input.
+
+        ``asked`` is the normalised input. What an actor is by is the principal, not
+        the event's actor, because a citizen's differs from request to request.
+        """
+        actor = f"{envelope.principal.role}:{envelope.principal.id}"
+        if envelope.principal.role is ActorKind.CITIZEN:
+            actor = f"{ActorKind.CITIZEN}:{self._keyed(actor.encode()).hex()[:32]}"
+        digest = self._keyed(
+            canonical(
+                {
+                    "actor": actor,
+                    "route": envelope.route,
+                    "input": plain(asked),
+                    **(
+                        {"effective_at": plain(envelope.effective_at)}
+                        if envelope.effective_at is not None
+                        else {}
+                    ),
+                }
+            )
+        )
+        return append.Command(id=envelope.command_id, actor=actor, digest=digest)
+
+    def _keyed(self, text: bytes) -> bytes:
+        return hmac.digest(self._command_key, text, hashlib.sha256)
+
+    def earlier(self, command: append.Command, aggregate_id: UUID) -> Done | None:
+        """The outcome of this very command when it was stored before, else None.
+
+        Raises CommandReusedError when its id was used for something else.
+        """
+        with translated():
+            known = self.ledger.process_recorder.find_command(command.id)
+        if known is None:
+            return None
+        if known.actor != command.actor or not hmac.compare_digest(
+            known.digest, command.digest
+        ):
+            raise CommandReusedError
+        return self._rendered(known.first_position, known.last_position, aggregate_id)
+
+    def _rendered(
+        self, first: int | None, last: int | None, aggregate_id: UUID
+    ) -> Done:
+        """An outcome anew from the positions kept; no answer's text is stored."""
+        version = None
+        with translated():
+            entry = None if last is None else self.ledger.reader.entry(last)
+            if entry is not None:
+                aggregate_id, version = entry.aggregate_id, entry.version
+            thing: OfficeAggregate = self.ledger.repository.get(
+                aggregate_id, version=version
+            )
+        return Done(
+            aggregate_id=aggregate_id,
+            first_position=first,
+            last_position=last,
+            etag_version=thing.etag_version,
+            is_repeat=True,
+        )
+
+    # The act --------------------------------------------------------------------
+
+    def act(self, envelope: Envelope, actor: Actor, correlation_id: UUID) -> Act:
+        """The act with its effective time: now, or the past time that is claimed.
+
+        Raises EffectiveTimeError for the future, and beyond the bound unless a
+        supervisor approves. Only a supervisor's own word counts as approval.
+        """
+        now = self.clock()
+        effective_at = envelope.effective_at or now
+        approved_by = None
+        if effective_at > now:
+            raise EffectiveTimeError(reason="in-the-future", bound=now)
+        kind = envelope.principal.role
+        if kind not in _EXEMPT_FROM_BOUND and effective_at < now - self._backdating:
+            if kind is not ActorKind.SUPERVISOR or not envelope.approved_by:
+                raise EffectiveTimeError(
+                    reason="needs-approval", bound=now - self._backdating
+                )
+            approved_by = envelope.principal.id
+        return Act(
+            command_id=envelope.command_id,
+            actor=actor,
+            correlation_id=envelope.correlation_id or correlation_id,
+            effective_at=effective_at,
+            causation_id=envelope.causation_id,
+            approved_by=approved_by,
+            provenance=envelope.provenance,
+        )
+
+    def store(
+        self, command: append.Command, thing: OfficeAggregate, envelope: Envelope
+    ) -> Done:
+        """Append what is pending on the thing; a repeat in a race is a repeat."""
+        with translated():
+            try:
+                appended = self.ledger.append(
+                    thing, command=command, tracking=envelope.tracking
+                )
+            except append.CommandRepeatedError as error:
+                first = error.appended.first_position
+                last = error.appended.last_position
+                return self._rendered(first, last, thing.id)
+            except append.CommandReusedError as error:
+                raise CommandReusedError from error
+        return Done(
+            aggregate_id=thing.id,
+            first_position=appended.first_position,
+            last_position=appended.last_position,
+            etag_version=thing.etag_version,
+            is_repeat=False,
+        )
+
+    def on_request(
+        self,
+        envelope: Envelope,
+        command: append.Command,
+        request_id: UUID,
+        load: Callable[[UUID], ServiceRequest],
+        decide: Callable[[ServiceRequest, Act], None],
+    ) -> Done:
+        """Run one act on a request: what it changes is stored whole or not at all.
+
+        ``load`` raises NotFoundError outside the scope. A version lost to somebody
+        else at the same moment is decided once more on what they left, unless the
+        actor's page is stale by then.
+        """
+        earlier = self.earlier(command, request_id)
+        if earlier is not None:
+            return earlier
+        for is_last_try in (False, True):
+            with translated():
+                request = load(request_id)
+            _must_match(envelope, request)
+            version = request.version
+            try:
+                actor = actor_on(request, envelope.principal)
+                act = self.act(envelope, actor, request.id)
+                decide(request, act)
+            except RuleBrokenError as error:
+                self._record_refusal(envelope, error, request, version)
+                raise
+            try:
+                return self.store(command, request, envelope)
+            except append.TrackingConflictError:
+                raise
+            except IntegrityError as error:
+                if is_last_try:
+                    raise ConcurrencyError from error
+        raise ConcurrencyError
+
+    def _record_refusal(
+        self,
+        envelope: Envelope,
+        error: RuleBrokenError,
+        request: ServiceRequest,
+        version: int,
+    ) -> None:
+        """Keep the attempt as an aggregate of its own; never hide the refusal."""
+        principal = envelope.principal
+        if principal.role in _NOT_RECORDED:
+            return
+        now = self.clock()
+        reason = error.facts().get("reason")
+        attempt = Attempt.refuse(
+            Act(
+                command_id=new_id(now),
+                actor=actor_on(request, principal),
+                correlation_id=request.id,
+                effective_at=now,
+                causation_id=f"{request.id}/{version}",
+            ),
+            attempt_id=new_id(now),
+            attempted=envelope.route.rpartition("/")[2],
+            target=request.id,
+            target_version=version,
+            centre=request.centre,
+            code=error.code,
+            reason=reason,
+        )
+        try:
+            self.ledger.append(attempt)
+        except PersistenceError as failure:
+            _log.error(
+                "office.attempt_not_recorded",
+                code=error.code,
+                target=str(request.id),
+                error=type(failure).__name__,
+            )
+
+
+def actor_on(request: ServiceRequest, principal: Principal) -> Actor:
+    """The actor of an act on a request: a citizen is the party, never the subject."""
+    if principal.role is not ActorKind.CITIZEN:
+        return principal.actor
+    mine = [str(p.id) for p in request.parties if str(p.id) in principal.parties]
+    return Actor(
+        kind=ActorKind.CITIZEN, id=mine[0] if mine else "citizen", place=request.centre
+    )
+
+
+def _must_match(envelope: Envelope, request: ServiceRequest) -> None:
+    """If-Match: what people change they have seen. Reports from outside see nothing."""
+    kind = envelope.principal.role
+    if envelope.if_version is None:
+        if kind in {ActorKind.SYSTEM, ActorKind.IMPORT}:
+            return
+        raise PreconditionRequiredError
+    if envelope.if_version != request.etag_version:
+        raise StaleVersionError(current=request.etag_version)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The store's troubles as the office's errors; conflicts pass as they are."""
+    try:
+        yield
+    except append.ClockSkewError as error:
+        raise ClockSkewError from error
+    except (OperationalError, InterfaceError) as error:
+        raise LedgerUnavailableError from error

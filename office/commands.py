@@ -1,0 +1,184 @@
+"""What the office can be asked to do with a request: one frozen command an act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from domain.money import Unit
+from domain.persons import PersonDetails
+from domain.requests import (
+    Answer,
+    Channel,
+    Declined,
+    Delivery,
+    Means,
+    PaymentChannel,
+)
+from domain.services import Relationship
+
+
+class Message(StrEnum):
+    """Messages that go to a citizen on the way."""
+
+    ACCEPTED = "accepted"
+    MISSING_INFORMATION = "missing_information"
+    REFUSED = "refused"
+    MAILED = "mailed"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitRequest:
+    """Ask for a service. At the counter it may be accepted or declined at once.
+
+    ``centre`` is the clerk's own when it is None. ``applicant`` is None only for
+    imported history, whose source names nobody.
+    """
+
+    service: str
+    centre: str | None
+    channel: Channel
+    applicant: PersonDetails | None
+    concerned: PersonDetails | None
+    relationship: Relationship
+    documents: tuple[str, ...]
+    delivery: Delivery
+    accept_now: bool = False
+    decline_reason: Declined | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRequest:
+    """Take a waiting request in; ``documents`` are those ticked off."""
+
+    request_id: UUID
+    token: int | None
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineRequest:
+    """Do not take a waiting request in."""
+
+    request_id: UUID
+    token: int | None
+    reason: Declined
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignRequest:
+    """Give a request to a clerk of its centre."""
+
+    request_id: UUID
+    clerk: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayFee:
+    """Take the fee: ``amount`` in hundredths of ``unit``."""
+
+    request_id: UUID
+    token: int | None
+    channel: PaymentChannel
+    amount: int
+    unit: Unit
+    bank_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardRequest:
+    """Send a request to its agency."""
+
+    request_id: UUID
+    token: int | None
+    agency_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordResponse:
+    """Record the agency's answer."""
+
+    request_id: UUID
+    token: int | None
+    outcome: Answer
+    agency_reference: str | None = None
+    reason: str | None = None
+    document_digest: str | None = None
+    supersedes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampDocument:
+    """Put a stamp on the issued document."""
+
+    request_id: UUID
+    token: int | None
+    serial: str
+    stamped_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailDocument:
+    """Give the paper to the post."""
+
+    request_id: UUID
+    token: int | None
+    item: str
+    to: Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmDelivery:
+    """Record that the post delivered an item."""
+
+    request_id: UUID
+    item: str
+    capacity: Relationship
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """Hand the paper over at the counter."""
+
+    request_id: UUID
+    token: int | None
+    capacity: Relationship
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellResult:
+    """Tell the citizen the result."""
+
+    request_id: UUID
+    token: int | None
+    means: Means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InformCitizen:
+    """Record a message that went to the citizen."""
+
+    request_id: UUID
+    message: Message
+    means: Means
+
+
+Command = (
+    SubmitRequest
+    | AcceptRequest
+    | DeclineRequest
+    | AssignRequest
+    | PayFee
+    | ForwardRequest
+    | RecordResponse
+    | StampDocument
+    | MailDocument
+    | ConfirmDelivery
+    | HandOver
+    | TellResult
+    | InformCitizen
+)

@@ -1,0 +1,55 @@
+"""What stands between a door and the rules: repeats, versions, the store's health."""
+
+from __future__ import annotations
+
+from domain.errors import SijilError
+
+
+class PreconditionRequiredError(SijilError):
+    """A change of an existing thing did not say which version it was made on."""
+
+    code = "precondition-required"
+
+
+class StaleVersionError(SijilError):
+    """The thing has moved since it was read; ``current`` is its version now."""
+
+    code = "stale-version"
+
+    def __init__(self, *, current: int) -> None:
+        super().__init__(current)
+        self.current = current
+
+
+class ConcurrencyError(SijilError):
+    """Somebody else changed the thing at the same moment; try again."""
+
+    code = "version-conflict"
+
+
+class CommandReusedError(SijilError):
+    """The command id was used before for something else, or by somebody else."""
+
+    code = "idempotency-key-reused"
+
+
+class ClockSkewError(SijilError):
+    """Two clocks are over a minute apart; nothing was stored."""
+
+    code = "clock-skew"
+
+
+class LedgerUnavailableError(SijilError):
+    """The store cannot be reached, or has not been resumed after a restore."""
+
+    code = "ledger-unavailable"
+
+
+class NotFreshEnoughError(SijilError):
+    """The view did not reach the position asked for in time."""
+
+    code = "not-fresh-enough"
+
+    def __init__(self, *, position: int) -> None:
+        super().__init__(position)
+        self.position = position

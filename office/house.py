@@ -1,0 +1,156 @@
+"""The house: everything put together once, for a door or a process to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from domain.access import Principal
+from domain.acts import ActorKind
+from ledger import migrations
+from ledger.book import Ledger
+from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.reader import LedgerReader
+from ledger.settings import LedgerSettings
+from ledger.vault import Vault, VaultKeys
+from office.acts import Acts, Clock, translated, utc_now
+from office.assignment import Assignment
+from office.catalogue import CatalogueDesk
+from office.requests import Requests
+from office.settings import OfficeSettings
+from office.tracking import CitizenTracking
+from projections.audit_trail import AuditTrailQueries
+from projections.catalogue import CatalogueQueries
+from projections.clerk_queue import ClerkQueueQueries
+from projections.governorate_counts import GovernorateCountsQueries
+from projections.progress import ProgressQueries
+from projections.roster import RosterQueries
+from projections.runner import ViewRunner
+from projections.schema import ensure_views
+from projections.tracking import TrackingQueries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queries:
+    """What can be asked of each view."""
+
+    catalogue: CatalogueQueries
+    counts: GovernorateCountsQueries
+    progress: ProgressQueries
+    queue: ClerkQueueQueries
+    roster: RosterQueries
+    tracking: TrackingQueries
+    trail: AuditTrailQueries
+
+
+class House:
+    """The office of one installation. Close it when done."""
+
+    def __init__(
+        self,
+        settings: LedgerSettings,
+        office: OfficeSettings | None = None,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.settings = settings
+        self.office_settings = office or OfficeSettings()
+        self.clock = clock
+        self.ledger = Ledger(settings)
+        self.vault = Vault(
+            PostgresDatastore(settings.dsn(Role.VAULT), schema=VAULT_SCHEMA),
+            VaultKeys(
+                master=settings.key("vault_master_key"),
+                index=settings.key("vault_index_key"),
+            ),
+        )
+        self._views = PostgresDatastore(
+            settings.dsn(Role.APP),
+            schema=VIEWS_SCHEMA,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+        )
+        self.queries = Queries(
+            catalogue=CatalogueQueries(self._views),
+            counts=GovernorateCountsQueries(self._views),
+            progress=ProgressQueries(self._views),
+            queue=ClerkQueueQueries(self._views),
+            roster=RosterQueries(self._views),
+            tracking=TrackingQueries(self._views),
+            trail=AuditTrailQueries(self._views),
+        )
+        code_keys = settings.tracking_code_keys()
+        self.acts = Acts(
+            self.ledger,
+            command_key=settings.key("command_key"),
+            backdating=timedelta(days=self.office_settings.backdating_days),
+            clock=clock,
+        )
+        self.requests = Requests(
+            self.acts,
+            self.vault,
+            code_keys=code_keys,
+            code_key_name=settings.tracking_code_key_name,
+        )
+        self.catalogue = CatalogueDesk(self.ledger)
+        self.tracking = CitizenTracking(self.queries.tracking, code_keys)
+
+    def citizen(self, subject: str) -> Principal:
+        """The citizen whom the identity provider knows as ``subject``."""
+        with translated():
+            parties = self.vault.find_parties("subject", subject)
+        return Principal(
+            role=ActorKind.CITIZEN,
+            id=subject,
+            parties=frozenset(str(party) for party in parties),
+        )
+
+    def assignment(self) -> Assignment:
+        """The process manager that assigns new requests."""
+        return Assignment(
+            self.ledger,
+            self.requests,
+            roster=self.queries.roster,
+            queue=self.queries.queue,
+            progress=self.queries.progress,
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.ledger.close()
+        self.vault.close()
+        self._views.close()
+
+    def __enter__(self) -> Self:
+        """The house itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close every connection."""
+        self.close()
+
+
+class ViewsRoom:
+    """The runner role's own connections, and the runner that folds the views."""
+
+    def __init__(self, settings: LedgerSettings) -> None:
+        self._reading = PostgresDatastore(
+            settings.dsn(Role.RUNNER), schema=LEDGER_SCHEMA
+        )
+        self._writing = PostgresDatastore(
+            settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA
+        )
+        self.runner = ViewRunner(self._writing, LedgerReader(self._reading))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._reading.close()
+        self._writing.close()
+
+
+def migrate(settings: LedgerSettings) -> list[str]:
+    """Bring the databases and the views' tables up to date; what was done."""
+    done = migrations.migrate(settings)
+    return done + [f"view {name}" for name in ensure_views(settings)]

@@ -1,0 +1,212 @@
+"""The reference data as events: agencies, services, the calendar, centres, stamps.
+
+What the tables of ``domain/catalogue`` lack takes the contract's stated defaults.
+Seeding twice appends nothing, because every id follows from a code.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+
+from domain.acts import MINISTRY, Act, Actor, ActorKind, Provenance
+from domain.agencies import Agency, AgencyScope
+from domain.calendars import Calendar, Holiday
+from domain.centres import Centre
+from domain.clerks import Clerk
+from domain.governorates import Governorate, governorates
+from domain.ids import derived_id
+from domain.money import FeeKind, FeeLine, Unit
+from domain.services import Document, Service
+from domain.stamps import LIVE, Stamp
+from office.catalogue import CatalogueDesk
+
+SEEDED_AT = datetime(2025, 12, 31, 21, 0, tzinfo=UTC)
+"""The first moment of 2026 in Damascus: before anything the tables speak of."""
+CLERKS_A_CENTRE = 3
+STAMPS_A_CENTRE = 5
+SOURCE = "sijil-catalogue"
+
+
+def centre_code(governorate: str) -> str:
+    """The code of a governorate's first centre, as ``SY-DI-01``."""
+    return f"{governorate}-01"
+
+
+def clerk_code(governorate: str, number: int) -> str:
+    """The code of a seeded clerk, as ``clk-DI-1``."""
+    return f"clk-{governorate.rpartition('-')[2]}-{number}"
+
+
+def stamp_serial(governorate: str, number: int) -> str:
+    """The serial of a seeded stamp, as ``ختم-DI-000001``."""
+    return f"ختم-{governorate.rpartition('-')[2]}-{number:06d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeded:
+    """How many things were new."""
+
+    new: int
+
+
+def _rows(table: str) -> Iterator[tuple[int, dict[str, str]]]:
+    with (files("domain") / "catalogue" / f"{table}.csv").open(
+        encoding="utf-8"
+    ) as csv_:
+        yield from enumerate(csv.DictReader(csv_), start=2)
+
+
+def _act(table: str, case: str, line: int) -> Act:
+    """The act that takes over one line of a table."""
+    command_id = derived_id(f"import/{SOURCE}/{table}/{case}", SEEDED_AT)
+    return Act(
+        command_id=command_id,
+        actor=Actor(kind=ActorKind.IMPORT, id=SOURCE, place=MINISTRY),
+        correlation_id=command_id,
+        effective_at=SEEDED_AT,
+        provenance=Provenance(source=SOURCE, case=case, line=line, activity=table),
+    )
+
+
+def _documents() -> dict[str, Document]:
+    return {
+        row["name_ar"]: Document(
+            code=row["code"],
+            name_ar=row["name_ar"],
+            name_en=row["name_en"],
+            is_required=row["required"] == "yes",
+        )
+        for _, row in _rows("documents")
+    }
+
+
+def _fee(pounds: str) -> tuple[FeeLine, ...]:
+    """The state fee of a number of new pounds; no line when there is none."""
+    hundredths = int(pounds) * 100
+    if hundredths == 0:
+        return ()
+    return (FeeLine(kind=FeeKind.STATE_FEE, amount=hundredths, unit=Unit.NEW),)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(";") if part)
+
+
+def _service(row: dict[str, str], line: int, documents: dict[str, Document]) -> Service:
+    return Service.publish(
+        _act("services", row["code"], line),
+        code=row["code"],
+        agency=row["agency_code"],
+        name_ar=row["name_ar"],
+        name_en=row["name_en"],
+        direct_in=_split(row["direct_access_in"]),
+        completion_days=int(row["turnaround_working_days"]),
+        applicants=_split(row["applicants"]),
+        documents=tuple(documents[name] for name in _split(row["documents"])),
+        fee_lines=_fee(row["fee_syp"]),
+        paper=row["paper"] == "yes",
+        live_stamp=row["live_stamp"] == "yes",
+        post=row["post"] == "yes",
+        basis=row["basis"],
+        fee_is_placeholder=row["fee_is_placeholder"] == "yes",
+        turnaround_is_placeholder=row["turnaround_is_placeholder"] == "yes",
+    )
+
+
+def _calendar() -> Calendar:
+    """The one year of the table of holidays."""
+    holidays: dict[date, Holiday] = {}
+    for _, row in _rows("holidays"):
+        for days in range(int(row["days"])):
+            day = date.fromisoformat(row["start"]) + timedelta(days=days)
+            holidays.setdefault(
+                day,
+                Holiday(
+                    day=day,
+                    name_ar=row["name_ar"],
+                    name_en=row["name_en"],
+                    certainty=row["certainty"],
+                ),
+            )
+    year = min(holidays).year
+    return Calendar.publish(
+        _act("holidays", str(year), 2),
+        year=year,
+        holidays=tuple(holidays[day] for day in sorted(holidays)),
+    )
+
+
+def seed(desk: CatalogueDesk) -> Seeded:
+    """Publish the reference data; how much of it was new."""
+    new = 0
+    agencies = []
+    for line, row in _rows("agencies"):
+        agencies.append(row["code"])
+        new += desk.publish_once(
+            Agency,
+            Agency.id_of(row["code"]),
+            lambda row=row, line=line: Agency.publish(  # type: ignore[misc]
+                _act("agencies", row["code"], line),
+                code=row["code"],
+                name_ar=row["name_ar"],
+                name_en=row["name_en"],
+                scope=AgencyScope(row["scope"]),
+            ),
+        )
+    documents = _documents()
+    for line, row in _rows("services"):
+        new += desk.publish_once(
+            Service,
+            Service.id_of(row["code"]),
+            lambda row=row, line=line: _service(row, line, documents),  # type: ignore[misc]
+        )
+    calendar = _calendar()
+    new += desk.publish_once(Calendar, calendar.id, lambda: calendar)
+    for line, governorate in enumerate(governorates(), start=2):
+        new += _seed_centre(desk, governorate, line, agencies)
+    return Seeded(new=new)
+
+
+def _seed_centre(
+    desk: CatalogueDesk, governorate: Governorate, line: int, agencies: list[str]
+) -> int:
+    """One centre with its clerks, who share the agencies, and its stamps."""
+    code = centre_code(governorate.code)
+    new = 0
+    new += desk.publish_once(
+        Centre,
+        Centre.id_of(code),
+        lambda: Centre.open(
+            _act("centres", code, line),
+            code=code,
+            governorate=governorate.code,
+            name_ar=f"مركز خدمة المواطن في {governorate.city_ar}",
+            name_en=f"Citizen service centre, {governorate.city_en}",
+        ),
+    )
+    for number in range(1, CLERKS_A_CENTRE + 1):
+        clerk = clerk_code(governorate.code, number)
+        new += desk.publish_once(
+            Clerk,
+            Clerk.id_of(clerk),
+            lambda clerk=clerk: Clerk.appoint(  # type: ignore[misc]
+                _act("clerks", clerk, line), code=clerk, centre=code
+            ),
+        )
+        for agency in agencies[number - 1 :: CLERKS_A_CENTRE]:
+            act = _act("clerks", f"{clerk}/{agency}", line)
+            new += desk.make_responsible(act, clerk=clerk, agency=agency)
+    for number in range(1, STAMPS_A_CENTRE + 1):
+        serial = stamp_serial(governorate.code, number)
+        new += desk.publish_once(
+            Stamp,
+            Stamp.id_of(serial),
+            lambda serial=serial: Stamp.issue(  # type: ignore[misc]
+                _act("stamps", serial, line), serial=serial, kind=LIVE, centre=code
+            ),
+        )
+    return new

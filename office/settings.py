@@ -1,0 +1,25 @@
+"""What ``office`` reads from the environment, beside the ledger's own settings."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OfficeSettings(BaseSettings):
+    """The office's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="SIJIL_", extra="ignore", frozen=True)
+
+    backdating_days: int = Field(
+        default=7,
+        ge=0,
+        le=365,
+        description="How far back a clerk may date.",
+    )
+    sweep_parties_after_days: int = Field(
+        default=1,
+        ge=1,
+        le=30,
+        description="When an unnamed party is removed.",
+    )
