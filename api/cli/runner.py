@@ -1,0 +1,34 @@
+"""``sijil runner``: the process that folds the views and assigns new requests."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+from types import FrameType
+
+from api.cli.options import EndWithParent
+from api.cli.supervisor import end_with_parent as follow_parent
+from api.logs import configure_logs
+from ledger.settings import LedgerSettings
+from office.house import House
+from office.runner import run
+
+
+def runner(*, end_with_parent: EndWithParent = False) -> None:
+    """Fold the views and assign new requests until stopped.
+
+    Two at once do no harm, and neither does killing one: each part keeps its position
+    together with what it wrote.
+    """
+    configure_logs()
+    stop = Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for politely in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(politely, ask_to_stop)
+    if end_with_parent:
+        follow_parent()
+    with House(LedgerSettings.load()) as house:
+        run(house, stop)

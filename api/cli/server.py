@@ -1,0 +1,116 @@
+"""The running server as the command line sees it: HTTP with a token, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import httpx2
+
+from api.cli.failures import COULD_NOT_ASK, Failure
+
+TIMEOUT_S = 30.0
+"""Longer than any read waits for its view, so that the server's answer comes first."""
+_FAILED = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the server answered. ``position`` is the ledger's after a write."""
+
+    status: int
+    body: Any
+    position: int | None = None
+    etag: str | None = None
+    location: str | None = None
+
+
+class RefusedError(Failure):
+    """The server said no; ``code`` is the problem's."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.code = str(problem.get("code", status))
+        detail = problem.get("detail") or problem.get("title") or "no reason given"
+        super().__init__(
+            f"the server answered {status} {self.code}: {detail}",
+            then=f"see {problem['type']}" if problem.get("type") else "",
+        )
+
+
+class RunningServer:
+    """One server, asked with one bearer token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._client = httpx2.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}", "Accept-Language": "en"},
+            timeout=TIMEOUT_S,
+        )
+
+    def __enter__(self) -> Self:
+        """The server itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def get(self, path: str, **parameters: Any) -> Answer:
+        """The answer to a read. Raises RefusedError, or Failure when nobody answers."""
+        asked = {name: value for name, value in parameters.items() if value is not None}
+        return self._ask("GET", path, params=asked)
+
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        command_id: UUID,
+        if_match: str | None = None,
+    ) -> Answer:
+        """The answer to an act; the same ``command_id`` may be sent again."""
+        headers = {"Idempotency-Key": str(command_id)}
+        if if_match is not None:
+            headers["If-Match"] = if_match
+        return self._ask("POST", path, json=dict(body), headers=headers)
+
+    def _ask(self, method: str, path: str, **parts: Any) -> Answer:
+        try:
+            response = self._client.request(method, path, **parts)
+        except httpx2.TransportError as error:
+            raise Failure(
+                f"nobody answers at {self.url}",
+                why=str(error) or type(error).__name__,
+                then="start it with `make run`, or name it with SIJIL_URL",
+                exit_code=COULD_NOT_ASK,
+            ) from error
+        body = _json(response)
+        if response.status_code >= _FAILED:
+            raise RefusedError(
+                response.status_code, body if isinstance(body, dict) else {}
+            )
+        position = response.headers.get("Ledger-Position")
+        return Answer(
+            status=response.status_code,
+            body=body,
+            position=None if position is None else int(position),
+            etag=response.headers.get("ETag"),
+            location=response.headers.get("Location"),
+        )
+
+
+def _json(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None

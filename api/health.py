@@ -1,0 +1,57 @@
+"""Health: alive, and ready to serve. No secrets and no names of machines."""
+
+from typing import Any
+
+from eventsourcing.persistence import PersistenceError
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from psycopg2 import Error as DriverError
+
+from api.settings import ApiSettings
+from ledger import migrations
+from office.house import House
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", operation_id="livez", summary="Whether the process answers")
+def livez() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "alive"}
+
+
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Whether the office can work",
+    responses={503: {"description": "Not ready; `reasons` says why"}},
+)
+def readyz(request: Request) -> JSONResponse:
+    """Say whether the database answers, is migrated, and the views keep up."""
+    house: House = request.app.state.house
+    settings: ApiSettings = request.app.state.settings
+    reasons: list[str] = []
+    views: list[dict[str, Any]] = []
+    try:
+        waiting = migrations.pending(house.settings)
+        reasons += [f"migration {name} is not applied" for name in waiting]
+        head = house.ledger.reader.head().position
+        for level in house.queries.progress.levels():
+            lag = max(0, head - level.position)
+            views.append({"view": level.view, "position": level.position, "lag": lag})
+            if level.error is not None:
+                reasons.append(f"view {level.view} stopped: {level.error}")
+            elif lag > settings.largest_lag:
+                reasons.append(f"view {level.view} is {lag} entries behind")
+        if not views:
+            reasons.append("the views have no tables yet")
+    except (PersistenceError, DriverError):
+        reasons = ["the database does not answer"]
+    return JSONResponse(
+        {
+            "status": "not-ready" if reasons else "ready",
+            "reasons": reasons,
+            "views": views,
+        },
+        status_code=503 if reasons else 200,
+    )

@@ -1,0 +1,1 @@
+"""The first version of the HTTP interface, under ``/v1``."""

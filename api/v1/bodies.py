@@ -1,0 +1,274 @@
+"""What people and machines send: strict, bounded, no unknown field, no NUL."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from domain.money import LARGEST_INTEGER, Unit
+from domain.persons import (
+    LONGEST_ADDRESS,
+    LONGEST_IDENTIFIER,
+    LONGEST_NAME,
+    PersonDetails,
+    ascii_digits,
+)
+from domain.requests import (
+    Answer,
+    Channel,
+    Declined,
+    Delivery,
+    Means,
+    PaymentChannel,
+)
+from domain.services import Relationship
+from office.commands import Message
+
+LONGEST_CODE = 64
+"""Codes are short; a longer one is a mistake or an attack."""
+LONGEST_LIST = 50
+"""No service wants more documents than a desk can hold."""
+
+
+def _clean(text: str) -> str:
+    if any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in text):  # noqa: PLR2004 -- C0 controls and surrogates
+        raise ValueError("control character")
+    return text
+
+
+def _aware(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("a time needs its offset")
+    return time
+
+
+def _from_text(value: Any) -> Any:
+    """JSON has no times: a text is read as one, a number never."""
+    if not isinstance(value, str):
+        raise ValueError("a time is a text")  # noqa: TRY004 -- pydantic wants it
+    return datetime.fromisoformat(value)
+
+
+Text = Annotated[str, AfterValidator(_clean)]
+Code = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_CODE), AfterValidator(_clean)
+]
+Codes = Annotated[list[Code], Field(max_length=LONGEST_LIST)]
+Digits = Annotated[Text, AfterValidator(ascii_digits)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Token = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=2**31 - 1,
+        description="The token of your latest claim; banks and agencies have none.",
+        examples=[1],
+    ),
+]
+Time = Annotated[datetime, BeforeValidator(_from_text), AfterValidator(_aware)]
+
+
+class Body(BaseModel):
+    """The base of every body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    effective_at: Time | None = Field(
+        default=None,
+        description="When it happened, if not now; with its offset.",
+        examples=["2026-11-23T11:14:05+03:00"],
+    )
+    approved: bool = Field(
+        default=False,
+        description="A supervisor's approval of a date beyond the bound.",
+        examples=[False],
+    )
+
+
+def _enum(kind: type[Any]) -> BeforeValidator:
+    """An enum read from its JSON text in strict mode."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return kind(value)
+        raise ValueError("a text is wanted")
+
+    return BeforeValidator(read)
+
+
+class Person(BaseModel):
+    """A person as they are written down at the counter. Kept in the vault only."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    full_name: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] = Field(
+        examples=["الاسم الثلاثي كما في البطاقة"]
+    )
+    national_number: Annotated[Digits, Field(max_length=LONGEST_IDENTIFIER)] | None = (
+        Field(
+            default=None,
+            description="Eleven digits; Arabic-Indic ones are converted.",
+            examples=["00000000000"],
+        )
+    )
+    other_identifier: Annotated[Digits, Field(max_length=LONGEST_IDENTIFIER)] | None = (
+        Field(default=None, examples=["P0000000"])
+    )
+    phone: Annotated[Digits, Field(max_length=LONGEST_IDENTIFIER)] | None = Field(
+        default=None, examples=["+963900000000"]
+    )
+    address: Annotated[Text, Field(max_length=LONGEST_ADDRESS)] | None = Field(
+        default=None, examples=["العنوان الذي يصل إليه البريد"]
+    )
+
+    def details(self) -> PersonDetails:
+        """The normalised details. Raises InvalidValueError without the value."""
+        return PersonDetails(**self.model_dump())
+
+
+class Submission(Body):
+    """A new request. At the counter it may be accepted or declined at once."""
+
+    service: Code = Field(examples=["CIV-01"])
+    centre: Code | None = Field(
+        default=None,
+        description="Where it is to be handled; a clerk's own centre by default.",
+        examples=["SY-DI-01"],
+    )
+    channel: Annotated[Channel, _enum(Channel)] = Field(examples=["counter"])
+    applicant: Person
+    concerned: Person | None = Field(
+        default=None, description="The person concerned, if not the applicant."
+    )
+    relationship: Annotated[Relationship, _enum(Relationship)] = Field(
+        description="What the applicant is to the person concerned.", examples=["self"]
+    )
+    documents: Codes = Field(
+        default_factory=list, description="Documents shown.", examples=[["id-card"]]
+    )
+    delivery: Annotated[Delivery, _enum(Delivery)] = Field(examples=["home"])
+    accept: bool = Field(default=False, examples=[True])
+    decline_reason: Annotated[Declined, _enum(Declined)] | None = Field(
+        default=None, examples=[None]
+    )
+    missing: Codes = Field(default_factory=list, examples=[[]])
+
+
+class Acceptance(Body):
+    """Taking a waiting request in; the documents ticked off one by one."""
+
+    token: Token = None
+    documents: Codes = Field(examples=[["id-card"]])
+
+
+class Declining(Body):
+    """Not taking a waiting request in."""
+
+    token: Token = None
+    reason: Annotated[Declined, _enum(Declined)] = Field(examples=["ineligible"])
+    missing: Codes = Field(default_factory=list, examples=[[]])
+
+
+class Assignment(Body):
+    """Giving a request to a clerk of its centre."""
+
+    clerk: Code = Field(examples=["clk-DI-2"])
+
+
+class Payment(Body):
+    """The fee: hundredths of a pound of ``unit``."""
+
+    token: Token = None
+    channel: Annotated[PaymentChannel, _enum(PaymentChannel)] = Field(examples=["cash"])
+    amount: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = Field(examples=[3000])
+    unit: Annotated[Unit, _enum(Unit)] = Field(examples=["SYP.new"])
+    bank_reference: Code | None = Field(default=None, examples=["B-2026-000077"])
+
+
+class Forwarding(Body):
+    """Sending a request to its agency."""
+
+    token: Token = None
+    agency_reference: Code | None = Field(default=None, examples=["CIV/2026/1187"])
+
+
+class AgencyAnswer(Body):
+    """The agency's answer. A refusal has a reason code, an issue may have a digest."""
+
+    token: Token = None
+    outcome: Annotated[Answer, _enum(Answer)] = Field(examples=["issued"])
+    agency_reference: Code | None = Field(default=None, examples=["CIV/2026/1187"])
+    reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] | None = Field(
+        default=None, description="A reason code, never free text.", examples=[None]
+    )
+    document_digest: Digest | None = Field(
+        default=None,
+        description="SHA-256 over the document's salt and its bytes.",
+        examples=["1f6d0c0e5a3b7c9d1e2f30415263748596a7b8c9d0e1f2031425364758697a8b"],
+    )
+    supersedes: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        default=None,
+        description="The version of the answer this one replaces.",
+        examples=[None],
+    )
+
+
+class Stamping(Body):
+    """The stamp that was put, and the digest of what it was put on."""
+
+    token: Token = None
+    serial: Code = Field(examples=["ختم-DI-000001"])
+    stamped_digest: Digest = Field(
+        examples=["1f6d0c0e5a3b7c9d1e2f30415263748596a7b8c9d0e1f2031425364758697a8b"]
+    )
+
+
+class Mailing(Body):
+    """The postal item (UPU S10) and where it goes."""
+
+    token: Token = None
+    item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
+        examples=["RA473124829GB"]
+    )
+    to: Annotated[Delivery, _enum(Delivery)] = Field(examples=["home"])
+
+
+class DeliveryReport(Body):
+    """What the post reports: the item, and in which capacity it was received."""
+
+    item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
+        examples=["RA473124829GB"]
+    )
+    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+
+
+class HandingOver(Body):
+    """Handing the paper over at the counter."""
+
+    token: Token = None
+    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+
+
+class Telling(Body):
+    """Telling the citizen the result."""
+
+    token: Token = None
+    means: Annotated[Means, _enum(Means)] = Field(examples=["phone"])
+
+
+class Informing(Body):
+    """A message that went to the citizen on the way."""
+
+    message: Annotated[Message, _enum(Message)] = Field(examples=["ready"])
+    means: Annotated[Means, _enum(Means)] = Field(examples=["sms"])
+
+
+class TrackingQuestion(BaseModel):
+    """A tracking number and its secret code, as printed on the receipt."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    number: Annotated[Text, Field(max_length=LONGEST_CODE)] = Field(
+        examples=["A77W-EAA2-E5G9-Q"]
+    )
+    code: Annotated[Text, Field(max_length=LONGEST_CODE)] = Field(examples=["000000"])

@@ -1,0 +1,407 @@
+"""Reading the views: the queue, the counts, the catalogue, and raw entries."""
+
+import base64
+from datetime import date, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from api.asking import (
+    AsOf,
+    Cursor,
+    Limit,
+    MinPosition,
+    TheHouse,
+    ThePrincipal,
+    be_fresh,
+    next_link,
+    position_as_of,
+)
+from api.problems import responses
+from api.v1.answers import (
+    CountAnswer,
+    CountList,
+    EntryAnswer,
+    EntryList,
+    GovernorateAnswer,
+    GovernorateList,
+    PublishedAnswer,
+    PublishedList,
+    QueueAnswer,
+    QueueList,
+)
+from domain.access import Permission, Principal
+from domain.acts import ActorKind
+from domain.calendars import OFFICE_ZONE
+from domain.errors import InvalidValueError, NotFoundError
+from domain.governorates import governorates
+from domain.stages import WaitingFor
+from ledger.entries import Entry
+from office.acts import translated
+from office.house import House
+from projections.governorate_counts import CountBy
+from projections.pages import decode_cursor, paged
+
+router = APIRouter()
+_READING = (
+    "unauthenticated",
+    "token-expired",
+    "role-forbidden",
+    "invalid-value",
+    "ledger-unavailable",
+)
+_FRESH = (*_READING, "not-fresh-enough")
+LONGEST_SPAN_DAYS = 400
+"""Days one question for flows may span: a year and its comparison."""
+
+
+@router.get(
+    "/queue",
+    tags=["work"],
+    operation_id="get_queue",
+    summary="Read the queue",
+    responses=responses(*_FRESH),
+)
+def get_queue(
+    request: Request,
+    response: Response,
+    principal: ThePrincipal,
+    house: TheHouse,
+    clerk: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="A supervisor's choice; a clerk sees the own queue.",
+            examples=["clk-DI-1"],
+        ),
+    ] = None,
+    unassigned: Annotated[
+        bool, Query(description="Only what nobody has.", examples=[False])
+    ] = False,
+    waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> QueueList:
+    """Read what is to be done next: overdue first, then what is due soonest."""
+    principal.must_be_allowed(Permission.READ_QUEUE)
+    be_fresh(house, min_position, "clerk_queue")
+    if principal.role is ActorKind.CLERK:
+        clerk = principal.id
+    with translated():
+        page = house.queries.queue.page(
+            principal.scope,
+            now=house.clock(),
+            clerk=clerk,
+            is_unassigned=unassigned,
+            waiting_for=waiting_for,
+            after=cursor,
+            limit=limit,
+            as_of=position_as_of(house, as_of),
+        )
+    next_link(request, response, page.next)
+    return QueueList(
+        items=[QueueAnswer.of(item) for item in page.items], next=page.next
+    )
+
+
+@router.get(
+    "/counts",
+    tags=["counts"],
+    operation_id="get_counts",
+    summary="Count requests by stage",
+    responses=responses(*_FRESH),
+)
+def get_counts(
+    principal: ThePrincipal,
+    house: TheHouse,
+    by: Annotated[
+        list[CountBy] | None,
+        Query(description="What to group by.", examples=[["governorate"]]),
+    ] = None,
+    total: Annotated[
+        bool, Query(description="One group of everything.", examples=[False])
+    ] = False,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> CountList:
+    """Count where requests stand. Governorates without a centre are not measured."""
+    principal.must_be_allowed(Permission.READ_COUNTS)
+    be_fresh(house, min_position, "governorate_counts")
+    groups = [] if total else by or [CountBy.GOVERNORATE]
+    position = position_as_of(house, as_of)
+    with translated():
+        counts = house.queries.counts.stocks(principal.scope, by=groups, as_of=position)
+        items = [CountAnswer.of(count) for count in counts]
+        if groups == [CountBy.GOVERNORATE] and principal.scope.centre is None:
+            items += _not_measured(house, {i.group["governorate"] for i in items})
+        return CountList(position=_position(house, position), items=items)
+
+
+@router.get(
+    "/counts/flows",
+    tags=["counts"],
+    operation_id="get_flows",
+    summary="Count what moved on each day",
+    responses=responses(*_FRESH),
+)
+def get_flows(
+    principal: ThePrincipal,
+    house: TheHouse,
+    first: Annotated[
+        date | None, Query(description="The first day.", examples=["2026-11-01"])
+    ] = None,
+    last: Annotated[
+        date | None, Query(description="The last day.", examples=["2026-11-30"])
+    ] = None,
+    by: Annotated[
+        list[CountBy] | None,
+        Query(description="What to group by.", examples=[["day"]]),
+    ] = None,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> CountList:
+    """Count the requests that entered each stage, by effective day in Damascus."""
+    principal.must_be_allowed(Permission.READ_COUNTS)
+    be_fresh(house, min_position, "governorate_counts")
+    last = last or house.clock().astimezone(OFFICE_ZONE).date()
+    first = first or last - timedelta(days=min(30, last.toordinal() - 1))
+    if not 0 <= (last - first).days <= LONGEST_SPAN_DAYS:
+        raise InvalidValueError(field="first", reason="span")
+    position = position_as_of(house, as_of)
+    with translated():
+        counts = house.queries.counts.flows(
+            principal.scope,
+            first=first,
+            last=last,
+            by=by or [CountBy.DAY],
+            as_of=position,
+        )
+        return CountList(
+            position=_position(house, position),
+            items=[CountAnswer.of(count) for count in counts],
+        )
+
+
+def _position(house: House, as_of: int | None) -> int:
+    levels = {level.view: level for level in house.queries.progress.levels()}
+    level = levels["governorate_counts"].position
+    return level if as_of is None else min(as_of, level)
+
+
+def _not_measured(house: House, measured: set[str]) -> list[CountAnswer]:
+    """Governorates nothing was counted in: zero with a centre, unmeasured without."""
+    centres = {
+        str(centre.facts["governorate"])
+        for centre in house.queries.catalogue.page("centre", limit=200).items
+    }
+    stages = CountAnswer.model_fields.keys() - {"group"}
+    return [
+        CountAnswer(
+            group={"governorate": governorate.code},
+            **dict.fromkeys(stages, 0 if governorate.code in centres else None),
+        )
+        for governorate in governorates()
+        if governorate.code not in measured and centres
+    ]
+
+
+def _published(
+    kind: str,
+    request: Request,
+    response: Response,
+    principal: Principal,
+    house: House,
+    asked: tuple[str | None, int, int | None, str | None],
+) -> PublishedList:
+    cursor, limit, min_position, as_of = asked
+    principal.must_be_allowed(Permission.READ_CATALOGUE)
+    be_fresh(house, min_position, "catalogue")
+    with translated():
+        page = house.queries.catalogue.page(
+            kind, after=cursor, limit=limit, as_of=position_as_of(house, as_of)
+        )
+    next_link(request, response, page.next)
+    return PublishedList(
+        items=[
+            PublishedAnswer(code=p.code, version=p.version, facts=p.facts)
+            for p in page.items
+        ],
+        next=page.next,
+    )
+
+
+@router.get(
+    "/services",
+    tags=["catalogue"],
+    operation_id="list_services",
+    summary="List the services",
+    responses=responses(*_FRESH),
+)
+def list_services(
+    request: Request,
+    response: Response,
+    principal: ThePrincipal,
+    house: TheHouse,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> PublishedList:
+    """List what the centres offer, with conditions, documents and fees."""
+    asked = (cursor, limit, min_position, as_of)
+    return _published("service", request, response, principal, house, asked)
+
+
+@router.get(
+    "/services/{code}",
+    tags=["catalogue"],
+    operation_id="get_service",
+    summary="Read one service",
+    responses=responses(*_FRESH, "not-found"),
+)
+def get_service(
+    code: Annotated[str, Path(max_length=64, examples=["CIV-01"])],
+    principal: ThePrincipal,
+    house: TheHouse,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> PublishedAnswer:
+    """Read one service as it was published last."""
+    principal.must_be_allowed(Permission.READ_CATALOGUE)
+    be_fresh(house, min_position, "catalogue")
+    with translated():
+        found = house.queries.catalogue.one(
+            "service", code, as_of=position_as_of(house, as_of)
+        )
+    if found is None:
+        raise NotFoundError(thing="service")
+    return PublishedAnswer(code=found.code, version=found.version, facts=found.facts)
+
+
+@router.get(
+    "/agencies",
+    tags=["catalogue"],
+    operation_id="list_agencies",
+    summary="List the agencies",
+    responses=responses(*_FRESH),
+)
+def list_agencies(
+    request: Request,
+    response: Response,
+    principal: ThePrincipal,
+    house: TheHouse,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> PublishedList:
+    """List the agencies that answer what the centres forward."""
+    asked = (cursor, limit, min_position, as_of)
+    return _published("agency", request, response, principal, house, asked)
+
+
+@router.get(
+    "/centres",
+    tags=["catalogue"],
+    operation_id="list_centres",
+    summary="List the centres",
+    responses=responses(*_FRESH),
+)
+def list_centres(
+    request: Request,
+    response: Response,
+    principal: ThePrincipal,
+    house: TheHouse,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> PublishedList:
+    """List the centres, each in its governorate."""
+    asked = (cursor, limit, min_position, as_of)
+    return _published("centre", request, response, principal, house, asked)
+
+
+@router.get(
+    "/governorates",
+    tags=["catalogue"],
+    operation_id="list_governorates",
+    summary="List the governorates",
+    responses=responses("unauthenticated", "token-expired"),
+)
+def list_governorates(principal: ThePrincipal) -> GovernorateList:
+    """List the governorates with their estimated populations."""
+    principal.must_be_allowed(Permission.READ_CATALOGUE)
+    return GovernorateList(
+        items=[
+            GovernorateAnswer(
+                code=each.code,
+                name_ar=each.name_ar,
+                name_en=each.name_en,
+                population=each.population,
+            )
+            for each in governorates()
+        ]
+    )
+
+
+def _entry(entry: Entry) -> EntryAnswer:
+    return EntryAnswer(
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        aggregate_id=entry.aggregate_id,
+        version=entry.version,
+        topic=entry.topic,
+        entry=base64.b64encode(entry.to_bytes()).decode(),
+        leaf_hash=entry.leaf_hash().hex(),
+    )
+
+
+@router.get(
+    "/entries",
+    tags=["evidence"],
+    operation_id="list_entries",
+    summary="Read raw entries",
+    responses=responses(*_READING),
+)
+def list_entries(
+    request: Request,
+    response: Response,
+    principal: ThePrincipal,
+    house: TheHouse,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    as_of: AsOf = None,
+) -> EntryList:
+    """Read the entries the ledger attests, for auditors."""
+    principal.must_be_allowed(Permission.READ_ENTRY)
+    after = (decode_cursor(cursor, int) or (0,))[0]
+    until = position_as_of(house, as_of)
+    with translated():
+        entries = house.ledger.reader.entries(after=after, limit=limit + 1, until=until)
+    page = paged(entries, limit, lambda entry: (entry.position,))
+    next_link(request, response, page.next)
+    return EntryList(items=[_entry(entry) for entry in page.items], next=page.next)
+
+
+@router.get(
+    "/entries/{position}",
+    tags=["evidence"],
+    operation_id="get_entry",
+    summary="Read one raw entry",
+    responses=responses(*_READING, "not-found"),
+)
+def get_entry(
+    position: Annotated[int, Path(ge=1, le=2**63 - 1, examples=[48213])],
+    principal: ThePrincipal,
+    house: TheHouse,
+) -> EntryAnswer:
+    """Read one entry and its leaf hash, for auditors."""
+    principal.must_be_allowed(Permission.READ_ENTRY)
+    with translated():
+        found = house.ledger.reader.entry(position)
+    if found is None:
+        raise NotFoundError(thing="entry")
+    return _entry(found)
