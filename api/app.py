@@ -52,7 +52,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     problems.install(app)
     for router in (requests.router, reading.router, tracking.router):
-        app.include_router(router, prefix="/v1")
+        app.include_router(router)
     app.include_router(health.router)
     app.add_api_route(
         "/problems/{code}",

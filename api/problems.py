@@ -387,6 +387,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "facts": {"type": "object", "examples": [{"current": "4"}]},
         "errors": {
             "type": "array",
+            "examples": [[{"pointer": "/documents/0", "detail": "string_type"}]],
             "items": {
                 "type": "object",
                 "properties": {

@@ -47,8 +47,8 @@ SELECT wrapped_key FROM persons WHERE id = %s::uuid FOR UPDATE
 """
 _PARTY = "SELECT FROM parties WHERE id = %s::uuid"
 _NEW_PARTY = """
-INSERT INTO parties (id, person_id, request_id, role)
-VALUES (%s::uuid, %s::uuid, %s::uuid, %s)
+INSERT INTO parties (id, person_id, request_id, role, opened_by)
+VALUES (%s::uuid, %s::uuid, %s::uuid, %s, %s)
 """
 _SEAL = """
 INSERT INTO sealed_values (party_id, field, sealed) VALUES (%s::uuid, %s, %s)
@@ -62,6 +62,9 @@ _INDEX = """
 INSERT INTO blind_index (kind, digest, person_id) VALUES (%s, %s, %s::uuid)
 ON CONFLICT DO NOTHING
 """
+_PARTIES_BY_LOGIN = """
+SELECT id::text FROM parties WHERE opened_by = %s ORDER BY created_at, id
+"""
 _PARTIES_BY_INDEX = """
 SELECT t.id::text FROM blind_index i JOIN parties t USING (person_id)
 WHERE i.kind = %s AND i.digest = %s ORDER BY t.created_at, t.id
@@ -73,6 +76,8 @@ WITH person AS (
     DELETE FROM sealed_values WHERE party_id IN (
         SELECT t.id FROM parties t JOIN person ON person.id = t.person_id
     )
+), logins_gone AS (
+    UPDATE parties SET opened_by = NULL WHERE person_id IN (SELECT id FROM person)
 ), index_gone AS (
     DELETE FROM blind_index WHERE person_id IN (SELECT id FROM person)
 )
@@ -171,7 +176,8 @@ class Vault:
 
         The person is found by national number, else by the other identifier, else
         made. Values belong to the party: what is told later rewrites nothing told
-        before. A second call with the same id changes nothing.
+        before. ``subject`` is the login of a citizen who opens it. A second call with
+        the same id changes nothing.
         """
         with self._datastore.transaction() as cursor:
             # Two first requests of one person must not make two persons.
@@ -184,13 +190,14 @@ class Vault:
             if cursor.fetchone() is not None:
                 return party_id
             person_id, key = self._person(cursor, identity)
+            login = None if subject is None else self._login(subject)
             cursor.execute(
-                _NEW_PARTY, (str(party_id), person_id, str(request_id), role)
+                _NEW_PARTY, (str(party_id), person_id, str(request_id), role, login)
             )
             for name, value in _told(details).items():
                 sealed = seal(key, value.encode(), _about(person_id, party_id, name))
                 cursor.execute(_SEAL, (str(party_id), name, sealed))
-            for kind, digest in self._digests(details, subject):
+            for kind, digest in self._digests(details):
                 cursor.execute(_INDEX, (kind, digest, person_id))
         return party_id
 
@@ -295,11 +302,20 @@ class Vault:
         return None
 
     def find_parties(self, kind: str, value: str) -> list[UUID]:
-        """The parties of whoever has this number, phone or subject, oldest first."""
+        """The parties of whoever has this number or phone, oldest first."""
         with self._datastore.transaction(commit=False) as cursor:
             cursor.execute(
                 _PARTIES_BY_INDEX, (kind, blind(self._keys.index, kind, value))
             )
+            return [UUID(party) for (party,) in cursor.fetchall()]
+
+    def parties_opened_by(self, subject: str) -> list[UUID]:
+        """The parties that this login opened itself, oldest first.
+
+        Not all parties of the person: a citizen's word for a number proves nothing.
+        """
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(_PARTIES_BY_LOGIN, (self._login(subject),))
             return [UUID(party) for (party,) in cursor.fetchall()]
 
     def refused_before(self, request_id: UUID) -> UUID | None:
@@ -315,6 +331,9 @@ class Vault:
 
     # Keys -----------------------------------------------------------------------
 
+    def _login(self, subject: str) -> bytes:
+        return blind(self._keys.index, "subject", subject)
+
     def _identity(self, details: PersonDetails) -> tuple[str, bytes]:
         if details.national_number is not None:
             kind, value = "national_number", details.national_number
@@ -322,14 +341,11 @@ class Vault:
             kind, value = "other_identifier", str(details.other_identifier)
         return kind, blind(self._keys.index, kind, value)
 
-    def _digests(
-        self, details: PersonDetails, subject: str | None
-    ) -> Iterable[tuple[str, bytes]]:
+    def _digests(self, details: PersonDetails) -> Iterable[tuple[str, bytes]]:
         found = {
             "national_number": details.national_number,
             "other_identifier": details.other_identifier,
             "phone": details.phone,
-            "subject": subject,
         }
         for kind, value in found.items():
             if value is not None:

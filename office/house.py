@@ -98,9 +98,9 @@ class House:
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)
 
     def citizen(self, subject: str) -> Principal:
-        """The citizen whom the identity provider knows as ``subject``."""
+        """The citizen of a login, with the parties which that login opened."""
         with translated():
-            parties = self.vault.find_parties("subject", subject)
+            parties = self.vault.parties_opened_by(subject)
         return Principal(
             role=ActorKind.CITIZEN,
             id=subject,

@@ -42,7 +42,7 @@ from office.house import House
 from projections.governorate_counts import CountBy
 from projections.pages import decode_cursor, paged
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 _READING = (
     "unauthenticated",
     "token-expired",

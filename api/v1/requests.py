@@ -41,7 +41,7 @@ from office import commands
 from office.acts import Done, Envelope, translated
 from office.house import House
 
-router = APIRouter(prefix="/requests", tags=["requests"])
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
 _STAFF = frozenset(
     {

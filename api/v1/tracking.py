@@ -19,7 +19,7 @@ from domain.persons import ascii_digits
 from projections.audit_trail import WORDS
 from projections.requests import PREFIX
 
-router = APIRouter(prefix="/tracking", tags=["tracking"])
+router = APIRouter(prefix="/v1/tracking", tags=["tracking"])
 
 FLOOR_S = 0.05
 """No answer comes sooner, so that its time does not tell right from wrong.

@@ -16,8 +16,12 @@ CREATE TABLE parties (
     person_id uuid NOT NULL REFERENCES persons,
     request_id uuid NOT NULL,
     role text NOT NULL,
+    -- The keyed digest of the login that opened it. What a citizen typed proves no
+    -- identity, so a login sees the parties it opened itself, never the person's.
+    opened_by bytea,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX parties_by_login ON parties (opened_by) WHERE opened_by IS NOT NULL;
 CREATE INDEX parties_by_person ON parties (person_id);
 CREATE INDEX parties_by_request ON parties (request_id);
 

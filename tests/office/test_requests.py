@@ -109,6 +109,14 @@ class TestWholeLives:
         with pytest.raises(NotFoundError):
             scene.requests.get(request_id, scene.house.citizen("subject-78"))
 
+    def test_naming_anothers_number_shows_nothing_of_theirs(self, scene: Scene) -> None:
+        theirs = scene.submit()
+        scene.submit(
+            CITIZEN, channel=Channel.ONLINE, centre="SY-DI-01", accept_now=False
+        )
+        with pytest.raises(NotFoundError):
+            scene.requests.get(theirs, scene.house.citizen("subject-77"))
+
     def test_a_counter_request_may_be_declined_in_the_same_act(
         self, scene: Scene
     ) -> None:

@@ -1,0 +1,207 @@
+"""A running interface over a seeded office, and people with tokens to ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from api.app import create_app
+from api.settings import ApiSettings
+from api.tokens import mint
+from domain.acts import ActorKind
+from tests.conftest import Database
+from tests.office.scene import CENTRE, DIGEST, ITEM, STAMP, Scene, scene_in
+
+PERSON = {
+    "full_name": "علامة فارقة الاختبار",
+    "national_number": "٠١٠٠٠٠٩٩٨٨٧",
+    "phone": "٠٩٣٣ ١٢٣ ٤٩٨",
+    "address": "شارع العلامة الفارقة ٧٧",
+}
+SUBMISSION: dict[str, Any] = {
+    "service": "CIV-01",
+    "channel": "counter",
+    "applicant": PERSON,
+    "relationship": "self",
+    "documents": ["id-card"],
+    "delivery": "home",
+    "accept": True,
+}
+
+WHO: dict[str, dict[str, Any]] = {
+    "clerk": {"role": ActorKind.CLERK, "subject": "clk-DI-1", "centre": CENTRE},
+    "foreign-clerk": {
+        "role": ActorKind.CLERK,
+        "subject": "clk-HL-1",
+        "centre": "SY-HL-01",
+    },
+    "supervisor": {
+        "role": ActorKind.SUPERVISOR,
+        "subject": "sup-DI",
+        "centre": CENTRE,
+    },
+    "foreign-supervisor": {
+        "role": ActorKind.SUPERVISOR,
+        "subject": "sup-HL",
+        "centre": "SY-HL-01",
+    },
+    "administrator": {"role": ActorKind.ADMINISTRATOR, "subject": "adm-1"},
+    "auditor": {"role": ActorKind.AUDITOR, "subject": "aud-1"},
+    "agency": {
+        "role": ActorKind.AGENCY,
+        "subject": "off-1",
+        "agency": "CIV",
+        "governorate": "SY-DI",
+    },
+    "foreign-agency": {
+        "role": ActorKind.AGENCY,
+        "subject": "off-2",
+        "agency": "CIV",
+        "governorate": "SY-HL",
+    },
+    "post": {"role": ActorKind.POST, "subject": "post-1"},
+    "bank": {"role": ActorKind.BANK, "subject": "bank-1"},
+    "citizen": {"role": ActorKind.CITIZEN, "subject": "subject-1"},
+    "foreign-citizen": {"role": ActorKind.CITIZEN, "subject": "subject-2"},
+}
+
+
+class Door:
+    """The interface, asked by name of who asks."""
+
+    def __init__(self, scene: Scene, app: FastAPI, client: TestClient) -> None:
+        self.scene = scene
+        self.app = app
+        self.client = client
+        self.settings: ApiSettings = app.state.settings
+        self._tokens: dict[str, str] = {}
+
+    def token(self, who: str) -> str:
+        if who not in self._tokens:
+            self._tokens[who] = mint(
+                self.settings,
+                now=datetime.now(UTC),
+                lifespan=timedelta(hours=1),
+                **WHO[who],
+            )
+        return self._tokens[who]
+
+    def headers(self, who: str | None, **more: str | None) -> dict[str, str]:
+        made = {name.replace("_", "-"): v for name, v in more.items() if v is not None}
+        if who is not None:
+            made["Authorization"] = f"Bearer {self.token(who)}"
+        return made
+
+    def get(self, who: str | None, path: str, **asked: Any) -> Response:
+        return self.client.get(path, headers=self.headers(who), params=asked)
+
+    def post(
+        self,
+        who: str | None,
+        path: str,
+        body: Any,
+        *,
+        if_match: str | None = None,
+        key: str | UUID | None = None,
+    ) -> Response:
+        return self.client.post(
+            path,
+            headers=self.headers(
+                who, Idempotency_Key=str(key or uuid4()), If_Match=if_match
+            ),
+            json=body,
+        )
+
+    def etag(self, request_id: str) -> str:
+        return str(self.get("auditor", f"/v1/requests/{request_id}").headers["ETag"])
+
+    def token_of(self, request_id: str) -> int:
+        answer = self.get("auditor", f"/v1/requests/{request_id}").json()
+        return int(answer["token"])
+
+    def act(self, who: str, request_id: str, act: str, **body: Any) -> Response:
+        """One act with the present ETag and token, as a careful client does it."""
+        if who in {"clerk", "supervisor"} and act not in {
+            "assignment",
+            "delivery",
+            "message",
+        }:
+            body.setdefault("token", self.token_of(request_id))
+        return self.post(
+            who,
+            f"/v1/requests/{request_id}/{act}",
+            body,
+            if_match=self.etag(request_id),
+        )
+
+    def submitted(self, who: str = "clerk", **changes: Any) -> str:
+        answer = self.post(who, "/v1/requests", {**SUBMISSION, **changes})
+        assert answer.status_code == 201, answer.text
+        self.scene.level()
+        return str(answer.json()["id"])
+
+    def online(self) -> str:
+        return self.submitted("citizen", channel="online", centre=CENTRE, accept=False)
+
+    def paid(self, **changes: Any) -> str:
+        request_id = self.submitted(**changes)
+        answer = self.act(
+            "clerk",
+            request_id,
+            "payment",
+            channel="cash",
+            amount=3000,
+            unit="SYP.new",
+        )
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def forwarded(self) -> str:
+        request_id = self.paid(service="CIV-06")
+        assert self.act("clerk", request_id, "forwarding").status_code == 200
+        return request_id
+
+    def issued(self, **changes: Any) -> str:
+        request_id = self.paid(**changes)
+        answer = self.act("clerk", request_id, "response", outcome="issued")
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def stamped(self) -> str:
+        request_id = self.issued()
+        answer = self.act(
+            "clerk", request_id, "stamp", serial=STAMP, stamped_digest=DIGEST
+        )
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def mailed(self) -> str:
+        request_id = self.stamped()
+        answer = self.act("clerk", request_id, "mailing", item=ITEM, to="home")
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def refused(self) -> str:
+        request_id = self.forwarded()
+        answer = self.act(
+            "agency", request_id, "response", outcome="refused", reason="no-record"
+        )
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+
+@contextmanager
+def door_of(database: Database, **settings: Any) -> Iterator[Door]:
+    with scene_in(database) as scene:
+        given = {"tracking_per_minute": 10_000, **settings}
+        api = ApiSettings.load(home=database.settings.home, **given)
+        app = create_app(scene.house, api)
+        with TestClient(app, raise_server_exceptions=False) as client:
+            yield Door(scene, app, client)

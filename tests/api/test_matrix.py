@@ -1,0 +1,226 @@
+"""Every operation with every role, on an own and a foreign row, and without a token.
+
+One table over the whole OpenAPI document: an operation without a row fails, and so
+does a row without its operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.door import SUBMISSION, WHO, Door
+from tests.office.scene import DIGEST, ITEM, STAMP
+
+STAFF = {"clerk": 200, "supervisor": 200}
+OVERSIGHT = {"administrator": 200, "auditor": 200}
+FOREIGN_STAFF = {"foreign-clerk": 404, "foreign-supervisor": 404}
+EVERYBODY = dict.fromkeys(WHO, 200)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What each asker gets. Who is not named gets 403: a role that may never do it.
+
+    ``make`` prepares a request that the operation is right for.
+    """
+
+    expected: dict[str, int]
+    make: Callable[[Door], str] | None = None
+    body: Callable[[Door, str], dict[str, Any]] | None = None
+    path: dict[str, str] = field(default_factory=dict)
+    is_public: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+
+
+def held(**body: Any) -> Callable[[Door, str], dict[str, Any]]:
+    """The body of an act that carries the present token."""
+    return lambda door, request_id: {"token": door.token_of(request_id), **body}
+
+
+def fixed(**body: Any) -> Callable[[Door, str], dict[str, Any]]:
+    return lambda _door, _request_id: body
+
+
+ACT = {**STAFF, **FOREIGN_STAFF}
+READ = {
+    **STAFF,
+    **OVERSIGHT,
+    **FOREIGN_STAFF,
+    "agency": 200,
+    "foreign-agency": 404,
+    "post": 404,
+    "bank": 404,
+    "citizen": 404,
+    "foreign-citizen": 404,
+}
+
+ROWS: dict[str, Row] = {
+    "submit_request": Row(
+        expected={
+            "clerk": 201,
+            "supervisor": 201,
+            "foreign-clerk": 404,
+            "foreign-supervisor": 404,
+            "citizen": 422,
+            "foreign-citizen": 422,
+        },
+        body=fixed(**{**SUBMISSION, "centre": "SY-DI-01"}),
+    ),
+    "list_requests": Row(expected=EVERYBODY),
+    "get_request": Row(make=Door.forwarded, expected=READ),
+    "get_request_parties": Row(make=Door.submitted, expected=ACT),
+    "get_request_trail": Row(
+        make=Door.submitted, expected={**STAFF, **OVERSIGHT, **FOREIGN_STAFF}
+    ),
+    "accept_request": Row(
+        make=Door.online, body=held(documents=["id-card"]), expected=ACT
+    ),
+    "decline_request": Row(
+        make=Door.online, body=held(reason="ineligible"), expected=ACT
+    ),
+    "assign_request": Row(
+        make=Door.submitted,
+        body=fixed(clerk="clk-DI-2"),
+        expected={"supervisor": 200, "foreign-supervisor": 404},
+    ),
+    "pay_fee": Row(
+        make=Door.submitted,
+        body=lambda door, request_id: {
+            "token": door.token_of(request_id),
+            "channel": "bank",
+            "bank_reference": "B-1",
+            "amount": 3000,
+            "unit": "SYP.new",
+        },
+        expected={**ACT, "bank": 200},
+    ),
+    "forward_request": Row(
+        make=lambda door: door.paid(service="CIV-06"), body=held(), expected=ACT
+    ),
+    "record_response": Row(
+        make=Door.forwarded,
+        body=held(outcome="issued"),
+        expected={**ACT, "agency": 200, "foreign-agency": 404},
+    ),
+    "stamp_document": Row(
+        make=Door.issued,
+        body=held(serial=STAMP, stamped_digest=DIGEST),
+        expected=ACT,
+    ),
+    "mail_document": Row(
+        make=Door.stamped, body=held(item=ITEM, to="home"), expected=ACT
+    ),
+    "confirm_delivery": Row(
+        make=Door.mailed,
+        body=fixed(item=ITEM, capacity="self"),
+        expected={**ACT, "post": 200},
+    ),
+    "hand_over_document": Row(
+        make=Door.stamped, body=held(capacity="self"), expected=ACT
+    ),
+    "tell_result": Row(make=Door.refused, body=held(means="phone"), expected=ACT),
+    "inform_citizen": Row(
+        make=Door.submitted, body=fixed(message="ready", means="sms"), expected=ACT
+    ),
+    "get_queue": Row(
+        expected={**STAFF, "foreign-clerk": 200, "foreign-supervisor": 200}
+    ),
+    "get_counts": Row(
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            "foreign-clerk": 200,
+            "foreign-supervisor": 200,
+        }
+    ),
+    "get_flows": Row(
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            "foreign-clerk": 200,
+            "foreign-supervisor": 200,
+        }
+    ),
+    "list_services": Row(expected=EVERYBODY),
+    "get_service": Row(expected=EVERYBODY, path={"code": "CIV-01"}),
+    "list_agencies": Row(expected=EVERYBODY),
+    "list_centres": Row(expected=EVERYBODY),
+    "list_governorates": Row(expected=EVERYBODY),
+    "list_entries": Row(expected={"auditor": 200}),
+    "get_entry": Row(expected={"auditor": 200}, path={"position": "1"}),
+    "track_request": Row(
+        expected=dict.fromkeys(WHO, 404),
+        body=fixed(number="A77W-EAA2-E5G9-Q", code="000000"),
+        is_public=True,
+    ),
+    "livez": Row(expected=EVERYBODY, is_public=True),
+    "readyz": Row(expected=EVERYBODY, is_public=True),
+    "get_problem": Row(
+        expected=EVERYBODY, path={"code": "stale-version"}, is_public=True
+    ),
+}
+
+
+def operations(door: Door) -> dict[str, tuple[str, str]]:
+    return {
+        operation["operationId"]: (method, path)
+        for path, methods in door.app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_operation_has_its_row(door: Door) -> None:
+    assert set(operations(door)) == set(ROWS)
+
+
+@pytest.mark.parametrize("operation", sorted(ROWS))
+def test_every_role_gets_what_the_table_says(door: Door, operation: str) -> None:
+    row = ROWS[operation]
+    method, template = operations(door)[operation]
+    # From those who are refused to those who succeed: a success moves the request.
+    askers = sorted([*WHO], key=lambda who: row.expected.get(who, 403), reverse=True)
+    found: dict[str, int] = {}
+    request_id = row.make(door) if row.make else ""
+    for who in (None, *askers):
+        body = row.body(door, request_id) if row.body else None
+        answer = door.client.request(
+            method,
+            template.format(request_id=request_id, **row.path),
+            headers=door.headers(
+                who,
+                Idempotency_Key=str(uuid4()),
+                If_Match=door.etag(request_id) if row.make else None,
+            ),
+            json=body,
+            params=row.asked,
+        )
+        found[who or "nobody"] = answer.status_code
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == answer.status_code
+        elif row.make and method == "post":
+            request_id = row.make(door)
+    anonymous = next(iter(row.expected.values())) if row.is_public else 401
+    expected = {who: row.expected.get(who, 403) for who in WHO}
+    assert found == {"nobody": anonymous, **expected}
+
+
+def test_every_field_has_an_example_and_every_route_its_problems(door: Door) -> None:
+    schema = door.app.openapi()
+    for name, component in schema["components"]["schemas"].items():
+        for field_name, facts in component.get("properties", {}).items():
+            is_nested = "$ref" in str(facts)
+            assert "examples" in facts or is_nested, f"{name}.{field_name}"
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                is_shown = "examples" in parameter or "examples" in parameter["schema"]
+                has_enum = "$ref" in str(parameter["schema"])
+                assert is_shown or has_enum or path == "/problems/{code}", parameter
+            if path.startswith("/v1") and path != "/v1/tracking":
+                assert "401" in operation["responses"], path
