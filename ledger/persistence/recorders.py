@@ -249,7 +249,7 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         appended = must_be_appended(self.append([act])[0])
         if appended.first_position is None or appended.last_position is None:
             return None
-        return range(appended.first_position, appended.last_position + 1)
+        return list(range(appended.first_position, appended.last_position + 1))
 
     def find_command(self, command_id: UUID) -> RecordedCommand | None:
         """What the ledger remembers of a command, or None."""

@@ -1,0 +1,364 @@
+"""The one append function: whole acts, dense versions, repeats, clocks, the guard."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2
+import pytest
+from eventsourcing.persistence import (
+    DatabaseError,
+    IntegrityError,
+    ProgrammingError,
+    StoredEvent,
+    Tracking,
+)
+
+from ledger.names import Role
+from ledger.persistence.append import (
+    ActToAppend,
+    Appended,
+    AppendOnlyError,
+    ClockSkewError,
+    Command,
+    CommandRepeatedError,
+    CommandReusedError,
+    LedgerSuspendedError,
+    Outcome,
+    TrackingConflictError,
+    VersionConflictError,
+)
+from ledger.persistence.recorders import PostgresProcessRecorder
+from ledger.reader import LedgerReader
+from tests.conftest import Database
+
+
+@pytest.fixture
+def recorder(database: Database) -> PostgresProcessRecorder:
+    return PostgresProcessRecorder(database.datastore(Role.APP))
+
+
+@pytest.fixture
+def reader(database: Database) -> LedgerReader:
+    return LedgerReader(database.datastore(Role.READER))
+
+
+def event(aggregate: UUID, version: int, **changes: Any) -> StoredEvent:
+    facts = {"topic": "sijil.test.happened.v1", "state": b"{}", **changes}
+    return StoredEvent(aggregate, version, **facts)
+
+
+def command(**changes: Any) -> Command:
+    facts: dict[str, Any] = {"id": uuid4(), "actor": "clerk:1", "digest": b"\x01" * 32}
+    return Command(**{**facts, **changes})
+
+
+def act(*events: StoredEvent, **more: Any) -> ActToAppend:
+    return ActToAppend(events=events, command=more.pop("command", command()), **more)
+
+
+def outcomes(appended: list[Appended]) -> list[Outcome]:
+    return [each.outcome for each in appended]
+
+
+class TestWholeActs:
+    def test_an_acts_events_stand_side_by_side_from_position_1(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader
+    ) -> None:
+        one, two = uuid4(), uuid4()
+        appended = recorder.append(
+            [act(event(one, 1), event(one, 2)), act(event(two, 1))]
+        )
+        assert [(a.first_position, a.last_position) for a in appended] == [
+            (1, 2),
+            (3, 3),
+        ]
+        assert [e.position for e in reader.stream()] == [1, 2, 3]
+
+    def test_a_losing_act_is_dropped_whole_and_costs_no_other(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader
+    ) -> None:
+        taken, free = uuid4(), uuid4()
+        recorder.append([act(event(taken, 1), event(taken, 2))])
+        appended = recorder.append(
+            [
+                act(event(free, 1)),
+                act(event(taken, 2), event(taken, 3)),
+                act(event(free, 2)),
+            ]
+        )
+        assert outcomes(appended) == [
+            Outcome.APPENDED,
+            Outcome.VERSION_CONFLICT,
+            Outcome.APPENDED,
+        ]
+        assert [(e.aggregate_id, e.version) for e in reader.stream()] == [
+            (taken, 1),
+            (taken, 2),
+            (free, 1),
+            (free, 2),
+        ]
+
+    def test_duplicates_inside_a_batch_lose_to_the_first(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        one, same = uuid4(), command()
+        appended = recorder.append(
+            [
+                act(event(one, 1), command=same),
+                act(event(one, 1)),
+                act(event(one, 1), command=same),
+                act(event(one, 2), event(one, 2)),
+            ]
+        )
+        assert outcomes(appended) == [
+            Outcome.APPENDED,
+            Outcome.VERSION_CONFLICT,
+            Outcome.REPEATED,
+            Outcome.VERSION_CONFLICT,
+        ]
+
+    @pytest.mark.parametrize("versions", [(2,), (0,), (1, 3), (2, 1)])
+    def test_an_act_of_the_office_leaves_no_hole(
+        self, recorder: PostgresProcessRecorder, versions: tuple[int, ...]
+    ) -> None:
+        one = uuid4()
+        appended = recorder.append([act(*(event(one, v) for v in versions))])
+        assert outcomes(appended) == [Outcome.VERSION_GAP]
+        assert recorder.max_notification_id() is None
+
+    def test_a_batch_with_an_impossible_value_stores_nothing(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        for bad in (
+            event(uuid4(), 1, state=b"x" * 60_001),
+            event(uuid4(), 1, topic="tôpic"),
+            event(uuid4(), 1, topic="a\nb"),
+            event(uuid4(), 1, topic="a" * 101),
+            event(uuid4(), 1, topic=""),
+        ):
+            with pytest.raises(IntegrityError):
+                recorder.append([act(event(uuid4(), 1)), act(bad)])
+        assert recorder.max_notification_id() is None
+
+    def test_only_uuids_name_aggregates(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        with pytest.raises(ProgrammingError):
+            recorder.append([act(StoredEvent("not-a-uuid", 1, "t", b""))])
+
+
+class TestRepeats:
+    def test_the_same_command_has_its_first_positions(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        one, same = uuid4(), command()
+        first = recorder.append([act(event(one, 1), command=same)])[0]
+        again = recorder.append([act(event(one, 1), command=same)])[0]
+        assert again.outcome is Outcome.REPEATED
+        assert (again.first_position, again.recorded_at) == (
+            first.first_position,
+            first.recorded_at,
+        )
+        with pytest.raises(CommandRepeatedError):
+            recorder.insert_events([event(one, 2)], command=same)
+        known = recorder.find_command(same.id)
+        assert known is not None
+        assert (known.actor, known.digest) == (same.actor, same.digest)
+
+    @pytest.mark.parametrize("change", [{"actor": "clerk:2"}, {"digest": b"\x02" * 32}])
+    def test_another_actor_or_other_input_is_refused(
+        self, recorder: PostgresProcessRecorder, change: dict[str, Any]
+    ) -> None:
+        same = command()
+        recorder.append([act(event(uuid4(), 1), command=same)])
+        other = command(id=same.id, **change)
+        with pytest.raises(CommandReusedError):
+            recorder.insert_events([event(uuid4(), 1)], command=other)
+
+    def test_a_lost_act_leaves_its_command_unused(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        one, same = uuid4(), command()
+        recorder.append([act(event(one, 1))])
+        with pytest.raises(VersionConflictError):
+            recorder.insert_events([event(one, 1)], command=same)
+        assert recorder.find_command(same.id) is None
+        assert recorder.insert_events([event(one, 2)], command=same) == [2]
+
+    def test_an_act_without_events_is_remembered(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        same = command()
+        assert recorder.insert_events([], command=same) is None
+        known = recorder.find_command(same.id)
+        assert known is not None
+        assert known.first_position is None
+
+    def test_tracking_is_a_high_water_mark(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        recorder.append([act(event(uuid4(), 1), tracking=Tracking("up", 23))])
+        for position in (22, 23):
+            with pytest.raises(TrackingConflictError):
+                recorder.insert_events(
+                    [event(uuid4(), 1)], tracking=Tracking("up", position)
+                )
+        assert recorder.max_notification_id() == 1
+        assert recorder.max_tracking_id("up") == 23
+
+
+class TestTimes:
+    def test_recorded_time_rises_with_every_position(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader
+    ) -> None:
+        for _ in range(20):
+            one = uuid4()
+            recorder.append([act(*(event(one, v) for v in range(1, 6)))])
+        times = [entry.recorded_at for entry in reader.stream()]
+        assert all(a < b for a, b in itertools.pairwise(times))
+
+    @pytest.mark.parametrize("minutes", [-2, 2])
+    def test_a_callers_clock_over_a_minute_apart_is_refused(
+        self, recorder: PostgresProcessRecorder, minutes: int
+    ) -> None:
+        clock = datetime.now(UTC) + timedelta(minutes=minutes)
+        with pytest.raises(ClockSkewError):
+            recorder.append([act(event(uuid4(), 1))], clock=clock)
+
+    def test_a_server_behind_its_last_entry_refuses(
+        self, database: Database, recorder: PostgresProcessRecorder
+    ) -> None:
+        recorder.append([act(event(uuid4(), 1))])
+        _as_superuser(
+            database,
+            "UPDATE sijil.ledger_head SET recorded_at = now() + interval '2 minutes'",
+        )
+        with pytest.raises(ClockSkewError):
+            recorder.append([act(event(uuid4(), 1))])
+        _as_superuser(
+            database,
+            "UPDATE sijil.ledger_head SET recorded_at = now() + interval '20 seconds'",
+        )
+        (appended,) = recorder.append([act(event(uuid4(), 1))])
+        assert appended.recorded_at is not None
+        assert appended.recorded_at > datetime.now(UTC)
+
+    def test_waiting_long_for_the_head_is_no_clock_skew(
+        self, database: Database, recorder: PostgresProcessRecorder
+    ) -> None:
+        # The caller's clock is compared with the statement's time, not the lock's.
+        clock = datetime.now(UTC) - timedelta(seconds=59)
+        (appended,) = recorder.append([act(event(uuid4(), 1))], clock=clock)
+        assert appended.outcome is Outcome.APPENDED
+
+
+class TestGuard:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE sijil.events SET version = 9",
+            "DELETE FROM sijil.events",
+            "TRUNCATE sijil.events",
+            "UPDATE sijil.events SET version = 9 WHERE false",
+        ],
+    )
+    @pytest.mark.parametrize("who", [Role.OWNER, "superuser"])
+    def test_nobody_changes_the_events(
+        self,
+        database: Database,
+        recorder: PostgresProcessRecorder,
+        statement: str,
+        who: str,
+    ) -> None:
+        recorder.append([act(event(uuid4(), 1))])
+        dsn = (
+            database.superuser_dsn() if who == "superuser" else database.dsn(Role.OWNER)
+        )
+        with (
+            closing(psycopg2.connect(**dsn)) as connection,
+            pytest.raises(psycopg2.Error, match="append-only") as caught,
+        ):
+            connection.cursor().execute(statement)
+        assert caught.value.pgcode == "SJ003"
+
+    def test_the_guard_is_a_seat_belt_only(
+        self,
+        database: Database,
+        recorder: PostgresProcessRecorder,
+        reader: LedgerReader,
+    ) -> None:
+        recorder.append([act(event(uuid4(), 1))])
+        before = next(reader.stream()).leaf_hash()
+        _as_superuser(
+            database,
+            "ALTER TABLE sijil.events DISABLE TRIGGER ALL;"
+            "UPDATE sijil.events SET body = '{\"a\":1}'",
+        )
+        assert next(reader.stream()).leaf_hash() != before
+
+    def test_the_translated_error_has_a_name(self, database: Database) -> None:
+        owner = database.datastore(Role.OWNER)
+        with pytest.raises(AppendOnlyError), owner.transaction() as cursor:
+            cursor.execute("DELETE FROM events")
+
+    @pytest.mark.parametrize("role", [Role.APP, Role.RUNNER, Role.READER])
+    def test_no_role_writes_past_the_function(
+        self, database: Database, role: Role
+    ) -> None:
+        for table in ("events", "ledger_head", "commands", "tracking"):
+            with (
+                pytest.raises(DatabaseError),
+                database.datastore(role).transaction() as cursor,
+            ):
+                cursor.execute(f"DELETE FROM {table}")
+
+    @pytest.mark.parametrize("role", [Role.RUNNER, Role.READER])
+    def test_only_the_app_appends(self, database: Database, role: Role) -> None:
+        other = PostgresProcessRecorder(database.datastore(role))
+        with pytest.raises(DatabaseError):
+            other.append([act(event(uuid4(), 1))])
+
+
+class TestRestore:
+    def test_a_ledger_from_a_backup_waits_for_its_operator(
+        self,
+        database: Database,
+        recorder: PostgresProcessRecorder,
+        reader: LedgerReader,
+    ) -> None:
+        recorder.append([act(event(uuid4(), 1))])
+        before = reader.head()
+        _as_superuser(database, "SET search_path = sijil; SELECT suspend()")
+        with pytest.raises(LedgerSuspendedError):
+            recorder.append([act(event(uuid4(), 1))])
+        assert reader.head().position == 1
+        _as_superuser(
+            database, "SET search_path = sijil; SELECT resume_as_new_incarnation()"
+        )
+        recorder.append([act(event(uuid4(), 1))])
+        after = reader.head()
+        assert (after.ledger_id, after.incarnation, after.position) == (
+            before.ledger_id,
+            before.incarnation + 1,
+            2,
+        )
+
+    @pytest.mark.parametrize("function", ["suspend", "resume_as_new_incarnation"])
+    def test_the_app_cannot_resume_it(self, database: Database, function: str) -> None:
+        app = database.datastore(Role.APP)
+        with pytest.raises(DatabaseError), app.transaction() as cursor:
+            cursor.execute(f"SELECT {function}()")
+
+
+def _as_superuser(database: Database, statement: str) -> None:
+    with (
+        closing(psycopg2.connect(**database.superuser_dsn())) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
