@@ -12,10 +12,6 @@ LARGEST_BODY_BYTES = 64 * 1024
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
-class _TooLargeError(Exception):
-    """The body went over the bound while it was read."""
-
-
 class BodyLimit:
     """Refuses bodies that are too large, announced or chunked, and not JSON."""
 
@@ -36,24 +32,29 @@ class BodyLimit:
         if kind != "application/json":
             await answer(request, "unsupported-media-type")(scope, receive, send)
             return
-        received = 0
-        is_begun = False
+        body = await _whole(receive)
+        if body is None:
+            await answer(request, "body-too-large")(scope, receive, send)
+            return
+        is_given = False
 
-        async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > LARGEST_BODY_BYTES:
-                raise _TooLargeError
-            return message
+        async def replayed() -> Message:
+            nonlocal is_given
+            if is_given:
+                return await receive()
+            is_given = True
+            return {"type": "http.request", "body": body, "more_body": False}
 
-        async def noticed(message: Message) -> None:
-            nonlocal is_begun
-            is_begun = True
-            await send(message)
+        await self._app(scope, replayed, send)
 
-        try:
-            await self._app(scope, bounded, noticed)
-        except _TooLargeError:
-            if not is_begun:
-                await answer(request, "body-too-large")(scope, receive, send)
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The whole body; None as soon as it goes over the bound."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY_BYTES:
+            return None
+        if not message.get("more_body", False):
+            return body
