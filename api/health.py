@@ -5,7 +5,6 @@ from typing import Any
 from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from psycopg2 import Error as DriverError
 
 from api.settings import ApiSettings
 from ledger import migrations
@@ -45,7 +44,7 @@ def readyz(request: Request) -> JSONResponse:
                 reasons.append(f"view {level.view} is {lag} entries behind")
         if not views:
             reasons.append("the views have no tables yet")
-    except (PersistenceError, DriverError):
+    except PersistenceError:
         reasons = ["the database does not answer"]
     return JSONResponse(
         {

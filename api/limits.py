@@ -50,11 +50,11 @@ class BodyLimit:
 
 async def _whole(receive: Receive) -> bytes | None:
     """The whole body; None as soon as it goes over the bound."""
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > LARGEST_BODY_BYTES:
             return None
         if not message.get("more_body", False):
-            return body
+            return bytes(body)

@@ -226,8 +226,10 @@ class EmbeddedServer:
                 f"the data in {self.data} is PostgreSQL {found}'s and this is {ours}: "
                 "dump it with the old version and restore it here"
             )
-        # Nobody of ours is alive under this number, so the file is a leftover.
+        # Nobody of ours is alive, so these are leftovers: their number may be
+        # anybody's by now, and PostgreSQL would take that for its predecessor.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _major(self) -> str:
         """The installation's major version, as ``PG_VERSION`` has it."""
@@ -322,6 +324,8 @@ class EmbeddedServer:
                 env={"LC_ALL": "C", "PATH": os.defpath},
                 **self._identity(),
             )
+        # Those of them that have ended are reaped: a zombie's number is still taken.
+        _outliving[:] = [each for each in _outliving if each.poll() is None]
         _outliving.append(server)
         return server
 

@@ -15,13 +15,15 @@ import psycopg2.extensions
 from psycopg2 import sql
 
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
-from ledger.roles import ensure_roles, grant_ledger, grant_vault
+from ledger.roles import connected, ensure_roles, grant_ledger, grant_vault
 from ledger.settings import LedgerSettings
 
 LOCK_TIMEOUT = "10s"
 """A migration without its lock stands back instead of blocking writers."""
 STATEMENT_TIMEOUT = "15min"
 """Longer than the largest migration may take on the largest ledger."""
+CONNECT_TIMEOUT_S = 5
+"""How long a health check may hang on a server that is not there."""
 _LOCK_KEY = 0x51411A
 _NAME = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.sql")
 
@@ -88,10 +90,22 @@ def vault_migrations() -> list[Migration]:
 
 
 @contextmanager
+def _alone(settings: LedgerSettings) -> Iterator[None]:
+    """One migration of a server at a time: roles and databases belong to all of it.
+
+    The lock goes with the connection, so a killed migration holds up nobody.
+    """
+    dsn = {**settings.admin_dsn(), "dbname": "postgres"}
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+        yield
+
+
+@contextmanager
 def _owner(
     settings: LedgerSettings, *, schema: str, is_vault: bool
 ) -> Iterator[psycopg2.extensions.cursor]:
-    """A cursor of the owner under the migration lock, search_path on the schema."""
+    """A cursor of the owner with its search_path on the schema."""
     dsn = {
         **settings.dsn(Role.OWNER),
         "dbname": settings.vault_database_name if is_vault else settings.database_name,
@@ -99,24 +113,18 @@ def _owner(
     if is_vault:
         vault = settings.dsn(Role.VAULT)
         dsn |= {name: vault[name] for name in ("host", "port") if name in vault}
-    connection = psycopg2.connect(**dsn)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
-            cursor.execute(
-                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
-            )
-            cursor.execute(
-                sql.SQL(
-                    "SET search_path = {}, pg_temp; SET lock_timeout = %s;"
-                    "SET statement_timeout = %s"
-                ).format(sql.Identifier(schema)),
-                (LOCK_TIMEOUT, STATEMENT_TIMEOUT),
-            )
-            yield cursor
-    finally:
-        connection.close()
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+        )
+        cursor.execute(
+            sql.SQL(
+                "SET search_path = {}, pg_temp; SET lock_timeout = %s;"
+                "SET statement_timeout = %s"
+            ).format(sql.Identifier(schema)),
+            (LOCK_TIMEOUT, STATEMENT_TIMEOUT),
+        )
+        yield cursor
 
 
 def _must_fit(applied: list[tuple[int, str, str]], known: list[Migration]) -> None:
@@ -159,46 +167,47 @@ def migrate(settings: LedgerSettings) -> list[str]:
 
     Safe to run at any time and by several processes at once.
     """
-    ensure_roles(settings)
-    with _owner(settings, schema=LEDGER_SCHEMA, is_vault=False) as cursor:
-        done = apply(cursor, ledger_migrations())
-        cursor.execute(
-            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(
-                sql.Identifier(VIEWS_SCHEMA)
+    with _alone(settings):
+        ensure_roles(settings)
+        with _owner(settings, schema=LEDGER_SCHEMA, is_vault=False) as cursor:
+            done = apply(cursor, ledger_migrations())
+            cursor.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(
+                    sql.Identifier(VIEWS_SCHEMA)
+                )
             )
-        )
-        grant_ledger(cursor, settings)
-    with _owner(settings, schema=VAULT_SCHEMA, is_vault=True) as cursor:
-        done += apply(cursor, vault_migrations())
-        grant_vault(cursor, settings)
+            grant_ledger(cursor, settings)
+        with _owner(settings, schema=VAULT_SCHEMA, is_vault=True) as cursor:
+            done += apply(cursor, vault_migrations())
+            grant_vault(cursor, settings)
     return done
 
 
 @contextmanager
 def views_owner(settings: LedgerSettings) -> Iterator[psycopg2.extensions.cursor]:
     """The owner's cursor on the views' schema, under the lock; grants follow."""
-    with _owner(settings, schema=VIEWS_SCHEMA, is_vault=False) as cursor:
+    with (
+        _alone(settings),
+        _owner(settings, schema=VIEWS_SCHEMA, is_vault=False) as cursor,
+    ):
         yield cursor
         grant_ledger(cursor, settings)
 
 
 def pending(settings: LedgerSettings) -> list[str]:
     """The ledger's migrations that are not applied yet, seen by the app's role."""
-    connection = psycopg2.connect(**settings.dsn(Role.APP), connect_timeout=5)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT to_regclass(%s)", (f"{LEDGER_SCHEMA}.schema_migrations",)
+    dsn = {**settings.dsn(Role.APP), "connect_timeout": CONNECT_TIMEOUT_S}
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_regclass(%s)", (f"{LEDGER_SCHEMA}.schema_migrations",)
+        )
+        row = cursor.fetchone()
+        if row is None or row[0] is None:
+            return [migration.name for migration in ledger_migrations()]
+        cursor.execute(
+            sql.SQL("SELECT name FROM {}.schema_migrations").format(
+                sql.Identifier(LEDGER_SCHEMA)
             )
-            row = cursor.fetchone()
-            if row is None or row[0] is None:
-                return [migration.name for migration in ledger_migrations()]
-            cursor.execute(
-                sql.SQL("SELECT name FROM {}.schema_migrations").format(
-                    sql.Identifier(LEDGER_SCHEMA)
-                )
-            )
-            applied = {name for (name,) in cursor.fetchall()}
-    finally:
-        connection.close()
+        )
+        applied = {name for (name,) in cursor.fetchall()}
     return [m.name for m in ledger_migrations() if m.name not in applied]

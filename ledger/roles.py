@@ -6,11 +6,16 @@ reads the ledger, writes the views. Reader: reads both. Vault: the vault alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
 
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
+from ledger.persistence.datastore import translated
 from ledger.settings import LedgerSettings
 
 OLDEST_SERVER = 150000
@@ -52,11 +57,8 @@ def ensure_roles(settings: LedgerSettings) -> None:
     Connects as the administrator. Raises ServerTooOldError below PostgreSQL 15.
     """
     for is_vault in (False, True):
-        connection = psycopg2.connect(
-            **{**settings.admin_dsn(is_vault=is_vault), "dbname": "postgres"}
-        )
-        try:
-            connection.autocommit = True
+        dsn = {**settings.admin_dsn(is_vault=is_vault), "dbname": "postgres"}
+        with connected(dsn) as connection:
             if connection.server_version < OLDEST_SERVER:
                 raise ServerTooOldError(
                     "Sijil needs PostgreSQL 15 or newer; this server is "
@@ -71,8 +73,23 @@ def ensure_roles(settings: LedgerSettings) -> None:
                     if is_vault
                     else settings.database_name,
                 )
+
+
+@contextmanager
+def connected(dsn: dict[str, Any]) -> Iterator[psycopg2.extensions.connection]:
+    """A connection in autocommit, closed at the end.
+
+    The driver's errors become those of ``eventsourcing.persistence``.
+    """
+    try:
+        connection = psycopg2.connect(**dsn)
+        try:
+            connection.autocommit = True
+            yield connection
         finally:
             connection.close()
+    except psycopg2.Error as error:
+        raise translated(error) from error
 
 
 def _ensure_role(

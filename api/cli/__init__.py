@@ -11,10 +11,12 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
+from eventsourcing.persistence import PersistenceError
 from pydantic import ValidationError
 from rich.console import Console
 
 from api.cli.failures import COULD_NOT_ASK, NO, Failure
+from api.logs import configure_logs
 from domain.errors import SijilError
 from ledger.embedded import EmbeddedServerError
 from ledger.migrations import MigrationError
@@ -69,6 +71,7 @@ def _contribute(program: typer.Typer, name: str, point: EntryPoint) -> None:
 
 def main() -> None:
     """Run the command that was typed; errors are one sentence, not a traceback."""
+    configure_logs()
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         command_line(only=asked if asked in commands() else None)()
@@ -82,6 +85,12 @@ def main() -> None:
             for fault in error.errors(include_input=False, include_url=False)
         )
         _end(f"a setting is wrong: {wrong}; see the settings reference", COULD_NOT_ASK)
+    except PersistenceError as error:
+        _end(
+            f"the database does not answer as it should, because {error}; is it "
+            "running, and may it be reached? `make run` starts the embedded one",
+            COULD_NOT_ASK,
+        )
     except SijilError as error:
         _end(str(error), NO)
 

@@ -280,17 +280,20 @@ class Journey:
     def _events_since(
         self, version: int, answer: Answer | None
     ) -> list[dict[str, Any]]:
-        """The request's events above a version, each with the leaf of its raw entry.
+        """The step's events, each with the leaf of its raw entry.
 
-        Read from the trail and held against the entry's own bytes.
+        Those above ``version``, up to the act's position: the system may have acted
+        since.
         """
+        last = None if answer is None else answer.position
         deadline = time.monotonic() + ASSIGNED_TIMEOUT_S
         auditor = self._as(self._auditor)
         while True:
             rows = auditor.get(
                 f"/v1/requests/{self.request_id}/trail",
                 limit=200,
-                min_position=None if answer is None else answer.position,
+                min_position=last,
+                as_of=last,
             ).body["items"]
             new = [
                 row

@@ -25,7 +25,7 @@ def migrate(
     Safe at any time, again and again, and by several at once.
     """
     settings = LedgerSettings.load()
-    with _server_up(settings):
+    with server_up(settings):
         bring_up_to_date(settings, say=typer.echo, is_seeded=seeded)
 
 
@@ -43,7 +43,7 @@ def bring_up_to_date(
 
 
 @contextmanager
-def _server_up(settings: LedgerSettings) -> Iterator[None]:
+def server_up(settings: LedgerSettings) -> Iterator[None]:
     """The embedded server, for this command alone unless it runs already."""
     if not settings.is_embedded:
         yield

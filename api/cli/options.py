@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from projections.pages import LARGEST_PAGE
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """For programs: one JSON document instead of a table."""
 
@@ -27,3 +29,4 @@ AsOf = Annotated[
     typer.Option(help="As it was known at a position, or at a time (RFC 3339)."),
 ]
 """A position of the ledger or a recorded time."""
+Limit = Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="How many items.")]

@@ -44,7 +44,7 @@ def run() -> None:
     the HTTP server, which are started again when they die. Ctrl-C stops all in order.
     """
     # From here on every polite end is a KeyboardInterrupt, so that all is stopped.
-    for politely in (signal.SIGTERM, signal.SIGHUP):
+    for politely in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(politely, signal.default_int_handler)
     settings = LedgerSettings.load()
     door = ApiSettings.load()
@@ -58,7 +58,7 @@ def run() -> None:
 
 
 def _say(sentence: str) -> None:
-    _console.print(f"sijil: {sentence}", markup=False)
+    _console.print(f"sijil: {sentence}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -187,7 +187,9 @@ def _is_ready(door: ApiSettings) -> bool:
 
 
 def _print_welcome(settings: LedgerSettings, door: ApiSettings) -> None:
-    say = _console.print
+    def say(line: str) -> None:
+        _console.print(line, soft_wrap=True, markup=False)
+
     name = _our_name()
     url = door.own_url
     say(f"\nSijil runs. Ctrl-C stops it.\n\n  API      {url}/v1")
@@ -199,7 +201,7 @@ def _print_welcome(settings: LedgerSettings, door: ApiSettings) -> None:
         say("\nLog in with a bearer token; these are for development, on this machine:")
         for login in LOGINS:
             say(f"\n  {login.described}")
-            say(f"  {mint(door, login)}", soft_wrap=True)
+            say(f"  {mint(door, login)}")
         say(f"\nMore with `{name} token --help`.")
     say(
         f"\nThree things to try, in another window:\n\n  {name} walk\n"

@@ -8,7 +8,6 @@ from types import FrameType
 
 from api.cli.options import EndWithParent
 from api.cli.supervisor import end_with_parent as follow_parent
-from api.logs import configure_logs
 from ledger.settings import LedgerSettings
 from office.house import House
 from office.runner import run
@@ -20,7 +19,6 @@ def runner(*, end_with_parent: EndWithParent = False) -> None:
     Two at once do no harm, and neither does killing one: each part keeps its position
     together with what it wrote.
     """
-    configure_logs()
     stop = Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:

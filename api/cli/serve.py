@@ -8,7 +8,6 @@ from api.app import create_app
 from api.cli.options import EndWithParent
 from api.cli.supervisor import STOP_TIMEOUT_S
 from api.cli.supervisor import end_with_parent as follow_parent
-from api.logs import configure_logs
 from api.settings import ApiSettings
 from ledger.settings import LedgerSettings
 from office.house import House
@@ -19,17 +18,17 @@ GRACE_S = int(STOP_TIMEOUT_S / 2)
 
 def serve(*, end_with_parent: EndWithParent = False) -> None:
     """Answer HTTP until stopped; open requests are finished first."""
-    configure_logs()
     if end_with_parent:
         follow_parent()
     settings = ApiSettings.load()
-    with House(LedgerSettings.load()) as house:
-        uvicorn.run(
-            create_app(house, settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
+    # The application closes the house when it ends.
+    house = House(LedgerSettings.load())
+    uvicorn.run(
+        create_app(house, settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )

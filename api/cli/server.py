@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urljoin
 from uuid import UUID
 
 import httpx2
@@ -31,13 +32,18 @@ class Answer:
 class RefusedError(Failure):
     """The server said no; ``code`` is the problem's."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], *, url: str) -> None:
         self.status = status
         self.code = str(problem.get("code", status))
-        detail = problem.get("detail") or problem.get("title") or "no reason given"
+        wrong = ", ".join(
+            f"{error.get('pointer')} {error.get('detail')}"
+            for error in problem.get("errors", ())
+        )
+        page = problem.get("type")
         super().__init__(
-            f"the server answered {status} {self.code}: {detail}",
-            then=f"see {problem['type']}" if problem.get("type") else "",
+            f"the server answered {status} {self.code}",
+            why=wrong or str(problem.get("title") or ""),
+            then=f"see {urljoin(url, page)}" if page else "",
         )
 
 
@@ -99,9 +105,8 @@ class RunningServer:
             ) from error
         body = _json(response)
         if response.status_code >= _FAILED:
-            raise RefusedError(
-                response.status_code, body if isinstance(body, dict) else {}
-            )
+            problem = body if isinstance(body, dict) else {}
+            raise RefusedError(response.status_code, problem, url=self.url)
         position = response.headers.get("Ledger-Position")
         return Answer(
             status=response.status_code,

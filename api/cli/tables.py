@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDEST = 400
+"""Columns of a file or a pipe, where nothing has to be wrapped."""
 NOT_MEASURED = "not measured"
 """What stands where there is no figure: never a 0."""
 
@@ -29,17 +31,23 @@ def cell(value: Any) -> Text:
             return Text(str(value))
 
 
+def _console() -> Console:
+    """As wide as the terminal; without one, as wide as any table wants to be."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDEST)
+
+
 def print_table(
     rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str
 ) -> None:
     """A table of ``rows``; ``columns`` maps a key to its heading."""
-    console = Console()
+    console = _console()
     if not rows:
         console.print(Text(empty))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
     for row in rows:
         table.add_row(*(cell(row.get(key)) for key in columns))
     console.print(table)
@@ -52,7 +60,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(Text(name), cell(value))
-    Console().print(table)
+    _console().print(table)
 
 
 def print_json(document: Any) -> None:

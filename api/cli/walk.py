@@ -53,7 +53,7 @@ def walk(
 
 
 def _walk(journey: Journey, *, quiet: bool) -> dict[str, Any]:
-    console = Console(highlight=False, quiet=quiet)
+    console = Console(highlight=False, quiet=quiet, soft_wrap=True)
     steps: list[dict[str, Any]] = []
     for number, step in enumerate(journey, start=1):
         if number == 1:
@@ -81,7 +81,7 @@ def _print(console: Console, number: int, step: Step) -> None:
         console.print(f"    {event['position']:>8}  {event['topic']}")
         console.print(f"              leaf {event['leaf_hash']}", style="dim")
     seen = "; ".join(f"{seen.view}: {seen.shows}" for seen in step.seen)
-    console.print(f"    {seen}", soft_wrap=True)
+    console.print(f"    {seen}")
 
 
 def _as_plain(step: Step) -> dict[str, Any]:

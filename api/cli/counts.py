@@ -1,0 +1,85 @@
+"""``sijil counts``: how many requests stand where, or moved on which days."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from api.cli.logins import connect, login_of
+from api.cli.options import AsJson, AsOf, MinPosition
+from api.cli.tables import NOT_MEASURED, print_json, print_table
+from domain.acts import ActorKind
+from projections.governorate_counts import CountBy
+
+_STAGES = {
+    "submitted": "submitted",
+    "waiting": "waiting",
+    "not_accepted": "not accepted",
+    "in_progress": "in progress",
+    "completed_issued": "issued",
+    "completed_refused": "refused",
+    "withdrawn": "withdrawn",
+    "expired": "expired",
+}
+
+
+def counts(
+    *,
+    by: Annotated[
+        list[CountBy] | None, typer.Option(help="What to group by; may be repeated.")
+    ] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="The first day of what moved, as 2026-11-01."),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="The last day of what moved.")
+    ] = None,
+    as_of: AsOf = None,
+    min_position: MinPosition = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many requests stand at each stage; with days, how many entered it."""
+    is_flow = first is not None or last is not None or CountBy.DAY in (by or ())
+    with connect(login_of(ActorKind.ADMINISTRATOR)) as server:
+        answer = server.get(
+            "/v1/counts/flows" if is_flow else "/v1/counts",
+            by=[each.value for each in by] if by else None,
+            first=first,
+            last=last,
+            as_of=as_of,
+            min_position=min_position,
+        ).body
+    if as_json:
+        print_json(answer)
+        return
+    groups = [str(each) for each in by or ()] or (
+        ["day"] if is_flow else ["governorate"]
+    )
+    rows = [
+        {
+            **item["group"],
+            **{
+                stage: NOT_MEASURED if item[stage] is None else item[stage]
+                for stage in _STAGES
+            },
+        }
+        for item in answer["items"]
+    ]
+    print_table(
+        rows,
+        {**{name: name for name in groups}, **_stages_of(answer["items"])},
+        empty="nothing was counted",
+    )
+    typer.echo(f"As of position {answer['position']}.")
+
+
+def _stages_of(items: list[dict[str, int | None]]) -> dict[str, str]:
+    """The columns that say something: not what nothing has ever left to."""
+    rare = {"withdrawn", "expired"}
+    return {
+        stage: heading
+        for stage, heading in _STAGES.items()
+        if stage not in rare or any(item[stage] for item in items)
+    }
