@@ -18,6 +18,6 @@ def configure_logs() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        # Looked up at each line: whoever replaces standard error gets what follows.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

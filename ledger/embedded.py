@@ -207,6 +207,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise EmbeddedServerError("the server did not stop in time")
             time.sleep(0.05)
+        _reap()
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -324,8 +325,7 @@ class EmbeddedServer:
                 env={"LC_ALL": "C", "PATH": os.defpath},
                 **self._identity(),
             )
-        # Those of them that have ended are reaped: a zombie's number is still taken.
-        _outliving[:] = [each for each in _outliving if each.poll() is None]
+        _reap()
         _outliving.append(server)
         return server
 
@@ -383,6 +383,11 @@ class EmbeddedServer:
         if done.returncode != 0:
             raise EmbeddedServerError(f"{program} failed: {done.stderr.strip()[-500:]}")
         return str(done.stdout)
+
+
+def _reap() -> None:
+    """Forget the servers of ours that have ended: a zombie's number is still taken."""
+    _outliving[:] = [each for each in _outliving if each.poll() is None]
 
 
 def make_private(folder: Path) -> None:

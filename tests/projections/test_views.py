@@ -256,7 +256,7 @@ class TestScopeAndPages:
             }
 
     def test_pages_show_each_row_once_in_order(self, views: Views) -> None:
-        random_history(views.recorder, requests=30, seed=6)
+        random_history(views.recorder, requests=60, seed=6)
         views.runner.catch_up()
         items = all_items(views)
         assert len({item.request_id for item in items}) == len(items) > 7

@@ -1,0 +1,72 @@
+# The tasks of Sijil; `make` alone lists them. Needs make and Python 3.11 or newer.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench env other-server openapi lock audit clean
+
+help: ## list these tasks
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / \
+		{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/runtime.installed ## start everything on 127.0.0.1:8000 (SIJIL_PORT)
+	@exec $(BIN)/sijil run
+
+test: .venv/dev.installed ## run the whole suite
+	$(BIN)/pytest
+
+check: .venv/dev.installed ## format, lint, types, import rules, tests and docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: .venv/dev.installed ## rewrite the code in the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev.installed ## measure each claim of speed against its rival
+	$(BIN)/python -m benchmarks.append
+
+other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
+	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance
+
+openapi: .venv/dev.installed ## write docs/reference/openapi.json anew
+	$(BIN)/sijil openapi --output docs/reference/openapi.json
+
+env: .venv/dev.installed ## make the environment for developers, with hashes
+
+lock: .venv/dev.installed ## choose the versions in requirements/ anew
+	$(LOCK) --only-build-deps --build-deps-for editable \
+		--output-file requirements/build.txt pyproject.toml
+	$(LOCK) --upgrade --output-file requirements/runtime.txt pyproject.toml
+	$(LOCK) --upgrade --extra dev --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt pyproject.toml
+
+audit: .venv/dev.installed ## ask the advisory database about the pinned versions
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.txt
+
+clean: ## remove the environment and caches; never the data in .sijil
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+
+# Installed again only when what is to be installed has changed.
+.venv/%.installed: requirements/build.txt requirements/%.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Sijil needs Python 3.11 or newer: install it, \
+	or name it with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	"Sijil needs Python 3.11 or newer; $(PYTHON) is older: name another with \
+	make PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The environment \
+	could not be made: Debian has venv in the package python3-venv." >&2; exit 1; }
+	@echo "Installing requirements/$*.txt ..."
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@$(PIP) --require-hashes -r requirements/$*.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

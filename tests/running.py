@@ -1,0 +1,159 @@
+"""A whole Sijil in a home of its own, started as ``make run`` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from ledger.embedded import EmbeddedServer
+
+REPOSITORY = Path(__file__).parent.parent
+START_TIMEOUT_S = 120.0
+"""A first start makes a cluster and the reference data; shared machines are slow."""
+STOP_TIMEOUT_S = 60.0
+_LOOK_EVERY_S = 0.1
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """``sijil run`` as a process, with everything it starts."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        # Not pytest's tmp_path: as root the server's own account has to pass through.
+        self.place = Path(tempfile.mkdtemp(prefix="sijil-run-"))
+        self.place.chmod(0o711)
+        self.home = home or self.place / "home"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output = self.place / "output"
+        self.process: subprocess.Popen[bytes] | None = None
+        # Every process of this run carries the mark in its environment.
+        self._mark = secrets.token_hex(8)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that finds this run."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("SIJIL_")}
+        scripts = str(Path(sys.executable).parent)
+        return {
+            **kept,
+            "PATH": os.pathsep.join((scripts, os.environ.get("PATH", ""))),
+            "SIJIL_HOME": str(self.home),
+            "SIJIL_PORT": str(self.port),
+            "TEST_RUN_MARK": self._mark,
+        }
+
+    def start(self) -> None:
+        """Start it; what it prints goes to ``output``."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", "run"],
+                cwd=REPOSITORY,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Until it answers that it is ready."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready():
+            assert self.process is not None
+            assert self.process.poll() is None, self.printed()
+            assert time.monotonic() < deadline, self.printed() + self.logs()
+            time.sleep(_LOOK_EVERY_S)
+
+    def is_ready(self) -> bool:
+        """Whether it says so now."""
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).is_success
+        except httpx2.TransportError:
+            return False
+
+    def sijil(
+        self, *arguments: str, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """One command of ``sijil`` against this run."""
+        return subprocess.run(
+            [sys.executable, "-m", "api.cli", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this run: supervisor, children and PostgreSQL."""
+        found = []
+        postmaster = EmbeddedServer(self.home).pid() if self.home.exists() else None
+        for process in psutil.process_iter():
+            try:
+                if process.pid == postmaster:
+                    found += [process, *process.children(recursive=True)]
+                elif process.environ().get("TEST_RUN_MARK") == self._mark:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill_everything(self) -> None:
+        """SIGKILL to every process of this run, the database's too."""
+        while victims := self.processes():
+            for victim in victims:
+                try:
+                    victim.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            psutil.wait_procs(victims, timeout=10)
+        if self.process is not None:
+            self.process.wait()
+
+    def interrupt(self) -> int:
+        """Ctrl-C, and the exit code once it has stopped."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def logs(self) -> str:
+        """The ends of the children's logs."""
+        folder = self.home / "logs"
+        return "".join(
+            f"\n== {log.name}\n{log.read_text(errors='replace')[-4000:]}"
+            for log in sorted(folder.glob("*.log"))
+        )
+
+    def close(self) -> None:
+        """End everything and remove the home."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.interrupt()
+        self.kill_everything()
+        shutil.rmtree(EmbeddedServer(self.home).place, ignore_errors=True)
+        shutil.rmtree(self.place, ignore_errors=True)
