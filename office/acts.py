@@ -24,7 +24,7 @@ from domain.access import Principal
 from domain.acts import Act, Actor, ActorKind, Provenance
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
-from domain.errors import EffectiveTimeError, RuleBrokenError
+from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
 from domain.ids import new_id
 from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
@@ -171,24 +171,40 @@ class Acts:
 
     # The act --------------------------------------------------------------------
 
-    def act(self, envelope: Envelope, actor: Actor, correlation_id: UUID) -> Act:
+    def act(
+        self,
+        envelope: Envelope,
+        actor: Actor,
+        correlation_id: UUID,
+        *,
+        previous: datetime | None = None,
+    ) -> Act:
         """The act with its effective time: now, or the past time that is claimed.
 
-        Raises EffectiveTimeError for the future, and beyond the bound unless a
-        supervisor approves. Only a supervisor's own word counts as approval.
+        ``previous`` is the time of the thing's last event. Raises EffectiveTimeError
+        for the future, and beyond the bound unless a supervisor approves. Only a
+        supervisor's own word counts as approval.
         """
         now = self.clock()
-        effective_at = envelope.effective_at or now
+        principal = envelope.principal
         approved_by = None
-        if effective_at > now:
-            raise EffectiveTimeError(reason="in-the-future", bound=now)
-        kind = envelope.principal.role
-        if kind not in _EXEMPT_FROM_BOUND and effective_at < now - self._backdating:
-            if kind is not ActorKind.SUPERVISOR or not envelope.approved_by:
-                raise EffectiveTimeError(
-                    reason="needs-approval", bound=now - self._backdating
-                )
-            approved_by = envelope.principal.id
+        if envelope.effective_at is None:
+            # Another process's clock may be a little ahead of ours; nobody claimed a
+            # time here, so nobody may be refused for it.
+            effective_at = now if previous is None else max(now, previous)
+        else:
+            effective_at = envelope.effective_at
+            # The system takes the time of its cause, which is in the ledger already.
+            if effective_at > now and principal.role is not ActorKind.SYSTEM:
+                raise EffectiveTimeError(reason="in-the-future", bound=now)
+        bound = now - self._backdating
+        if principal.role not in _EXEMPT_FROM_BOUND and effective_at < bound:
+            if (
+                principal.role is not ActorKind.SUPERVISOR
+                or envelope.approved_by != principal.id
+            ):
+                raise EffectiveTimeError(reason="needs-approval", bound=bound)
+            approved_by = principal.id
         return Act(
             command_id=envelope.command_id,
             actor=actor,
@@ -240,16 +256,24 @@ class Acts:
         if earlier is not None:
             return earlier
         for is_last_try in (False, True):
-            with translated():
-                request = load(request_id)
-            _must_match(envelope, request)
-            version = request.version
+            request: ServiceRequest | None = None
             try:
-                actor = actor_on(request, envelope.principal)
-                act = self.act(envelope, actor, request.id)
-                decide(request, act)
-            except RuleBrokenError as error:
-                self._record_refusal(envelope, error, request, version)
+                with translated():
+                    request = load(request_id)
+                    _must_match(envelope, request)
+                    actor = actor_on(request, envelope.principal)
+                    act = self.act(
+                        envelope, actor, request.id, previous=request.modified_on
+                    )
+                    decide(request, act)
+            except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
+                # Sent twice at once, the other may have been stored since we looked:
+                # what we ran into is then our own doing, and this is a repeat.
+                earlier = self.earlier(command, request_id)
+                if earlier is not None:
+                    return earlier
+                if request is not None and isinstance(error, RuleBrokenError):
+                    self._record_refusal(envelope, error, request)
                 raise
             try:
                 return self.store(command, request, envelope)
@@ -265,7 +289,6 @@ class Acts:
         envelope: Envelope,
         error: RuleBrokenError,
         request: ServiceRequest,
-        version: int,
     ) -> None:
         """Keep the attempt as an aggregate of its own; never hide the refusal."""
         principal = envelope.principal
@@ -279,12 +302,12 @@ class Acts:
                 actor=actor_on(request, principal),
                 correlation_id=request.id,
                 effective_at=now,
-                causation_id=f"{request.id}/{version}",
+                causation_id=f"{request.id}/{request.version}",
             ),
             attempt_id=new_id(now),
             attempted=envelope.route.rpartition("/")[2],
             target=request.id,
-            target_version=version,
+            target_version=request.version,
             centre=request.centre,
             code=error.code,
             reason=reason,

@@ -4,10 +4,17 @@ The clerk who accepted it, when responsible for the agency; else the centre's cl
 responsible for it with the least open work, ties by id; else nobody, and it stands on
 the supervisor's desk. The command's id follows from the request, so being killed and
 run again, or twice at once, assigns each request once.
+
+Open work is what the queue shows, which has come at least as far as the request, and
+what this process has given since. Another process's gifts, or those from before a
+restart, may be missing for the moment that the queue is behind: the choice is then a
+little less even, never wrong.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from threading import Event
 
 import structlog
@@ -33,7 +40,10 @@ NAME = "assignment"
 """Its name in the ledger's tracking: durable."""
 ROUTE = "system/assignment"
 _SUBMITTED = "sijil.request.submitted.v1"
-_VIEWS = ("clerk_queue", "roster")
+_QUEUE_VIEW = "clerk_queue"
+_VIEWS = (_QUEUE_VIEW, "roster")
+_MOST_REMEMBERED = 10_000
+"""Gifts of our own that are kept until the queue shows them; it is never so far."""
 _BATCH = 200
 _WAIT_S = 1.0
 """How long one look at the views lasts; a view that has stopped holds us up, aloud."""
@@ -59,6 +69,7 @@ class Assignment:
         self._roster = roster
         self._queue = queue
         self._progress = progress
+        self._given: list[tuple[int, str]] = []
 
     def run(self, stop: Event) -> None:
         """Follow the ledger until ``stop`` is set."""
@@ -125,13 +136,30 @@ class Assignment:
                 return str(actor["id"])
             if not responsible:
                 return None
-            work = self._queue.open_work(responsible)
+            if len(responsible) == 1:
+                return responsible[0]
+            work = self._open_work(responsible)
         return min(responsible, key=lambda code: (work[code], code))
+
+    def _open_work(self, clerks: Sequence[str]) -> Counter[str]:
+        """What each of the clerks has to move, with what the queue shows too late.
+
+        Without it all of a burst would go to the one who had least before it.
+        """
+        shown = min(
+            level.position
+            for level in self._progress.levels()
+            if level.view == _QUEUE_VIEW
+        )
+        work = Counter(self._queue.open_work(clerks))
+        self._given = [given for given in self._given if given[0] > shown]
+        work.update(clerk for _, clerk in self._given)
+        return work
 
     def _assign(self, fact: Fact, clerk: str, tracking: Tracking) -> None:
         entry = fact.entry
         command_id = derived_id(f"assign/{entry.key}", fact.effective_at)
-        self._requests.assign(
+        done = self._requests.assign(
             AssignRequest(request_id=entry.aggregate_id, clerk=clerk),
             Envelope(
                 principal=Principal(role=ActorKind.SYSTEM, id=NAME),
@@ -145,6 +173,9 @@ class Assignment:
             because=AssignedBecause.RESPONSIBLE,
             asked={"trigger": entry.key},
         )
+        if done.last_position is not None and not done.is_repeat:
+            self._given.append((done.last_position, clerk))
+            del self._given[:-_MOST_REMEMBERED]
 
     def _pass_over(self, tracking: Tracking) -> None:
         with translated():

@@ -15,6 +15,10 @@ from domain.clerks import Clerk
 from ledger.book import Ledger
 from ledger.persistence.append import VersionConflictError
 from office.acts import translated
+from office.errors import ConcurrencyError
+
+TRIES = 20
+"""Two seeding at once race for every version of a clerk: some twenty agencies."""
 
 
 class CatalogueDesk:
@@ -40,13 +44,21 @@ class CatalogueDesk:
         return True
 
     def make_responsible(self, act: Act, *, clerk: str, agency: str) -> bool:
-        """Give a clerk an agency; whether that was new."""
-        with translated():
-            found = self._ledger.find(Clerk, Clerk.id_of(clerk))
-            if found is None:
-                return False
-            found.make_responsible(act, agency=agency)
-            if not found.pending_events:
-                return False
-            self._ledger.append(found)
-        return True
+        """Give a clerk an agency; whether that was new.
+
+        Raises ConcurrencyError when others keep changing the clerk.
+        """
+        for _ in range(TRIES):
+            with translated():
+                found = self._ledger.find(Clerk, Clerk.id_of(clerk))
+                if found is None:
+                    return False
+                found.make_responsible(act, agency=agency)
+                if not found.pending_events:
+                    return False
+                try:
+                    self._ledger.append(found)
+                except VersionConflictError:
+                    continue
+            return True
+        raise ConcurrencyError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -47,6 +48,9 @@ from office.commands import (
 from office.errors import ConcurrencyError
 
 CODE_DIGITS = 6
+_NO_KEY = secrets.token_bytes(32)
+"""Stands in for a key that is not kept any more: nobody can know what it gives."""
+_AT_A_CENTRE = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 4_102_444_800_000
 """The year 2100: a later time in a command id is nobody's clock."""
@@ -55,9 +59,9 @@ _LATEST_MS = 4_102_444_800_000
 def secret_code(keys: Mapping[str, bytes], name: str, request_id: UUID) -> str:
     """The six digits that open a request's tracking, by the key named at submission.
 
-    A name no key is kept under gives a code of an unknown key: nothing matches it.
+    A name no key is kept under gives the code of a key that nobody has.
     """
-    key = keys.get(name, hashlib.sha256(name.encode()).digest())
+    key = keys.get(name, _NO_KEY)
     digest = hmac.digest(key, request_id.bytes, hashlib.sha256)
     return f"{int.from_bytes(digest, 'big') % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
 
@@ -136,7 +140,8 @@ class Requests:
         code = command.centre or principal.centre
         if code is None:
             raise InvalidValueError(field="centre", reason="missing")
-        if principal.centre is not None and code != principal.centre:
+        is_bound = principal.role in _AT_A_CENTRE or principal.centre is not None
+        if is_bound and code != principal.centre:
             raise NotFoundError(thing="centre")
         with translated():
             centre = self._ledger.find(Centre, Centre.id_of(code))
@@ -223,11 +228,14 @@ class Requests:
     ) -> Done:
         """Give a request to a clerk of its centre.
 
-        ``asked`` replaces the command in the digest: a process manager's covers its
-        trigger, not its choice.
+        The system only gives what nobody has: a supervisor who was quicker has
+        decided. ``asked`` replaces the command in the digest: a process manager's
+        covers its trigger, not its choice.
         """
 
         def decide(request: ServiceRequest, act: Act) -> None:
+            if act.actor.kind is ActorKind.SYSTEM and request.clerk is not None:
+                return
             clerk = self._ledger.find(Clerk, Clerk.id_of(command.clerk))
             if clerk is None or clerk.centre != request.centre:
                 raise ServiceNotOfferedError(what="clerk")

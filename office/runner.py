@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -11,8 +12,12 @@ import structlog
 from office.house import House, ViewsRoom
 from office.sweeping import sweep_parties
 
-RESTART_AFTER_S = 1.0
-"""How long a part that fell rests before it is started again."""
+FIRST_REST_S = 1.0
+"""How long a part that fell rests before it is started again, the first time."""
+LONGEST_REST_S = 30.0
+"""The rest doubles up to this while a part keeps falling: a fault fills no log."""
+STEADY_AFTER_S = 60.0
+"""A part that ran so long was well: the next fall is a first one."""
 SWEEP_EVERY_S = 3600.0
 """How often parties that nobody named are looked for."""
 
@@ -25,11 +30,21 @@ def run(house: House, stop: Event) -> None:
     Each part keeps its own position with what it wrote, so it can fall anywhere.
     """
     views = ViewsRoom(house.settings)
-    parts: dict[str, Callable[[Event], None]] = {
-        "views": views.runner.run,
-        "assignment": house.assignment().run,
-        "sweeping": lambda stop: _sweep(house, stop),
-    }
+    try:
+        keep_running(
+            {
+                "views": views.runner.run,
+                "assignment": house.assignment().run,
+                "sweeping": lambda stop: _sweep(house, stop),
+            },
+            stop,
+        )
+    finally:
+        views.close()
+
+
+def keep_running(parts: Mapping[str, Callable[[Event], None]], stop: Event) -> None:
+    """Run each part in a thread of its own; start again what falls, until ``stop``."""
     threads = [
         Thread(target=_keep_running, args=(name, part, stop), name=name)
         for name, part in parts.items()
@@ -38,16 +53,20 @@ def run(house: House, stop: Event) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    views.close()
 
 
 def _keep_running(name: str, part: Callable[[Event], None], stop: Event) -> None:
+    rest_s = FIRST_REST_S
     while not stop.is_set():
+        started = time.monotonic()
         try:
             part(stop)
         except Exception as error:  # noqa: BLE001 -- the top of a part's loop
             _log.error("runner.part_fell", part=name, error=type(error).__name__)
-            stop.wait(RESTART_AFTER_S)
+        if time.monotonic() - started >= STEADY_AFTER_S:
+            rest_s = FIRST_REST_S
+        stop.wait(rest_s)
+        rest_s = min(2 * rest_s, LONGEST_REST_S)
 
 
 def _sweep(house: House, stop: Event) -> None:
