@@ -49,12 +49,16 @@ _LAST_VERSION = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Where a ledger stands. Position 0 is the empty ledger."""
+    """Where a ledger stands. Position 0 is the empty ledger.
+
+    ``is_suspended``: it came back from a backup and waits for its operator.
+    """
 
     ledger_id: UUID
     incarnation: int
     position: int
     recorded_at: datetime | None
+    is_suspended: bool
 
 
 def _entry(row: Sequence[Any]) -> Entry:
@@ -80,7 +84,7 @@ class LedgerReader:
             # PostgreSQL's -infinity has no datetime; an empty ledger has no time.
             cursor.execute(
                 "SELECT ledger_id::text, incarnation, position, "
-                "nullif(recorded_at, '-infinity') FROM ledger_head"
+                "nullif(recorded_at, '-infinity'), is_suspended FROM ledger_head"
             )
             row = cursor.fetchone()
         if row is None:
@@ -90,6 +94,7 @@ class LedgerReader:
             incarnation=row[1],
             position=row[2],
             recorded_at=row[3],
+            is_suspended=row[4],
         )
 
     def entry(self, position: int) -> Entry | None:

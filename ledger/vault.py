@@ -29,6 +29,8 @@ NONCE_BYTES = 12
 SALT_BYTES = 16
 SWEEP_AFTER = timedelta(days=1)
 """A party younger than this may still be named by an act under way."""
+SWEEP_BATCH = 1_000
+"""Parties looked at together: one short transaction."""
 
 _PERSON_BY_INDEX = """
 SELECT i.person_id::text FROM blind_index i
@@ -85,11 +87,13 @@ UPDATE persons SET wrapped_key = NULL, erasure_id = %s::uuid
 WHERE id IN (SELECT id FROM person)
 RETURNING id
 """
-_SWEEP = "DELETE FROM parties WHERE id = ANY(%s::uuid[])"
-_PARTIES_TO_CHECK = """
+_SWEEP = "DELETE FROM parties WHERE id = ANY(%s::uuid[]) AND NOT is_named"
+_UNNAMED = """
 SELECT id::text, request_id::text FROM parties
-WHERE created_at < clock_timestamp() - %s
+WHERE NOT is_named AND created_at < clock_timestamp() - %s
+ORDER BY created_at LIMIT %s
 """
+_NAME = "UPDATE parties SET is_named = true WHERE id = ANY(%s::uuid[])"
 _KEYS_TO_REWRAP = """
 SELECT id::text, wrapped_key FROM persons
 WHERE wrapped_key IS NOT NULL AND master_key_name = %s FOR UPDATE
@@ -235,11 +239,18 @@ class Vault:
                 )
         return len(rows)
 
-    def unnamed(self, *, older_than: timedelta = SWEEP_AFTER) -> dict[UUID, UUID]:
-        """Parties old enough to be swept, with the request each was opened for."""
+    def unnamed(
+        self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
+    ) -> dict[UUID, UUID]:
+        """Parties not known to be named, the oldest first, with their requests."""
         with self._datastore.transaction(commit=False) as cursor:
-            cursor.execute(_PARTIES_TO_CHECK, (older_than,))
+            cursor.execute(_UNNAMED, (older_than, limit))
             return {UUID(party): UUID(request) for party, request in cursor.fetchall()}
+
+    def mark_named(self, parties: Iterable[UUID]) -> None:
+        """Remember that events name these parties: nobody looks at them again."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_NAME, ([str(party) for party in parties],))
 
     def sweep(self, parties: Iterable[UUID]) -> int:
         """Remove parties that no event came to name; how many."""

@@ -92,7 +92,7 @@ class Requests:
         """
         principal = envelope.principal
         principal.must_be_allowed(Permission.SUBMIT)
-        _must_fit_channel(command, principal)
+        _must_fit_channel(command, envelope)
         # The id follows from the command: a repeat can only ever mean this request.
         named_at = envelope.effective_at or _time_of(envelope.command_id)
         request_id = derived_id(f"request/{envelope.command_id}", named_at)
@@ -440,8 +440,9 @@ def _told(command: SubmitRequest) -> dict[PartyRole, PersonDetails]:
     return {role: details for role, details in told.items() if details is not None}
 
 
-def _must_fit_channel(command: SubmitRequest, principal: Principal) -> None:
+def _must_fit_channel(command: SubmitRequest, envelope: Envelope) -> None:
     """What a citizen, a clerk and the import may each say of a new request."""
+    principal = envelope.principal
     is_citizen = principal.role is ActorKind.CITIZEN
     if is_citizen != (command.channel is Channel.ONLINE) and (
         principal.role is not ActorKind.IMPORT
@@ -454,6 +455,9 @@ def _must_fit_channel(command: SubmitRequest, principal: Principal) -> None:
         raise InvalidValueError(field="decline_reason", reason="accepted")
     if command.missing and command.decline_reason is None:
         raise InvalidValueError(field="missing", reason="not-declined")
+    if is_citizen and envelope.effective_at is not None:
+        # A citizen's request happens when it is sent: nobody else saw it earlier.
+        raise InvalidValueError(field="effective_at", reason="role")
     if command.applicant is None and principal.role is not ActorKind.IMPORT:
         raise InvalidValueError(field="applicant", reason="missing")
 

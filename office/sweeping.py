@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from domain.requests import ServiceRequest
 from ledger.book import Ledger
@@ -13,10 +14,20 @@ def sweep_parties(ledger: Ledger, vault: Vault, *, older_than: timedelta) -> int
     """Remove old parties of requests that were never submitted; how many.
 
     A party is swept only when its request is not in the ledger, or does not name it.
+    What an event names is marked, so that nobody looks at it again. A ledger that came
+    back from a backup is an earlier one: until it is resumed nothing is swept, because
+    the events that name a party may be among the lost ones.
     """
-    unnamed = []
-    for party, request_id in vault.unnamed(older_than=older_than).items():
-        request = ledger.find(ServiceRequest, request_id)
-        if request is None or party not in {named.id for named in request.parties}:
-            unnamed.append(party)
-    return vault.sweep(unnamed) if unnamed else 0
+    swept = 0
+    while not ledger.reader.head().is_suspended:
+        parties = vault.unnamed(older_than=older_than)
+        if not parties:
+            break
+        unnamed: list[UUID] = []
+        for party, request_id in parties.items():
+            request = ledger.find(ServiceRequest, request_id)
+            if request is None or party not in {p.id for p in request.parties}:
+                unnamed.append(party)
+        vault.mark_named(parties.keys() - set(unnamed))
+        swept += vault.sweep(unnamed) if unnamed else 0
+    return swept

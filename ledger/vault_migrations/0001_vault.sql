@@ -19,8 +19,11 @@ CREATE TABLE parties (
     -- The keyed digest of the login that opened it. What a citizen typed proves no
     -- identity, so a login sees the parties it opened itself, never the person's.
     opened_by bytea,
+    -- An event names it: swept are only parties that none came to name.
+    is_named boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX parties_unnamed ON parties (created_at) WHERE NOT is_named;
 CREATE INDEX parties_by_login ON parties (opened_by) WHERE opened_by IS NOT NULL;
 CREATE INDEX parties_by_person ON parties (person_id);
 CREATE INDEX parties_by_request ON parties (request_id);

@@ -77,7 +77,7 @@ def terminate(database: Database, role: Role) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE usename = %s AND datname = current_database()",
             (role.login,),
         )

@@ -285,6 +285,13 @@ class TestErasure:
         assert scene.vault.sweep([party]) == 1
         assert scene.vault.details(party) is None
 
+    def test_what_an_event_names_is_not_looked_at_again(self, scene: Scene) -> None:
+        party = scene.open()
+        scene.vault.mark_named([party])
+        assert scene.vault.unnamed(older_than=timedelta(0)) == {}
+        assert scene.vault.sweep([party]) == 0
+        assert scene.vault.details(party) == DETAILS
+
 
 class TestSeals:
     @given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.text())

@@ -47,6 +47,7 @@ from tests.office.scene import (
     AGENCY,
     AUDITOR,
     BANK,
+    CENTRE,
     CLERK,
     FOREIGN_CLERK,
     MARKED_ADDRESS,
@@ -486,8 +487,32 @@ class TestPersons:
             scene.house.ledger, scene.house.vault, older_than=timedelta(0)
         )
         assert swept == 1
+        assert scene.house.vault.unnamed(older_than=timedelta(0)) == {}
         assert scene.house.vault.details(lost) is None
         assert scene.requests.parties(kept, CLERK)
+
+    def test_a_ledger_from_a_backup_sweeps_nobody(self, scene: Scene) -> None:
+        from office.sweeping import sweep_parties
+
+        lost = uuid4()
+        scene.house.vault.open_party(
+            party_id=lost,
+            request_id=uuid4(),
+            role=PartyRole.APPLICANT,
+            details=PERSON,
+        )
+        with scene.database.datastore("owner").transaction() as cursor:
+            cursor.execute("SELECT suspend()")
+        house = scene.house
+        assert sweep_parties(house.ledger, house.vault, older_than=timedelta(0)) == 0
+        assert house.vault.details(lost) == PERSON
+
+    def test_a_citizen_claims_no_earlier_time(self, scene: Scene) -> None:
+        with pytest.raises(InvalidValueError):
+            scene.requests.submit(
+                submission(channel=Channel.ONLINE, centre=CENTRE, accept_now=False),
+                envelope(CITIZEN, effective_at=scene.clock() - timedelta(hours=1)),
+            )
 
     def test_a_bank_pays_what_is_due(self, scene: Scene) -> None:
         request_id = scene.assigned()

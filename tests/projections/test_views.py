@@ -393,7 +393,7 @@ class TestRunner:
             views.progress.wait_for(["tracking"], 1, timeout_s=30)
             with psycopg2.connect(**views.database.superuser_dsn()) as connection:
                 connection.cursor().execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                     " WHERE usename = 'sijil_runner'"
                 )
             connection.close()
