@@ -203,9 +203,11 @@ class TestDatastore:
         self, database: Database
     ) -> None:
         store = database.datastore(Role.APP)
+        killer = threading.Timer(0.2, terminate, (database, Role.APP))
         with pytest.raises(OperationalError), store.autocommit() as cursor:
-            threading.Timer(0.2, terminate, (database, Role.APP)).start()
+            killer.start()
             cursor.execute("SELECT pg_sleep(30)")
+        killer.join()
         with store.autocommit() as cursor:
             cursor.execute("SELECT 1")
 
