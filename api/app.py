@@ -17,7 +17,7 @@ from api import health, problems
 from api.limits import BodyLimit
 from api.settings import ApiSettings
 from api.tokens import TokenReader
-from api.v1 import reading, requests, tracking
+from api.v1 import acts, reading, requests, tracking
 from domain.errors import NotFoundError
 from office.house import House
 
@@ -51,7 +51,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     app.state.tokens = TokenReader(settings, citizen=house.citizen)
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     problems.install(app)
-    for router in (requests.router, reading.router, tracking.router):
+    for router in (requests.router, acts.router, reading.router, tracking.router):
         app.include_router(router)
     app.include_router(health.router)
     app.add_api_route(
