@@ -42,8 +42,8 @@ CREATE TABLE tracking (
     PRIMARY KEY (request_id, valid_from)
 );
 CREATE UNIQUE INDEX tracking_current ON tracking (request_id) WHERE valid_to IS NULL;
-CREATE UNIQUE INDEX tracking_by_number ON tracking (tracking_number)
-    WHERE valid_to IS NULL;
+-- Not unique: two numbers of 60 bits may meet one day, and no view stops for that.
+CREATE INDEX tracking_by_number ON tracking (tracking_number) WHERE valid_to IS NULL;
 CREATE INDEX tracking_by_centre ON tracking (centre, submitted_at DESC, request_id DESC)
     WHERE valid_to IS NULL;
 CREATE INDEX tracking_by_time ON tracking (submitted_at DESC, request_id DESC)
@@ -66,7 +66,7 @@ _COLUMNS = f"""
 """
 _BY_NUMBER = f"""
 SELECT {_COLUMNS} FROM tracking
-WHERE tracking_number = %(number)s AND {{valid}}
+WHERE tracking_number = %(number)s AND {{valid}} ORDER BY submitted_at LIMIT 1
 """
 _BY_ID = f"""
 SELECT {_COLUMNS} FROM tracking

@@ -193,7 +193,7 @@ def _print_welcome(settings: LedgerSettings, door: ApiSettings) -> None:
     name = _our_name()
     url = door.own_url
     say(f"\nSijil runs. Ctrl-C stops it.\n\n  API      {url}/v1")
-    say(f"  OpenAPI  {url}/openapi.json, as a page {url}/docs")
+    say(f"  OpenAPI  {url}/openapi.json")
     say(f"  health   {url}/readyz\n  state    {settings.home.absolute()}")
     if settings.is_embedded:
         say(f"  data     {settings.server().place}")
