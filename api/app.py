@@ -1,32 +1,24 @@
-"""The HTTP server: every route, every problem, one log line a request."""
+"""The HTTP server: every route, every problem, one description."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI
 from fastapi.responses import PlainTextResponse
 
 from api import health, problems
+from api.asking import only_known_questions
 from api.limits import BodyLimit
+from api.observing import Observed
 from api.settings import ApiSettings
 from api.tokens import TokenReader
 from api.v1 import acts, reading, requests, tracking
 from domain.errors import NotFoundError
 from office.house import House
-
-_log = structlog.get_logger()
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 def create_app(house: House, settings: ApiSettings) -> FastAPI:
@@ -45,6 +37,8 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         # The interactive descriptions load scripts from elsewhere: none here.
         docs_url=None,
         redoc_url=None,
+        # A redirect would name the host that the client claimed to have asked.
+        redirect_slashes=False,
     )
     app.state.house = house
     app.state.settings = settings
@@ -52,7 +46,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     problems.install(app)
     for router in (requests.router, acts.router, reading.router, tracking.router):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(only_known_questions)])
     app.include_router(health.router)
     app.add_api_route(
         "/problems/{code}",
@@ -64,7 +58,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         responses=problems.responses("not-found"),
     )
     app.add_middleware(BodyLimit)
-    app.middleware("http")(_observe)
+    app.add_middleware(Observed)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -102,32 +96,3 @@ def _without_fastapis_own(declared: dict[str, Any]) -> None:
         unprocessable.pop("application/json")
         if not unprocessable:
             declared.pop("422")
-
-
-async def _observe(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Give a request its trace id and write one line of log about it.
-
-    The line has the route's template, never the path or the query: what was typed
-    there may be a person's. A citizen's subject is left out too.
-    """
-    request.state.trace_id = secrets.token_hex(8)
-    began = time.monotonic()
-    response = await call_next(request)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["Trace-Id"] = request.state.trace_id
-    principal = getattr(request.state, "principal", None)
-    is_citizen = principal is not None and principal.role == "citizen"
-    _log.info(
-        "api.request",
-        trace_id=request.state.trace_id,
-        method=request.method,
-        route=getattr(request.scope.get("route"), "path", None),
-        status=response.status_code,
-        duration_ms=round((time.monotonic() - began) * 1000, 1),
-        role=None if principal is None else str(principal.role),
-        actor=None if principal is None or is_citizen else principal.id,
-    )
-    return response

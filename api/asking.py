@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from datetime import datetime
 from typing import Annotated
@@ -9,13 +11,16 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator
 
+from api.times import utc_time
 from api.tokens import TokenReader, UnauthenticatedError
 from domain.access import Principal
 from domain.errors import InvalidValueError, SijilError
 from office.acts import Done, Envelope, translated
 from office.errors import NotFreshEnoughError
 from office.house import House
+from projections.pages import LARGEST_PAGE
 
 FRESH_TIMEOUT_S = 5.0
 """How long a read waits for its view: a healthy runner needs milliseconds."""
@@ -31,6 +36,43 @@ class IdempotencyKeyRequiredError(SijilError):
     """The Idempotency-Key is missing or is not a UUID."""
 
     code = "idempotency-key-required"
+
+
+def clean(text: str) -> str:
+    """``text`` itself. Raises ValueError for what no database or screen takes."""
+    if any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in text):  # noqa: PLR2004 -- C0 controls and surrogates
+        raise ValueError("control character")
+    return text
+
+
+def _clean_cursor(cursor: str) -> str:
+    """A cursor whose texts are clean; its shape is for the view to judge."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        parts = json.loads(base64.b64decode(padded, altchars=b"-_"))
+    except ValueError:
+        return cursor
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, str):
+            clean(part)
+    return cursor
+
+
+def only_known_questions(request: Request) -> None:
+    """Refuse a query parameter that the route does not have.
+
+    A misspelt ``as_of`` would be answered with the present, and believed. Raises
+    InvalidValueError.
+    """
+    route = request.scope["route"].path
+    operation = request.app.openapi()["paths"][route][request.method.lower()]
+    known = {
+        parameter["name"]
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    if not known.issuperset(request.query_params.keys()):
+        raise InvalidValueError(field="query", reason="unknown-parameter")
 
 
 def house_of(request: Request) -> House:
@@ -159,42 +201,53 @@ AsOf = Annotated[
 ]
 Cursor = Annotated[
     str | None,
+    AfterValidator(_clean_cursor),
     Query(
         max_length=400, description="The `next` of the page before.", examples=["WzFd"]
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="Items a page.", examples=[50])]
+Limit = Annotated[
+    int, Query(ge=1, le=LARGEST_PAGE, description="Items a page.", examples=[50])
+]
 
 
-def be_fresh(house: House, min_position: int | None, *views: str) -> None:
-    """Wait until the views reach the position. Raises NotFreshEnoughError."""
-    if min_position is None:
-        return
+def position_to_read(
+    house: House, as_of: str | None, min_position: int | None, *views: str
+) -> int | None:
+    """Where to read the views, once they are there; None reads them as they are.
+
+    A view that stands before the position asked for would answer with less than was
+    known there, and differently later. Raises NotFreshEnoughError when the views do
+    not get there in time, and InvalidValueError for an ``as_of`` without sense.
+    """
+    if as_of is None and min_position is None:
+        return None
+    position = None if as_of is None else position_as_of(house, as_of)
+    wanted = max(position or 0, min_position or 0)
     with translated():
-        is_there = house.queries.progress.wait_for(
-            views, min_position, timeout_s=FRESH_TIMEOUT_S
+        # Nothing can be waited for that is not in the ledger.
+        is_there = wanted <= house.ledger.reader.head().position and (
+            house.queries.progress.wait_for(views, wanted, timeout_s=FRESH_TIMEOUT_S)
         )
     if not is_there:
-        raise NotFreshEnoughError(position=min_position)
+        raise NotFreshEnoughError(position=wanted)
+    return position
 
 
-def position_as_of(house: House, as_of: str | None) -> int | None:
-    """The position of an ``as_of``; a time after the newest entry means the newest.
+def position_as_of(house: House, as_of: str) -> int:
+    """The position of an ``as_of``; what is later than the newest entry means it.
 
     Raises InvalidValueError when it is neither a position nor a time.
     """
-    if as_of is None:
-        return None
-    if as_of.isascii() and as_of.isdecimal():
-        return min(int(as_of), 2**63 - 1)
+    is_position = as_of.isascii() and as_of.isdecimal()
     try:
-        time = datetime.fromisoformat(as_of)
+        asked = int(as_of) if is_position else utc_time(as_of)
     except ValueError as error:
         raise InvalidValueError(field="as_of", reason="shape") from error
-    if time.tzinfo is None:
-        raise InvalidValueError(field="as_of", reason="no-offset")
     with translated():
-        return house.ledger.reader.position_at(time)
+        if isinstance(asked, datetime):
+            return house.ledger.reader.position_at(asked)
+        return min(asked, house.ledger.reader.head().position)
 
 
 def next_link(request: Request, response: Response, cursor: str | None) -> None:

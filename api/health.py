@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.settings import ApiSettings
 from ledger import migrations
+from office.errors import LedgerUnavailableError
 from office.house import House
 
 router = APIRouter(tags=["health"])
@@ -26,7 +27,7 @@ def livez() -> dict[str, str]:
     responses={503: {"description": "Not ready; `reasons` says why"}},
 )
 def readyz(request: Request) -> JSONResponse:
-    """Say whether the database answers, is migrated, and the views keep up."""
+    """Say whether both databases answer, are migrated, and the views keep up."""
     house: House = request.app.state.house
     settings: ApiSettings = request.app.state.settings
     reasons: list[str] = []
@@ -46,6 +47,11 @@ def readyz(request: Request) -> JSONResponse:
             reasons.append("the views have no tables yet")
     except PersistenceError:
         reasons = ["the database does not answer"]
+    try:
+        # Any look-up shows it: this login has opened nothing.
+        house.citizen("")
+    except LedgerUnavailableError:
+        reasons.append("the vault does not answer")
     return JSONResponse(
         {
             "status": "not-ready" if reasons else "ready",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer
@@ -32,7 +32,11 @@ class BodyLimit:
         if kind != "application/json":
             await answer(request, "unsupported-media-type")(scope, receive, send)
             return
-        body = await _whole(receive)
+        try:
+            body = await _whole(receive)
+        except ClientDisconnect:
+            # What came so far is not what was meant, and nobody waits for an answer.
+            return
         if body is None:
             await answer(request, "body-too-large")(scope, receive, send)
             return
@@ -49,10 +53,15 @@ class BodyLimit:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """The whole body; None as soon as it goes over the bound."""
+    """The whole body; None as soon as it goes over the bound.
+
+    Raises ClientDisconnect when its sender is gone before its end.
+    """
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > LARGEST_BODY_BYTES:
             return None

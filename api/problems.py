@@ -21,6 +21,10 @@ from domain.errors import RuleBrokenError, SijilError
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 """When a 503 may be tried again: about as long as a restart's shortest outage."""
+MOST_FAULTS = 50
+"""Faults told at once: a body of thousands must not make an answer larger than it."""
+LONGEST_NAME_TOLD = 64
+"""How much of an unknown field's name is told back."""
 
 _log = structlog.get_logger()
 
@@ -61,6 +65,12 @@ KINDS: dict[str, ProblemKind] = {
         "Your login has expired",
         "سجّل الدخول من جديد.",
         "Log in again.",
+    ),
+    "login-unavailable": _kind(
+        503,
+        "لا يمكن التحقق من الدخول الآن",
+        "Logins cannot be checked now",
+        *_LATER,
     ),
     "role-forbidden": _kind(
         403,
@@ -430,13 +440,16 @@ def _of_validation(request: Request, error: Exception) -> Response:
     if "idempotency-key" in headers:
         return answer(request, "idempotency-key-required")
     errors = [
-        {
-            "pointer": "/" + "/".join(str(part) for part in fault["loc"][1:]),
-            "detail": str(fault["type"]),
-        }
-        for fault in faults
+        {"pointer": _pointer(fault["loc"][1:]), "detail": str(fault["type"])}
+        for fault in faults[:MOST_FAULTS]
     ]
     return answer(request, "invalid-value", errors=errors)
+
+
+def _pointer(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a path; a name nobody knows is cut short."""
+    parts = [str(part)[:LONGEST_NAME_TOLD] for part in path]
+    return "/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 _BY_STATUS = {
@@ -458,18 +471,8 @@ def _of_http(request: Request, error: Exception) -> Response:
     return answer(request, code, headers=error.headers)
 
 
-def _of_anything(request: Request, error: Exception) -> Response:
-    _log.error(
-        "api.internal_error",
-        error=type(error).__name__,
-        trace_id=getattr(request.state, "trace_id", ""),
-    )
-    return answer(request, "internal-error")
-
-
 def install(app: FastAPI) -> None:
-    """Answer every error of this app as a problem."""
+    """Answer every error this app foresees as a problem; ``Observed`` has the rest."""
     app.add_exception_handler(SijilError, _of_sijil)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _of_anything)

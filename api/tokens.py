@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -35,7 +37,14 @@ LEEWAY_S = 30
 """How far the provider's clock may be from ours."""
 JWKS_LIFESPAN_S = 300
 """How long fetched keys are believed before they are fetched again."""
+JWKS_TIMEOUT_S = 3.0
+"""How long the provider may take: a login that waits longer has been given up."""
+JWKS_REST_S = 5.0
+"""How long a provider that did not answer is left alone: every login would wait."""
 _CODE_LENGTH = 64
+_SUBJECT_LENGTH = 255
+"""OpenID Connect Core, section 2: a subject has at most 255 characters."""
+_log = structlog.get_logger()
 _PEOPLE = frozenset(ActorKind) - {ActorKind.SYSTEM, ActorKind.IMPORT}
 _AT_A_CENTRE = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
 
@@ -50,6 +59,12 @@ class TokenExpiredError(SijilError):
     """The token was good and its time is over."""
 
     code = "token-expired"
+
+
+class LoginUnavailableError(SijilError):
+    """The identity provider does not tell its keys; nobody can be believed or not."""
+
+    code = "login-unavailable"
 
 
 def local_key(home: Path) -> Ed25519PrivateKey:
@@ -106,6 +121,29 @@ def mint(
     return jwt.encode(claims, local_key(settings.home), algorithm="EdDSA")
 
 
+class ProviderKeys(jwt.PyJWKClient):
+    """The identity provider's keys, remembered for a while.
+
+    A provider that is down is asked once in a while, not once a login.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, lifespan=JWKS_LIFESPAN_S, timeout=JWKS_TIMEOUT_S)
+        self._rests_until = float("-inf")
+
+    def fetch_data(self) -> Any:
+        """The keys as the provider tells them now. Raises LoginUnavailableError."""
+        if time.monotonic() < self._rests_until:
+            raise LoginUnavailableError
+        try:
+            return super().fetch_data()
+        # What answers may be a broken proxy: not JSON, not keys, not HTTP.
+        except (jwt.PyJWTError, ValueError, OSError) as error:
+            self._rests_until = time.monotonic() + JWKS_REST_S
+            _log.warning("api.no_provider_keys", error=type(error).__name__)
+            raise LoginUnavailableError from error
+
+
 class TokenReader:
     """Believes tokens of one provider and makes principals of them.
 
@@ -117,11 +155,8 @@ class TokenReader:
     ) -> None:
         self._settings = settings
         self._citizen = citizen
-        self._jwks = (
-            None
-            if settings.jwks_url is None
-            else jwt.PyJWKClient(settings.jwks_url, lifespan=JWKS_LIFESPAN_S)
-        )
+        url = settings.jwks_url
+        self._jwks = None if url is None else ProviderKeys(url)
         self._local = (
             local_key(settings.home).public_key() if settings.is_local else None
         )
@@ -129,7 +164,8 @@ class TokenReader:
     def principal(self, token: str) -> Principal:
         """Whom the token speaks for.
 
-        Raises UnauthenticatedError, or TokenExpiredError when only its time is over.
+        Raises UnauthenticatedError, TokenExpiredError when only its time is over, and
+        LoginUnavailableError when the provider's keys cannot be had.
         """
         try:
             key: Any = (
@@ -153,31 +189,28 @@ class TokenReader:
         return self._principal_of(claims)
 
     def _principal_of(self, claims: dict[str, Any]) -> Principal:
-        texts = {
-            name: claims.get(name)
-            for name in ("sub", "role", "centre", "governorate", "agency")
-        }
-        for value in texts.values():
-            if value is not None and (
-                not isinstance(value, str)
-                or not 0 < len(value) <= _CODE_LENGTH
-                or not value.isprintable()
-            ):
-                raise UnauthenticatedError
-        subject, role = texts["sub"], texts["role"]
-        if subject is None or role not in _PEOPLE:
+        role = _told(claims, "role")
+        if role not in _PEOPLE:
             raise UnauthenticatedError
         kind = ActorKind(role)
-        if kind in _AT_A_CENTRE and texts["centre"] is None:
-            raise UnauthenticatedError
-        if kind is ActorKind.AGENCY and texts["agency"] is None:
-            raise UnauthenticatedError
         if kind is ActorKind.CITIZEN:
-            return self._citizen(subject)
+            return self._citizen(_told(claims, "sub", longest=_SUBJECT_LENGTH))
+        is_agency = kind is ActorKind.AGENCY
+        has_governorate = is_agency and claims.get("governorate") is not None
         return Principal(
             role=kind,
-            id=subject,
-            centre=texts["centre"] if kind in _AT_A_CENTRE else None,
-            governorate=texts["governorate"] if kind is ActorKind.AGENCY else None,
-            agency=texts["agency"] if kind is ActorKind.AGENCY else None,
+            id=_told(claims, "sub"),
+            centre=_told(claims, "centre") if kind in _AT_A_CENTRE else None,
+            governorate=_told(claims, "governorate") if has_governorate else None,
+            agency=_told(claims, "agency") if is_agency else None,
         )
+
+
+def _told(claims: dict[str, Any], name: str, *, longest: int = _CODE_LENGTH) -> str:
+    """A claim's text. Raises UnauthenticatedError without one fit for a log."""
+    text = claims.get(name)
+    if not isinstance(text, str) or not 0 < len(text) <= longest:
+        raise UnauthenticatedError
+    if not text.isprintable():
+        raise UnauthenticatedError
+    return text

@@ -2,16 +2,13 @@
 
 from fastapi import APIRouter, Response
 
-from api.asking import Asking, Changing, TheHouse, outcome_headers
+from api.asking import Asking, Changing, TheHouse
 from api.problems import responses
 from api.v1 import bodies
 from api.v1.answers import RequestAnswer
-from api.v1.requests import STAFF, WRITING, RequestId
-from domain.errors import NotFoundError
-from domain.requests import ServiceRequest
+from api.v1.requests import WRITING, RequestId, outcome
 from office import commands
-from office.acts import Done, Envelope, translated
-from office.house import House
+from office.acts import Envelope
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -46,7 +43,7 @@ def accept(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -72,7 +69,7 @@ def decline(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -93,7 +90,7 @@ def assign(
         commands.AssignRequest(request_id=request_id, clerk=body.clerk),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -121,7 +118,7 @@ def pay(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -146,7 +143,7 @@ def forward(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -177,7 +174,7 @@ def respond(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -205,7 +202,7 @@ def stamp(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -235,7 +232,7 @@ def mail(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -258,7 +255,7 @@ def deliver(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -288,7 +285,7 @@ def hand_over(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -309,7 +306,7 @@ def tell_result(
         commands.TellResult(request_id=request_id, token=body.token, means=body.means),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 @router.post(
@@ -332,21 +329,8 @@ def inform(
         ),
         _envelope(asking, body),
     )
-    return _answer(house, done, asking, response)
+    return outcome(house, done, asking, response)
 
 
 def _envelope(asking: Asking, body: bodies.Body) -> Envelope:
     return asking.envelope(effective_at=body.effective_at, is_approved=body.approved)
-
-
-def _answer(
-    house: House, done: Done, asking: Asking, response: Response
-) -> RequestAnswer:
-    """The request as it is after an act, with the outcome in the headers."""
-    outcome_headers(response, done)
-    with translated():
-        # Not by the scope: an act may take the request out of its actor's sight.
-        found = house.ledger.find(ServiceRequest, done.aggregate_id)
-    if found is None:
-        raise NotFoundError(thing="request")
-    return RequestAnswer.of(found, is_staff=asking.principal.role in STAFF)

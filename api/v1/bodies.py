@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from api.asking import clean
+from api.times import utc_time
 from domain.money import LARGEST_INTEGER, Unit
 from domain.persons import (
     LONGEST_ADDRESS,
@@ -30,28 +32,16 @@ LONGEST_LIST = 50
 """No service wants more documents than a desk can hold."""
 
 
-def _clean(text: str) -> str:
-    if any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in text):  # noqa: PLR2004 -- C0 controls and surrogates
-        raise ValueError("control character")
-    return text
-
-
-def _aware(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise ValueError("a time needs its offset")
-    return time
-
-
-def _from_text(value: Any) -> Any:
+def _from_text(value: Any) -> datetime:
     """JSON has no times: a text is read as one, a number never."""
     if not isinstance(value, str):
         raise ValueError("a time is a text")  # noqa: TRY004 -- pydantic wants it
-    return datetime.fromisoformat(value)
+    return utc_time(value)
 
 
-Text = Annotated[str, AfterValidator(_clean)]
+Text = Annotated[str, AfterValidator(clean)]
 Code = Annotated[
-    str, Field(min_length=1, max_length=LONGEST_CODE), AfterValidator(_clean)
+    str, Field(min_length=1, max_length=LONGEST_CODE), AfterValidator(clean)
 ]
 Codes = Annotated[list[Code], Field(max_length=LONGEST_LIST)]
 Digits = Annotated[Text, AfterValidator(ascii_digits)]
@@ -65,7 +55,7 @@ Token = Annotated[
         examples=[1],
     ),
 ]
-Time = Annotated[datetime, BeforeValidator(_from_text), AfterValidator(_aware)]
+Time = Annotated[datetime, BeforeValidator(_from_text)]
 
 
 class Body(BaseModel):

@@ -13,9 +13,9 @@ from api.asking import (
     MinPosition,
     TheHouse,
     ThePrincipal,
-    be_fresh,
     next_link,
     position_as_of,
+    position_to_read,
 )
 from api.problems import responses
 from api.v1.answers import (
@@ -30,6 +30,7 @@ from api.v1.answers import (
     QueueAnswer,
     QueueList,
 )
+from api.v1.bodies import Code
 from domain.access import Permission, Principal
 from domain.acts import ActorKind
 from domain.calendars import OFFICE_ZONE
@@ -46,6 +47,7 @@ router = APIRouter(prefix="/v1")
 _READING = (
     "unauthenticated",
     "token-expired",
+    "login-unavailable",
     "role-forbidden",
     "invalid-value",
     "ledger-unavailable",
@@ -68,9 +70,8 @@ def get_queue(
     principal: ThePrincipal,
     house: TheHouse,
     clerk: Annotated[
-        str | None,
+        Code | None,
         Query(
-            max_length=64,
             description="A supervisor's choice; a clerk sees the own queue.",
             examples=["clk-DI-1"],
         ),
@@ -86,7 +87,7 @@ def get_queue(
 ) -> QueueList:
     """Read what is to be done next: overdue first, then what is due soonest."""
     principal.must_be_allowed(Permission.READ_QUEUE)
-    be_fresh(house, min_position, "clerk_queue")
+    position = position_to_read(house, as_of, min_position, "clerk_queue")
     if principal.role is ActorKind.CLERK:
         clerk = principal.id
     with translated():
@@ -98,7 +99,7 @@ def get_queue(
             waiting_for=waiting_for,
             after=cursor,
             limit=limit,
-            as_of=position_as_of(house, as_of),
+            as_of=position,
         )
     next_link(request, response, page.next)
     return QueueList(
@@ -128,9 +129,8 @@ def get_counts(
 ) -> CountList:
     """Count where requests stand. Governorates without a centre are not measured."""
     principal.must_be_allowed(Permission.READ_COUNTS)
-    be_fresh(house, min_position, "governorate_counts")
+    position = position_to_read(house, as_of, min_position, "governorate_counts")
     groups = [] if total else by or [CountBy.GOVERNORATE]
-    position = position_as_of(house, as_of)
     with translated():
         counts = house.queries.counts.stocks(principal.scope, by=groups, as_of=position)
         items = [CountAnswer.of(count) for count in counts]
@@ -164,12 +164,11 @@ def get_flows(
 ) -> CountList:
     """Count the requests that entered each stage, by effective day in Damascus."""
     principal.must_be_allowed(Permission.READ_COUNTS)
-    be_fresh(house, min_position, "governorate_counts")
+    position = position_to_read(house, as_of, min_position, "governorate_counts")
     last = last or house.clock().astimezone(OFFICE_ZONE).date()
     first = first or last - timedelta(days=min(30, last.toordinal() - 1))
     if not 0 <= (last - first).days <= LONGEST_SPAN_DAYS:
         raise InvalidValueError(field="first", reason="span")
-    position = position_as_of(house, as_of)
     with translated():
         counts = house.queries.counts.flows(
             principal.scope,
@@ -217,10 +216,10 @@ def _published(
 ) -> PublishedList:
     cursor, limit, min_position, as_of = asked
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    be_fresh(house, min_position, "catalogue")
+    position = position_to_read(house, as_of, min_position, "catalogue")
     with translated():
         page = house.queries.catalogue.page(
-            kind, after=cursor, limit=limit, as_of=position_as_of(house, as_of)
+            kind, after=cursor, limit=limit, as_of=position
         )
     next_link(request, response, page.next)
     return PublishedList(
@@ -262,7 +261,7 @@ def list_services(
     responses=responses(*_FRESH, "not-found"),
 )
 def get_service(
-    code: Annotated[str, Path(max_length=64, examples=["CIV-01"])],
+    code: Annotated[Code, Path(examples=["CIV-01"])],
     principal: ThePrincipal,
     house: TheHouse,
     min_position: MinPosition = None,
@@ -270,11 +269,9 @@ def get_service(
 ) -> PublishedAnswer:
     """Read one service as it was published last."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    be_fresh(house, min_position, "catalogue")
+    position = position_to_read(house, as_of, min_position, "catalogue")
     with translated():
-        found = house.queries.catalogue.one(
-            "service", code, as_of=position_as_of(house, as_of)
-        )
+        found = house.queries.catalogue.one("service", code, as_of=position)
     if found is None:
         raise NotFoundError(thing="service")
     return PublishedAnswer(code=found.code, version=found.version, facts=found.facts)
@@ -329,7 +326,9 @@ def list_centres(
     tags=["catalogue"],
     operation_id="list_governorates",
     summary="List the governorates",
-    responses=responses("unauthenticated", "token-expired"),
+    responses=responses(
+        "unauthenticated", "token-expired", "login-unavailable", "invalid-value"
+    ),
 )
 def list_governorates(principal: ThePrincipal) -> GovernorateList:
     """List the governorates with their estimated populations."""
@@ -378,7 +377,7 @@ def list_entries(
     """Read the entries the ledger attests, for auditors."""
     principal.must_be_allowed(Permission.READ_ENTRY)
     after = (decode_cursor(cursor, int) or (0,))[0]
-    until = position_as_of(house, as_of)
+    until = None if as_of is None else position_as_of(house, as_of)
     with translated():
         entries = house.ledger.reader.entries(after=after, limit=limit + 1, until=until)
     page = paged(entries, limit, lambda entry: (entry.position,))

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 
 from api.asking import (
+    Asking,
     AsOf,
     Cursor,
     Limit,
@@ -13,11 +14,10 @@ from api.asking import (
     TheAsking,
     TheHouse,
     ThePrincipal,
-    be_fresh,
     etag_of,
     next_link,
     outcome_headers,
-    position_as_of,
+    position_to_read,
 )
 from api.problems import responses
 from api.v1 import bodies
@@ -30,11 +30,12 @@ from api.v1.answers import (
     TrailAnswer,
     TrailList,
 )
-from domain.access import Permission, Principal
+from domain.access import Permission
 from domain.acts import ActorKind
+from domain.requests import ServiceRequest
 from domain.stages import Stage
 from office import commands
-from office.acts import translated
+from office.acts import Done, translated
 from office.house import House
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
@@ -47,11 +48,17 @@ STAFF = frozenset(
         ActorKind.AUDITOR,
     }
 )
-_READING = ("unauthenticated", "token-expired", "role-forbidden", "ledger-unavailable")
+_READING = (
+    "unauthenticated",
+    "token-expired",
+    "login-unavailable",
+    "role-forbidden",
+    "invalid-value",
+    "ledger-unavailable",
+)
 WRITING = (
     *_READING,
     "malformed-json",
-    "invalid-value",
     "idempotency-key-required",
     "idempotency-key-reused",
     "body-too-large",
@@ -64,11 +71,31 @@ WRITING = (
 RequestId = Annotated[UUID, Path(examples=["019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"])]
 
 
-def _owner(house: House, principal: Principal) -> Principal:
-    """A citizen's principal with the party of a request just submitted."""
-    if principal.role is ActorKind.CITIZEN:
-        return house.citizen(principal.id)
-    return principal
+def outcome(
+    house: House,
+    done: Done,
+    asking: Asking,
+    response: Response,
+    *,
+    is_new: bool = False,
+) -> RequestAnswer:
+    """The request as the act left it, whatever happened since.
+
+    A repeat is answered like its act, and headers and body tell of one version. Not by
+    the scope: an act may take the request out of its actor's sight.
+    """
+    outcome_headers(response, done)
+    with translated():
+        last = done.last_position
+        entry = None if last is None else house.ledger.reader.entry(last)
+        request: ServiceRequest = house.ledger.repository.get(
+            done.aggregate_id, version=None if entry is None else entry.version
+        )
+    return RequestAnswer.of(
+        request,
+        is_staff=asking.principal.role in STAFF,
+        secret_code=house.requests.code_of(request) if is_new else None,
+    )
 
 
 @router.post(
@@ -107,21 +134,15 @@ def submit(
         ),
         asking.envelope(effective_at=body.effective_at, is_approved=body.approved),
     )
-    outcome_headers(response, done)
     response.headers["Location"] = f"/v1/requests/{done.aggregate_id}"
-    request = house.requests.get(done.aggregate_id, _owner(house, asking.principal))
-    return RequestAnswer.of(
-        request,
-        is_staff=asking.principal.role in STAFF,
-        secret_code=house.requests.code_of(request),
-    )
+    return outcome(house, done, asking, response, is_new=True)
 
 
 @router.get(
     "",
     operation_id="list_requests",
     summary="List requests",
-    responses=responses(*_READING, "invalid-value", "not-fresh-enough"),
+    responses=responses(*_READING, "not-fresh-enough"),
 )
 def list_requests(
     request: Request,
@@ -129,8 +150,8 @@ def list_requests(
     principal: ThePrincipal,
     house: TheHouse,
     stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
-    service: Annotated[str | None, Query(max_length=64, examples=["CIV-01"])] = None,
-    centre: Annotated[str | None, Query(max_length=64, examples=["SY-DI-01"])] = None,
+    service: Annotated[bodies.Code | None, Query(examples=["CIV-01"])] = None,
+    centre: Annotated[bodies.Code | None, Query(examples=["SY-DI-01"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     min_position: MinPosition = None,
@@ -138,7 +159,7 @@ def list_requests(
 ) -> RequestList:
     """List the requests in your scope, the newest first."""
     principal.must_be_allowed(Permission.READ_REQUEST)
-    be_fresh(house, min_position, "tracking")
+    position = position_to_read(house, as_of, min_position, "tracking")
     with translated():
         page = house.queries.tracking.page(
             principal.scope,
@@ -147,7 +168,7 @@ def list_requests(
             centre=centre,
             after=cursor,
             limit=limit,
-            as_of=position_as_of(house, as_of),
+            as_of=position,
         )
     next_link(request, response, page.next)
     return RequestList(
@@ -160,7 +181,7 @@ def list_requests(
     operation_id="get_request",
     summary="Read one request",
     responses={
-        **responses(*_READING, "not-found", "invalid-value"),
+        **responses(*_READING, "not-found"),
         304: {"description": "It is as you have it"},
     },
 )
@@ -190,7 +211,7 @@ def get_request(
     "/{request_id}/parties",
     operation_id="get_request_parties",
     summary="Read who a request is about",
-    responses=responses(*_READING, "not-found", "invalid-value"),
+    responses=responses(*_READING, "not-found"),
 )
 def get_parties(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse, response: Response
@@ -205,7 +226,7 @@ def get_parties(
     "/{request_id}/trail",
     operation_id="get_request_trail",
     summary="Read the trail of a request",
-    responses=responses(*_READING, "not-found", "invalid-value", "not-fresh-enough"),
+    responses=responses(*_READING, "not-found", "not-fresh-enough"),
 )
 def get_trail(
     request_id: RequestId,
@@ -221,13 +242,13 @@ def get_trail(
     """Read every event of a request, and every refused attempt on it, in words."""
     principal.must_be_allowed(Permission.READ_TRAIL)
     house.requests.get(request_id, principal)
-    be_fresh(house, min_position, "audit_trail")
+    position = position_to_read(house, as_of, min_position, "audit_trail")
     with translated():
         page = house.queries.trail.page(
             subject=request_id,
             after=cursor,
             limit=limit,
-            as_of=position_as_of(house, as_of),
+            as_of=position,
         )
     next_link(request, response, page.next)
     return TrailList(items=[TrailAnswer.of(row) for row in page.items], next=page.next)

@@ -1,10 +1,12 @@
 """Tracking for citizens: a number and a secret code, without an account."""
 
+import contextlib
 import time
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
@@ -48,12 +50,19 @@ class TrackingLimits:
         self._by_address = RateLimitItemPerMinute(settings.tracking_per_minute)
         self._by_number = RateLimitItemPerHour(settings.tracking_per_number_per_hour)
 
-    def check(self, address: str, number: str) -> None:
-        """Count one look-up. Raises RateLimitedError over the bound."""
-        for item, key in ((self._by_address, address), (self._by_number, number)):
+    def check(self, address: str, number: str | None) -> None:
+        """Count one look-up. Raises RateLimitedError over the bound.
+
+        A mistyped number is nobody's: it counts for its address alone, or one
+        person's slips would shut out another's.
+        """
+        bounds: list[tuple[RateLimitItem, str]] = [(self._by_address, address)]
+        if number is not None:
+            bounds.append((self._by_number, number))
+        for item, key in bounds:
             if not self._limiter.hit(item, "tracking", key):
                 reset = self._limiter.get_window_stats(item, "tracking", key).reset_time
-                raise RateLimitedError(retry_after_s=max(1, int(reset - time.time())))
+                raise RateLimitedError(retry_after_s=max(1, ceil(reset - time.time())))
 
 
 def _limits(request: Request) -> TrackingLimits:
@@ -84,10 +93,9 @@ def track(
 ) -> TrackingAnswer:
     """Ask with the number and the code on the receipt. No login is needed."""
     began = time.monotonic()
-    try:
+    number = None
+    with contextlib.suppress(InvalidValueError):
         number = parse_tracking_number(ascii_digits(question.number))
-    except InvalidValueError:
-        number = "invalid"
     address = request.client.host if request.client else "unknown"
     limits.check(address, number)
     found = house.tracking.look(question.number, question.code)

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from api.app import create_app
+from api.problems import MEDIA_TYPE
 from api.settings import ApiSettings
 from api.tokens import mint
 from domain.acts import ActorKind
@@ -204,4 +205,22 @@ def door_of(database: Database, **settings: Any) -> Iterator[Door]:
         api = ApiSettings.load(home=database.settings.home, **given)
         app = create_app(scene.house, api)
         with TestClient(app, raise_server_exceptions=False) as client:
+            client.event_hooks = {"response": [lambda told: _declared(app, told)]}
             yield Door(scene, app, client)
+
+
+def _declared(app: FastAPI, answer: Response) -> None:
+    """Every problem that any test meets is one that its route declares."""
+    if answer.headers.get("Content-Type") != MEDIA_TYPE:
+        return
+    answer.read()
+    if not answer.content:
+        return
+    problem = answer.json()
+    route, code = problem["instance"], problem["code"]
+    operation = app.openapi()["paths"].get(route, {}).get(answer.request.method.lower())
+    if operation is None or code == "internal-error":
+        return
+    told = operation["responses"].get(str(answer.status_code), {})
+    codes = told.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {})
+    assert code in codes, f"{operation['operationId']} does not declare {code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,11 @@ from uuid import uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.types import Message
 
+from api.limits import BodyLimit
 from api.tokens import local_key
+from projections.pages import encode_cursor
 from tests.api.door import PERSON, SUBMISSION, Door, door_of
 from tests.conftest import Server, fresh_database
 
@@ -63,6 +67,14 @@ class TestBodies:
             (changed(effective_at="2026-11-23T08:00:00"), "/effective_at"),
             (changed(effective_at=1795421645), "/effective_at"),
             (changed(effective_at="yesterday"), "/effective_at"),
+            (changed(effective_at="0001-01-01T00:00:00+14:00"), "/effective_at"),
+            (changed(effective_at="9999-12-31T23:59:59-14:00"), "/effective_at"),
+            (changed(effective_at="2026-11-23T25:00:00Z"), "/effective_at"),
+            (changed(effective_at="2026-11-23T08:00:00.1234567Z"), "/effective_at"),
+            (changed(effective_at="2026-W48-1T08:00:00Z"), "/effective_at"),
+            (changed(effective_at="20261123T080000Z"), "/effective_at"),
+            (changed(effective_at="٢٠٢٦-11-23T08:00:00Z"), "/effective_at"),
+            (changed(**{"a/b~c": 1}), "/a~1b~0c"),
             (person(full_name="a\0b"), "/applicant/full_name"),
             (person(full_name="\ud800"), "/applicant/full_name"),
             (person(full_name=""), "/applicant/full_name"),
@@ -101,7 +113,16 @@ class TestBodies:
 
     @pytest.mark.parametrize(
         "content",
-        [b"{", b"", b"\xff\xfe", b'{"a":NaN}', b"[" * 5_000, b'{"a":1}{"b":2}'],
+        [
+            b"{",
+            b"\xff\xfe",
+            b"[" * 30_000,
+            b'{"service":' + b"[" * 9_000 + b"]" * 9_000 + b"}",
+            b'{"service":' + b"9" * 5_000 + b"}",
+            b'{"a":1}{"b":2}',
+            b"{'a':1}",
+            b'{"a":"\x00"}',
+        ],
     )
     def test_malformed_json_is_named(self, door: Door, content: bytes) -> None:
         answer = door.client.post(
@@ -112,8 +133,55 @@ class TestBodies:
             },
             content=content,
         )
-        assert answer.status_code in {400, 422}, answer.text
-        assert answer.json()["code"] in {"malformed-json", "invalid-value"}
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["code"] == "malformed-json"
+
+    @pytest.mark.parametrize("content", [b"", b'{"a":NaN}', b'{"\\ud800":1}'])
+    def test_what_is_json_to_some_is_an_invalid_value(
+        self, door: Door, content: bytes
+    ) -> None:
+        answer = door.client.post(
+            "/v1/requests",
+            headers={
+                **door.headers("clerk", Idempotency_Key=str(uuid4())),
+                "Content-Type": "application/json",
+            },
+            content=content,
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")
+
+    def test_an_answer_is_not_larger_than_what_was_asked(self, door: Door) -> None:
+        for body in ({f"k{i}": 1 for i in range(4_000)}, {"x" * 60_000: 1}):
+            answer = door.post("clerk", "/v1/requests", body)
+            assert answer.status_code == 422
+            assert len(answer.content) < 8_000
+
+    def test_half_a_body_is_no_body(self, door: Door) -> None:
+        """A line that breaks may leave something that reads as a whole."""
+        sent: list[Message] = []
+        messages = iter(
+            [
+                {"type": "http.request", "body": b"{}", "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
+
+        async def receive() -> Message:
+            return next(messages)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def unreachable(*_: Any) -> None:
+            raise AssertionError
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        asyncio.run(BodyLimit(unreachable)(scope, receive, send))
+        assert sent == []
 
     def test_ten_megabytes_are_refused_announced_or_not(self, door: Door) -> None:
         def chunks() -> Iterator[bytes]:
@@ -314,6 +382,19 @@ class TestQueries:
             ("/v1/counts/flows", {"first": "2020-01-01", "last": "2026-01-01"}),
             ("/v1/counts/flows", {"first": "2026-02-01", "last": "2026-01-01"}),
             ("/v1/counts", {"min_position": -1}),
+            ("/v1/requests", {"service": "CIV\0-01"}),
+            ("/v1/requests", {"centre": "\0"}),
+            ("/v1/queue", {"clerk": "\0"}),
+            ("/v1/services/%00", {}),
+            ("/v1/requests", {"as_of": "\0"}),
+            ("/v1/requests", {"cursor": encode_cursor(["\0", "\0"])}),
+            ("/v1/queue", {"cursor": encode_cursor(["\0", "\0", "\0"])}),
+            ("/v1/services", {"cursor": encode_cursor(["\0"])}),
+            ("/v1/services", {"cursor": encode_cursor(["\ud800"])}),
+            ("/v1/services", {"cursor": encode_cursor([10**30])}),
+            ("/v1/requests", {"as_off": "1"}),
+            ("/v1/governorates", {"limit": "1"}),
+            ("/v1/requests", {"as_of": "0001-01-01T00:00:00+14:00"}),
         ],
     )
     def test_a_question_without_sense_is_invalid(
@@ -330,6 +411,24 @@ class TestQueries:
         answer = door.get("supervisor", "/v1/queue", min_position=10**9)
         assert (answer.status_code, answer.json()["code"]) == (503, "not-fresh-enough")
         assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_mistyped_number_is_not_counted_as_one_number(
+    server: Server, seeded_template: str
+) -> None:
+    database = fresh_database(server, seeded_template)
+    try:
+        with door_of(database, tracking_per_number_per_hour=2) as door:
+
+            def ask(number: str) -> int:
+                question = {"number": number, "code": "000000"}
+                return door.client.post("/v1/tracking", json=question).status_code
+
+            assert [ask("A77W-EAA2-E5G9-Q") for _ in range(3)] == [404, 404, 429]
+            assert [ask("a77weaa2e5g9q"), ask("A77W-EAA2-E5G9-X")] == [429, 404]
+            assert {ask(f"typo {n}") for n in range(5)} == {404}
+    finally:
+        database.close()
 
 
 def test_guessing_codes_is_bounded(server: Server, seeded_template: str) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi.testclient import TestClient
 
 from api.v1 import tracking
+from ledger.persistence.datastore import PostgresDatastore
 from tests.api.door import SUBMISSION, Door
 
 
@@ -42,6 +44,36 @@ class TestWriting:
             assert again.headers[name] == first.headers[name]
         assert again.headers["Idempotency-Hit"] == "true"
         assert "Idempotency-Hit" not in first.headers
+
+    def test_a_repeat_is_answered_as_the_act_was_whatever_came_after(
+        self, door: Door
+    ) -> None:
+        key = uuid4()
+        first = door.post("clerk", "/v1/requests", SUBMISSION, key=key)
+        request_id = first.json()["id"]
+        door.scene.level()
+        path, body = (
+            f"/v1/requests/{request_id}/payment",
+            {
+                "token": door.token_of(request_id),
+                "channel": "cash",
+                "amount": 3000,
+                "unit": "SYP.new",
+            },
+        )
+        pay_key, seen = uuid4(), door.etag(request_id)
+        paid = door.post("clerk", path, body, key=pay_key, if_match=seen)
+        door.act("clerk", request_id, "response", outcome="issued")
+        for made, again in (
+            (first, door.post("clerk", "/v1/requests", SUBMISSION, key=key)),
+            # The version the actor saw is stale by now, or not sent again at all.
+            (paid, door.post("clerk", path, body, key=pay_key, if_match=seen)),
+            (paid, door.post("clerk", path, body, key=pay_key)),
+        ):
+            assert again.status_code == made.status_code
+            assert again.json() == made.json()
+            assert again.headers["ETag"] == made.headers["ETag"]
+            assert again.headers["Idempotency-Hit"] == "true"
 
     def test_other_input_under_the_same_id_is_422(self, door: Door) -> None:
         key = uuid4()
@@ -113,6 +145,31 @@ class TestReading:
         ):
             answer = door.get("supervisor", path, min_position=head)
             assert answer.status_code == 200
+
+    def test_a_read_of_the_past_waits_until_its_view_is_there(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.asking.FRESH_TIMEOUT_S", 0.05)
+        made = door.post("clerk", "/v1/requests", SUBMISSION)
+        written = made.headers["Ledger-Position"]
+        now = door.scene.house.ledger.reader.head().recorded_at
+        assert now is not None
+        asked: tuple[dict[str, str], ...] = (
+            {"as_of": written},
+            {"as_of": now.isoformat()},
+            {"as_of": "9999-01-01T00:00:00Z"},
+            {"as_of": "9" * 39},
+            {"as_of": "1", "min_position": written},
+        )
+        for question in asked:
+            answer = door.get("supervisor", "/v1/requests", **question)
+            assert answer.status_code == 503, question
+            assert answer.json()["code"] == "not-fresh-enough"
+        assert door.get("supervisor", "/v1/requests", as_of="1").status_code == 200
+        door.scene.level()
+        for question in asked:
+            answer = door.get("supervisor", "/v1/requests", **question)
+            assert answer.status_code == 200, question
 
     def test_pages_follow_their_links(self, door: Door) -> None:
         for _ in range(5):
@@ -252,16 +309,70 @@ class TestHealth:
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
         assert {view["lag"] for view in answer.json()["views"]} == {0}
 
-    def test_lag_and_failure_are_told(
-        self, door: Door, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        settings = door.settings.model_copy(update={"largest_lag": 0})
-        monkeypatch.setattr(door.app.state, "settings", settings)
-        door.post("clerk", "/v1/requests", SUBMISSION)
-        answer = door.client.get("/readyz")
+    def test_lag_and_failure_are_told(self, door: Door) -> None:
+        strict = door.settings.model_copy(update={"largest_lag": 0})
+        door.app.state.settings = strict
+        try:
+            door.post("clerk", "/v1/requests", SUBMISSION)
+            answer = door.client.get("/readyz")
+        finally:
+            door.app.state.settings = door.settings
         assert answer.status_code == 503
         assert any("behind" in reason for reason in answer.json()["reasons"])
         door.scene.level()
+
+    def test_a_missing_database_is_told_and_not_named(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nowhere = {"host": "127.0.0.1", "port": "1", "dbname": "secret"}
+        house = door.scene.house
+        for gone, reason in (
+            (house.vault, "the vault does not answer"),
+            (house.queries.progress, "the database does not answer"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(gone, "_datastore", PostgresDatastore(nowhere))
+                answer = door.client.get("/readyz")
+            assert answer.status_code == 503
+            assert reason in answer.json()["reasons"]
+            assert "secret" not in answer.text
+
+
+def test_an_unforeseen_error_says_nothing_of_what_was_sent(
+    door: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("01000099887")
+
+    monkeypatch.setattr(door.scene.house.requests, "get", broken)
+    # Raises what the server would get to see, and print.
+    with TestClient(door.app, raise_server_exceptions=True) as client:
+        monkeypatch.setattr(door.scene.house, "close", lambda: None)
+        answer = client.get(f"/v1/requests/{uuid4()}", headers=door.headers("clerk"))
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
+    assert answer.headers["Trace-Id"] == answer.json()["trace_id"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    said = "".join(capsys.readouterr()) + caplog.text
+    assert "RuntimeError" in said
+    assert "test_requests.py" in said
+    assert said.count(answer.json()["trace_id"]) == 2
+    assert "01000099887" not in said + answer.text
+
+
+def test_a_path_is_never_completed_by_a_redirect(door: Door) -> None:
+    answer = door.client.get("/v1/requests/", follow_redirects=False)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+def test_no_answer_is_kept_by_a_cache(door: Door) -> None:
+    request_id = door.submitted()
+    for path in ("/v1/requests", f"/v1/requests/{request_id}/parties"):
+        assert door.get("clerk", path).headers["Cache-Control"] == "no-store"
+    one = door.get("clerk", f"/v1/requests/{request_id}")
+    assert one.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_logs_name_no_person_and_no_citizen(

@@ -1,0 +1,26 @@
+"""Times as RFC 3339 writes them, and no other way: what people and machines send."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""Six decimals at most: the ledger keeps no more, and dropping some would be silent."""
+
+
+def utc_time(text: str) -> datetime:
+    """The time in UTC of an RFC 3339 text with its offset.
+
+    Raises ValueError, without the text, for anything else and for a time that no
+    calendar has.
+    """
+    if _RFC_3339.fullmatch(text) is None:
+        raise ValueError("not a time as RFC 3339 writes it")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("no calendar has this time") from error
