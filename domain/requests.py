@@ -17,7 +17,6 @@ from eventsourcing.domain import event
 from domain.access import Whereabouts
 from domain.acts import Act, ActorKind
 from domain.aggregates import OfficeAggregate
-from domain.calendars import WorkingTime
 from domain.errors import (
     DocumentsMissingError,
     FeeUnpaidError,
@@ -47,6 +46,7 @@ from domain.services import (
 from domain.stages import FINAL_STAGES, Stage
 from domain.stamps import Stamp
 from domain.standing import Standing
+from domain.working_time import WorkingTime
 
 
 class Channel(StrEnum):

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from domain.acts import Act
 from domain.aggregates import OfficeAggregate, Renewable
-from domain.calendars import CalendarVersion, WorkingTime
+from domain.calendars import CalendarVersion
 from domain.ids import code_id
 from domain.money import FeeLine
+from domain.working_time import WorkingTime
 
 EVERYWHERE = "*"
 DEFAULT_FIRST_ANSWER_DAYS = 3

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from domain.access import Permission, Principal
 from domain.acts import Act, Actor, ActorKind
-from domain.calendars import OFFICE_ZONE, Calendar, WorkingTime
+from domain.calendars import OFFICE_ZONE, Calendar
 from domain.centres import Centre
 from domain.clerks import Clerk
 from domain.errors import InvalidValueError, NotFoundError, ServiceNotOfferedError
@@ -26,6 +26,7 @@ from domain.requests import (
 )
 from domain.services import Service, Terms
 from domain.stamps import Stamp
+from domain.working_time import WorkingTime
 from ledger.persistence import append
 from ledger.vault import Vault
 from office.acts import Acts, Done, Envelope, translated

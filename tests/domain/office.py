@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from domain.acts import Act, Actor, ActorKind
-from domain.calendars import Calendar, Holiday, OfficeHours, WorkingTime
+from domain.calendars import Calendar, Holiday, OfficeHours
 from domain.errors import SijilError
 from domain.ids import derived_id, tracking_number
 from domain.money import FeeKind, FeeLine, Unit
@@ -26,6 +26,7 @@ from domain.requests import (
 )
 from domain.services import Document, FeeDue, Relationship, Service, Terms
 from domain.stamps import LIVE, Stamp
+from domain.working_time import WorkingTime
 
 NINE = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 """Monday 23 November 2026, nine in the morning in Damascus."""
