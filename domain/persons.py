@@ -12,9 +12,18 @@ from domain.errors import InvalidValueError
 LONGEST_NAME = 200
 LONGEST_ADDRESS = 400
 LONGEST_IDENTIFIER = 40
+LONGEST_EMAIL = 254
+"""RFC 5321, 4.5.3.1.3: a path of 256 octets, of which two are its brackets."""
+_LONGEST_LOCAL_PART = 64
+"""RFC 5321, 4.5.3.1.1."""
 _NATIONAL_NUMBER = re.compile(r"[0-9]{11}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _SYRIAN_MOBILE = re.compile(r"9[0-9]{8}")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(
+    rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})+)"
+)
 _SEPARATORS = re.compile(r"[\s\-().]+")
 _DIGITS = {
     ord(digit): str(value)
@@ -64,6 +73,22 @@ def phone(text: str) -> str:
     return digits
 
 
+def email(text: str) -> str:
+    """An address as mail servers take it, its domain in lower case.
+
+    ASCII only, no quoted part, no comment, so that none can carry a line of its own
+    into a header. What comes before the ``@`` is its server's affair and stays.
+    """
+    matched = _EMAIL.fullmatch(text.strip())
+    if (
+        matched is None
+        or len(text.strip()) > LONGEST_EMAIL
+        or len(matched["local"]) > _LONGEST_LOCAL_PART
+    ):
+        raise InvalidValueError(field="email", reason="shape")
+    return f"{matched['local']}@{matched['domain'].lower()}"
+
+
 def folded(text: str) -> str:
     """The text as Arabic search wants it: hamza, alef, diacritics, digits folded."""
     bare = "".join(
@@ -96,6 +121,7 @@ class PersonDetails:
     other_identifier: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     address: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         kept: dict[str, str | None] = {
@@ -113,6 +139,8 @@ class PersonDetails:
             kept["phone"] = phone(self.phone)
         if self.address is not None:
             kept["address"] = _checked("address", self.address, LONGEST_ADDRESS)
+        if self.email is not None:
+            kept["email"] = email(self.email)
         if self.national_number is None and self.other_identifier is None:
             raise InvalidValueError(field="national_number", reason="missing")
         for name, value in kept.items():

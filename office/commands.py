@@ -27,6 +27,11 @@ class Message(StrEnum):
     REFUSED = "refused"
     MAILED = "mailed"
     READY = "ready"
+    ISSUED = "issued"
+    NOT_ACCEPTED = "not_accepted"
+    RETURNED = "returned"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -355,8 +355,14 @@ class Requests:
             ),
         )
 
-    def inform(self, command: InformCitizen, envelope: Envelope) -> Done:
-        """Record a message that went to the citizen."""
+    def inform(
+        self,
+        command: InformCitizen,
+        envelope: Envelope,
+        *,
+        asked: object | None = None,
+    ) -> Done:
+        """Record a message that went to the citizen. ``asked``: as for ``assign``."""
         return self._on(
             command,
             envelope,
@@ -364,6 +370,7 @@ class Requests:
             lambda request, act: request.inform(
                 act, message=command.message, means=command.means
             ),
+            asked=asked,
         )
 
     # Reading --------------------------------------------------------------------

@@ -142,6 +142,7 @@ class PartyAnswer(BaseModel):
     other_identifier: str | None = Field(examples=[None])
     phone: str | None = Field(examples=["+963900000000"])
     address: str | None = Field(examples=["العنوان الذي يصل إليه البريد"])
+    email: str | None = Field(examples=["citizen@example.org"])
 
     @classmethod
     def of(cls, party: Party, told: PersonDetails | None) -> "PartyAnswer":

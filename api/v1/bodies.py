@@ -10,6 +10,7 @@ from api.times import utc_time
 from domain.money import LARGEST_INTEGER, Unit
 from domain.persons import (
     LONGEST_ADDRESS,
+    LONGEST_EMAIL,
     LONGEST_IDENTIFIER,
     LONGEST_NAME,
     PersonDetails,
@@ -109,6 +110,9 @@ class Person(BaseModel):
     )
     address: Annotated[Text, Field(max_length=LONGEST_ADDRESS)] | None = Field(
         default=None, examples=["العنوان الذي يصل إليه البريد"]
+    )
+    email: Annotated[Text, Field(max_length=LONGEST_EMAIL)] | None = Field(
+        default=None, examples=["citizen@example.org"]
     )
 
     def details(self) -> PersonDetails:

@@ -10,6 +10,7 @@ from domain.errors import InvalidValueError
 from domain.persons import (
     PersonDetails,
     ascii_digits,
+    email,
     folded,
     national_number,
     phone,
@@ -59,6 +60,45 @@ def test_foreign_and_landline_phones_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (" One.Two+tag@Example.ORG ", "One.Two+tag@example.org"),
+        ("x@sub.example.org", "x@sub.example.org"),
+        (f"{'a' * 64}@example.org", f"{'a' * 64}@example.org"),
+    ],
+)
+def test_an_email_is_kept_as_mail_servers_take_it(written: str, kept: str) -> None:
+    assert email(written) == kept
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "example.org",
+        "a@b",
+        "a b@example.org",
+        ".a@example.org",
+        "a..b@example.org",
+        '"a b"@example.org',
+        "a@-example.org",
+        "a@example.org\r\nBcc: b@example.org",
+        "a@example.org\nb",
+        "a@example.org, b@example.org",
+        "<a@example.org>",
+        "اسم@example.org",
+        "a@exa\0mple.org",
+        f"{'a' * 65}@example.org",
+        f"a@{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.{'f' * 60}.org",
+    ],
+)
+def test_what_is_no_email_is_refused_without_repeating_it(written: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        email(written)
+    assert str(caught.value) == "invalid-value(field=email, reason=shape)"
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         ("أحمد", "احمد"),
@@ -104,6 +144,7 @@ def test_a_persons_repr_shows_nothing() -> None:
         {"full_name": "a\0b", "national_number": "01000099887"},
         {"full_name": "علامة", "national_number": "1"},
         {"full_name": "علامة", "other_identifier": ""},
+        {"full_name": "علامة", "national_number": "01000099887", "email": "علامة"},
     ],
 )
 def test_details_that_name_nobody_are_refused(facts: dict[str, str]) -> None:
