@@ -51,7 +51,12 @@ class CalendarVersion:
 
 
 def clock(text: str) -> time:
-    """The time of day that ``HH:MM`` says. Raises InvalidValueError for others."""
+    """The time of day that ``HH:MM`` says. Raises InvalidValueError for others.
+
+    Hours begin and end with a minute, so that working minutes are whole ones.
+    """
+    if len(text) != len("HH:MM") or text[2] != ":":
+        raise InvalidValueError(field="hours", reason="shape")
     try:
         return time.fromisoformat(text)
     except ValueError as error:
