@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -87,13 +88,45 @@ class Ledger(Application[UUID]):
         self.process_recorder = self.datastore_factory.process_recorder()
         return self.process_recorder
 
-    def find(self, kind: type[A], aggregate_id: UUID) -> A | None:
-        """The aggregate of this kind, or None."""
+    def find(
+        self,
+        kind: type[A],
+        aggregate_id: UUID,
+        *,
+        effective_at: datetime | None = None,
+        version: int | None = None,
+    ) -> A | None:
+        """The aggregate of this kind: now, as of an effective time, or at a version.
+
+        As of an effective time T it is what the highest version effective at or
+        before T left (docs/reference/contract.md, "Two times"). None when there is
+        none, when it did not exist yet then, and when it has no such version.
+        """
+        if effective_at is not None and version is not None:
+            raise TypeError("either an effective time or a version")
+        if effective_at is not None:
+            version = self._version_at(aggregate_id, effective_at)
+            if version is None:
+                return None
         try:
-            found: object = self.repository.get(aggregate_id)
+            found: object = self.repository.get(aggregate_id, version=version)
         except AggregateNotFoundError:
             return None
-        return found if isinstance(found, kind) else None
+        if not isinstance(found, kind):
+            return None
+        return found if version in {None, found.version} else None
+
+    def _version_at(self, aggregate_id: UUID, effective_at: datetime) -> int | None:
+        """The highest version effective at or before a time, or None."""
+        return max(
+            (
+                event.originator_version
+                for event in self.events.get(aggregate_id)
+                if isinstance(event, OfficeAggregate.Event)
+                and event.timestamp <= effective_at
+            ),
+            default=None,
+        )
 
     def append(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -21,7 +21,7 @@ from eventsourcing.persistence import (
 )
 
 from domain.access import Principal
-from domain.acts import Act, Actor, ActorKind, Provenance
+from domain.acts import MINISTRY, Act, Actor, ActorKind, Provenance
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
@@ -44,7 +44,7 @@ _NOT_RECORDED = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
 """Refusals of an import stand in its report; the system's are its own faults."""
 
 _log = structlog.get_logger()
-T = TypeVar("T")
+A = TypeVar("A", bound=OfficeAggregate)
 Clock = Callable[[], datetime]
 
 
@@ -86,6 +86,21 @@ class Done:
     last_position: int | None
     etag_version: int
     is_repeat: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class On(Generic[A]):
+    """The one thing an act is on, and what the path has to know of it.
+
+    ``load`` gives the thing, or None when the act is what makes it, and raises
+    NotFoundError outside the scope. ``actor`` is who acts on it in events.
+    ``centre`` is whose supervisor sees the attempts on it: a code, or ``ministry``.
+    """
+
+    thing_id: UUID
+    load: Callable[[], A | None]
+    actor: Callable[[A | None], Actor]
+    centre: Callable[[A | None], str]
 
 
 class Acts:
@@ -238,6 +253,55 @@ class Acts:
             is_repeat=False,
         )
 
+    def on(
+        self,
+        envelope: Envelope,
+        command: append.Command,
+        on: On[A],
+        decide: Callable[[A | None, Act], A],
+    ) -> Done:
+        """Run one act on a thing: what it changes is stored whole or not at all.
+
+        ``on.load`` raises NotFoundError outside the scope, and gives None for what
+        the act may make. ``decide`` gives the thing back with its pending events. A
+        version lost to somebody else at the same moment is decided once more on what
+        they left, unless the actor's page is stale by then.
+        """
+        earlier = self.earlier(command, on.thing_id)
+        if earlier is not None:
+            return earlier
+        for is_last_try in (False, True):
+            is_loaded, found = False, None
+            try:
+                with translated():
+                    found = on.load()
+                    is_loaded = True
+                    _must_match(envelope, found)
+                    act = self.act(
+                        envelope,
+                        on.actor(found),
+                        on.thing_id,
+                        previous=None if found is None else found.modified_on,
+                    )
+                    thing = decide(found, act)
+            except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
+                # Sent twice at once, the other may have been stored since we looked:
+                # what we ran into is then our own doing, and this is a repeat.
+                earlier = self.earlier(command, on.thing_id)
+                if earlier is not None:
+                    return earlier
+                if is_loaded and isinstance(error, RuleBrokenError):
+                    self._record_refusal(envelope, error, on, found)
+                raise
+            try:
+                return self.store(command, thing, envelope)
+            except append.TrackingConflictError:
+                raise
+            except IntegrityError as error:
+                if is_last_try:
+                    raise ConcurrencyError from error
+        raise ConcurrencyError
+
     def on_request(
         self,
         envelope: Envelope,
@@ -246,71 +310,53 @@ class Acts:
         load: Callable[[UUID], ServiceRequest],
         decide: Callable[[ServiceRequest, Act], None],
     ) -> Done:
-        """Run one act on a request: what it changes is stored whole or not at all.
+        """Run one act on a request that exists. ``load`` raises NotFoundError."""
 
-        ``load`` raises NotFoundError outside the scope. A version lost to somebody
-        else at the same moment is decided once more on what they left, unless the
-        actor's page is stale by then.
-        """
-        earlier = self.earlier(command, request_id)
-        if earlier is not None:
-            return earlier
-        for is_last_try in (False, True):
-            request: ServiceRequest | None = None
-            try:
-                with translated():
-                    request = load(request_id)
-                    _must_match(envelope, request)
-                    actor = actor_on(request, envelope.principal)
-                    act = self.act(
-                        envelope, actor, request.id, previous=request.modified_on
-                    )
-                    decide(request, act)
-            except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
-                # Sent twice at once, the other may have been stored since we looked:
-                # what we ran into is then our own doing, and this is a repeat.
-                earlier = self.earlier(command, request_id)
-                if earlier is not None:
-                    return earlier
-                if request is not None and isinstance(error, RuleBrokenError):
-                    self._record_refusal(envelope, error, request)
-                raise
-            try:
-                return self.store(command, request, envelope)
-            except append.TrackingConflictError:
-                raise
-            except IntegrityError as error:
-                if is_last_try:
-                    raise ConcurrencyError from error
-        raise ConcurrencyError
+        def decided(request: ServiceRequest | None, act: Act) -> ServiceRequest:
+            if request is None:
+                raise NotFoundError(thing="request")
+            decide(request, act)
+            return request
+
+        def actor(request: ServiceRequest | None) -> Actor:
+            principal = envelope.principal
+            return principal.actor if request is None else actor_on(request, principal)
+
+        return self.on(
+            envelope,
+            command,
+            On(
+                thing_id=request_id,
+                load=lambda: load(request_id),
+                actor=actor,
+                centre=lambda request: MINISTRY if request is None else request.centre,
+            ),
+            decided,
+        )
 
     def _record_refusal(
-        self,
-        envelope: Envelope,
-        error: RuleBrokenError,
-        request: ServiceRequest,
+        self, envelope: Envelope, error: RuleBrokenError, on: On[A], found: A | None
     ) -> None:
         """Keep the attempt as an aggregate of its own; never hide the refusal."""
-        principal = envelope.principal
-        if principal.role in _NOT_RECORDED:
+        if envelope.principal.role in _NOT_RECORDED:
             return
         now = self.clock()
-        reason = error.facts().get("reason")
+        version = 0 if found is None else found.version
         attempt = Attempt.refuse(
             Act(
                 command_id=new_id(now),
-                actor=actor_on(request, principal),
-                correlation_id=request.id,
+                actor=on.actor(found),
+                correlation_id=on.thing_id,
                 effective_at=now,
-                causation_id=f"{request.id}/{request.version}",
+                causation_id=f"{on.thing_id}/{version}" if version else None,
             ),
             attempt_id=new_id(now),
             attempted=envelope.route.rpartition("/")[2],
-            target=request.id,
-            target_version=request.version,
-            centre=request.centre,
+            target=on.thing_id,
+            target_version=version,
+            centre=on.centre(found),
             code=error.code,
-            reason=reason,
+            reason=error.facts().get("reason"),
         )
         try:
             self.ledger.append(attempt)
@@ -318,7 +364,7 @@ class Acts:
             _log.error(
                 "office.attempt_not_recorded",
                 code=error.code,
-                target=str(request.id),
+                target=str(on.thing_id),
                 error=type(failure).__name__,
             )
 
@@ -333,15 +379,20 @@ def actor_on(request: ServiceRequest, principal: Principal) -> Actor:
     )
 
 
-def _must_match(envelope: Envelope, request: ServiceRequest) -> None:
-    """If-Match: what people change they have seen. Reports from outside see nothing."""
-    kind = envelope.principal.role
-    if envelope.if_version is None:
-        if kind in {ActorKind.SYSTEM, ActorKind.IMPORT}:
+def _must_match(envelope: Envelope, thing: OfficeAggregate | None) -> None:
+    """If-Match: what people change they have seen. Reports from outside see nothing.
+
+    What does not exist yet has no version to see, so naming one is a stale page.
+    """
+    seen = envelope.if_version
+    current = 0 if thing is None else thing.etag_version
+    if seen is None:
+        kind = envelope.principal.role
+        if thing is None or kind in {ActorKind.SYSTEM, ActorKind.IMPORT}:
             return
         raise PreconditionRequiredError
-    if envelope.if_version != request.etag_version:
-        raise StaleVersionError(current=request.etag_version)
+    if seen != current:
+        raise StaleVersionError(current=current)
 
 
 @contextmanager
