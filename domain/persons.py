@@ -6,6 +6,7 @@ Values pass through here on their way to the vault; no error, log or repr repeat
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from domain.errors import InvalidValueError
 
@@ -16,6 +17,19 @@ LONGEST_EMAIL = 254
 """RFC 5321, 4.5.3.1.3: a path of 256 octets, of which two are its brackets."""
 _LONGEST_LOCAL_PART = 64
 """RFC 5321, 4.5.3.1.1."""
+
+
+class PersonField(StrEnum):
+    """What is kept of a person, and may be corrected."""
+
+    FULL_NAME = "full_name"
+    NATIONAL_NUMBER = "national_number"
+    OTHER_IDENTIFIER = "other_identifier"
+    PHONE = "phone"
+    ADDRESS = "address"
+    EMAIL = "email"
+
+
 _NATIONAL_NUMBER = re.compile(r"[0-9]{11}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _SYRIAN_MOBILE = re.compile(r"9[0-9]{8}")
@@ -108,6 +122,23 @@ def _checked(name: str, text: str, longest: int) -> str:
     return kept
 
 
+def normalised(name: PersonField, text: str) -> str:
+    """One value as it is kept. Raises InvalidValueError for the wrong shape."""
+    match name:
+        case PersonField.FULL_NAME:
+            return _checked(name, text, LONGEST_NAME)
+        case PersonField.NATIONAL_NUMBER:
+            return national_number(text)
+        case PersonField.OTHER_IDENTIFIER:
+            return _checked(name, ascii_digits(text), LONGEST_IDENTIFIER)
+        case PersonField.PHONE:
+            return phone(text)
+        case PersonField.ADDRESS:
+            return _checked(name, text, LONGEST_ADDRESS)
+        case PersonField.EMAIL:
+            return email(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonDetails:
     """What one person told one request, normalised. Its repr shows no value.
@@ -124,24 +155,9 @@ class PersonDetails:
     email: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        kept: dict[str, str | None] = {
-            "full_name": _checked("full_name", self.full_name, LONGEST_NAME)
-        }
-        if self.national_number is not None:
-            kept["national_number"] = national_number(self.national_number)
-        if self.other_identifier is not None:
-            kept["other_identifier"] = _checked(
-                "other_identifier",
-                ascii_digits(self.other_identifier),
-                LONGEST_IDENTIFIER,
-            )
-        if self.phone is not None:
-            kept["phone"] = phone(self.phone)
-        if self.address is not None:
-            kept["address"] = _checked("address", self.address, LONGEST_ADDRESS)
-        if self.email is not None:
-            kept["email"] = email(self.email)
+        for name in PersonField:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, normalised(name, value))
         if self.national_number is None and self.other_identifier is None:
             raise InvalidValueError(field="national_number", reason="missing")
-        for name, value in kept.items():
-            object.__setattr__(self, name, value)

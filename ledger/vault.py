@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ import psycopg2.extensions
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.persons import PersonDetails
+from domain.persons import PersonDetails, PersonField, normalised
 from domain.requests import PartyRole
 from ledger.persistence.datastore import PostgresDatastore
 
@@ -31,11 +32,28 @@ SWEEP_AFTER = timedelta(days=1)
 """A party younger than this may still be named by an act under way."""
 SWEEP_BATCH = 1_000
 """Parties looked at together: one short transaction."""
+_FOUND_BY = (
+    PersonField.NATIONAL_NUMBER,
+    PersonField.OTHER_IDENTIFIER,
+    PersonField.PHONE,
+)
+"""What has a keyed digest. Names have none: they are not written in one way."""
 
-_PERSON_BY_INDEX = """
-SELECT i.person_id::text FROM blind_index i
-JOIN persons p ON p.id = i.person_id AND p.wrapped_key IS NOT NULL
-WHERE i.kind = %s AND i.digest = %s ORDER BY p.created_at, p.id LIMIT 1
+# Whoever was told under a digest, or is known by it since a correction that counts.
+_FOUND = """
+    SELECT person_id FROM blind_index WHERE kind = %(kind)s AND digest = %(digest)s
+    UNION
+    SELECT t.person_id FROM corrected_index i
+    JOIN corrections c ON c.id = i.correction_id AND c.is_named
+    JOIN parties t ON t.id = c.party_id
+    WHERE i.kind = %(kind)s AND i.digest = %(digest)s
+"""
+# A record that was merged is stood for by the one it went into.
+_PERSON_BY_INDEX = f"""
+SELECT p.id::text FROM ({_FOUND}) found
+JOIN persons f ON f.id = found.person_id
+JOIN persons p ON p.id = coalesce(f.merged_into, f.id)
+WHERE p.wrapped_key IS NOT NULL ORDER BY p.created_at, p.id LIMIT 1
 """
 _NEW_PERSON = """
 INSERT INTO persons (id, wrapped_key, master_key_name) VALUES (%s::uuid, %s, %s)
@@ -67,15 +85,59 @@ ON CONFLICT DO NOTHING
 _PARTIES_BY_LOGIN = """
 SELECT id::text FROM parties WHERE opened_by = %s ORDER BY created_at, id
 """
-_PARTIES_BY_INDEX = """
-SELECT t.id::text FROM blind_index i JOIN parties t USING (person_id)
-WHERE i.kind = %s AND i.digest = %s ORDER BY t.created_at, t.id
+_PARTIES_BY_INDEX = f"""
+WITH records AS (
+    SELECT DISTINCT coalesce(f.merged_into, f.id) AS id
+    FROM ({_FOUND}) found JOIN persons f ON f.id = found.person_id
+)
+SELECT t.id::text FROM records r
+JOIN persons p ON p.id = r.id OR p.merged_into = r.id
+JOIN parties t ON t.person_id = p.id
+ORDER BY t.created_at, t.id
+"""
+_CORRECT = """
+INSERT INTO corrections (id, party_id, field, sealed)
+VALUES (%s::uuid, %s::uuid, %s, %s) ON CONFLICT (id) DO NOTHING
+"""
+_INDEX_CORRECTED = """
+INSERT INTO corrected_index (kind, digest, correction_id) VALUES (%s, %s, %s::uuid)
+ON CONFLICT DO NOTHING
+"""
+_CORRECTIONS = """
+SELECT id::text, party_id::text, field, sealed FROM corrections
+WHERE party_id = ANY(%s::uuid[])
+"""
+_CORRECTED_NAMES = """
+SELECT id::text, party_id::text, field, sealed FROM corrections
+WHERE party_id = ANY(%s::uuid[]) AND field = 'full_name' AND is_named
+"""
+_SEALED_NAMES = """
+SELECT party_id::text, field, sealed FROM sealed_values
+WHERE party_id = ANY(%s::uuid[]) AND field = 'full_name'
+"""
+_UNNAMED_CORRECTIONS = """
+SELECT c.id::text, t.request_id::text FROM corrections c
+JOIN parties t ON t.id = c.party_id
+WHERE NOT c.is_named AND c.created_at < clock_timestamp() - %s
+ORDER BY c.created_at LIMIT %s
+"""
+_NAME_CORRECTIONS = """
+UPDATE corrections SET is_named = true WHERE id = ANY(%s::uuid[])
+"""
+_SWEEP_CORRECTIONS = """
+DELETE FROM corrections WHERE id = ANY(%s::uuid[]) AND NOT is_named
 """
 _ERASE = """
 WITH person AS (
-    SELECT id FROM persons WHERE id = %s::uuid AND wrapped_key IS NOT NULL FOR UPDATE
+    SELECT p.id FROM persons p JOIN persons asked ON asked.id = %s::uuid
+        AND coalesce(asked.merged_into, asked.id) IN (p.id, p.merged_into)
+    WHERE p.wrapped_key IS NOT NULL FOR UPDATE OF p
 ), values_gone AS (
     DELETE FROM sealed_values WHERE party_id IN (
+        SELECT t.id FROM parties t JOIN person ON person.id = t.person_id
+    )
+), corrections_gone AS (
+    DELETE FROM corrections WHERE party_id IN (
         SELECT t.id FROM parties t JOIN person ON person.id = t.person_id
     )
 ), logins_gone AS (
@@ -130,6 +192,15 @@ class VaultKeys:
 
     def __repr__(self) -> str:
         return f"VaultKeys(master_name={self.master_name!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A value of a party as it was corrected. Its repr shows no value."""
+
+    party_id: UUID
+    field: PersonField
+    value: str = dataclass_field(repr=False)
 
 
 def seal(key: bytes, plain: bytes, about: str) -> bytes:
@@ -213,10 +284,55 @@ class Vault:
             sealed = seal(key, text.encode(), about)
             cursor.execute(_SEAL, (str(party_id), f"note/{field}", sealed))
 
-    def erase_person(self, person_id: UUID, erasure_id: UUID) -> bool:
-        """Destroy a person's key, values and index; whether there was any to destroy.
+    def keep_correction(
+        self, *, party_id: UUID, field: PersonField, value: str, correction_id: UUID
+    ) -> None:
+        """Keep a corrected value of a party beside what was told, which stays.
 
-        The parties stay as empty names, so that no event points to nothing.
+        ``correction_id`` is the command's id, and so that of the event to come. It
+        counts once ``count_corrections`` is told that the event is there; until then
+        nobody is found by it, and sweeping removes it. A second call with the same id
+        changes nothing. Raises InvalidValueError for the wrong shape, VaultError when
+        the party is not there.
+        """
+        value = normalised(field, value)
+        with self._datastore.transaction() as cursor:
+            person_id, key = self._key_of(cursor, party_id)
+            about = _about(person_id, party_id, f"correction/{correction_id}/{field}")
+            sealed = seal(key, value.encode(), about)
+            cursor.execute(
+                _CORRECT, (str(correction_id), str(party_id), str(field), sealed)
+            )
+            if cursor.rowcount and field in _FOUND_BY:
+                digest = blind(self._keys.index, field, value)
+                cursor.execute(
+                    _INDEX_CORRECTED, (str(field), digest, str(correction_id))
+                )
+
+    def count_corrections(self, corrections: Iterable[UUID]) -> None:
+        """Let corrections count whose events are in the ledger."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_NAME_CORRECTIONS, ([str(each) for each in corrections],))
+
+    def unnamed_corrections(
+        self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
+    ) -> dict[UUID, UUID]:
+        """Corrections not known to be named, the oldest first, with their requests."""
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(_UNNAMED_CORRECTIONS, (older_than, limit))
+            return {UUID(each): UUID(request) for each, request in cursor.fetchall()}
+
+    def sweep_corrections(self, corrections: Iterable[UUID]) -> int:
+        """Remove corrections that no event came to name; how many."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(_SWEEP_CORRECTIONS, ([str(each) for each in corrections],))
+            return cursor.rowcount
+
+    def erase_person(self, person_id: UUID, erasure_id: UUID) -> bool:
+        """Destroy a person's keys, values and index; whether there was any to destroy.
+
+        A person is every record that was merged with this one. The parties stay as
+        empty names, so that no event points to nothing.
         """
         with self._datastore.transaction() as cursor:
             cursor.execute(_ERASE, (str(person_id), str(erasure_id)))
@@ -279,26 +395,59 @@ class Vault:
         """What was told for a party; None when it was erased or never opened."""
         return self.details_of([party_id]).get(party_id)
 
-    def details_of(self, parties: Iterable[UUID]) -> dict[UUID, PersonDetails]:
-        """What was told for each of the parties that still has values."""
+    def details_of(
+        self, parties: Iterable[UUID], *, corrections: Iterable[UUID] = ()
+    ) -> dict[UUID, PersonDetails]:
+        """What is known of each of the parties that still has values.
+
+        ``corrections`` are the ids that the ledger names, in its order: of two
+        corrections of one field the later one stands. Without them: as it was told.
+        """
+        wanted = [str(party) for party in parties]
+        told: dict[str, dict[str, str]] = {}
+        with self._datastore.transaction(commit=False) as cursor:
+            for party, name, value in self._opened(cursor, _SEALED, wanted):
+                if not name.startswith("note/"):
+                    told.setdefault(party, {})[name] = value
+            named = list(corrections)
+            kept = self._corrected(cursor, _CORRECTIONS, wanted) if named else {}
+        for each in named:
+            if each in kept:
+                correction = kept[each]
+                told[str(correction.party_id)][str(correction.field)] = correction.value
+        return {UUID(party): PersonDetails(**values) for party, values in told.items()}
+
+    def names_of(self, parties: Iterable[UUID]) -> dict[UUID, list[str]]:
+        """The names of each party: the one told, and those corrected since.
+
+        Both, because a search is made with the name on either paper.
+        """
+        wanted = [str(party) for party in parties]
+        names: dict[UUID, list[str]] = {}
+        with self._datastore.transaction(commit=False) as cursor:
+            for party, _, value in self._opened(cursor, _SEALED_NAMES, wanted):
+                names.setdefault(UUID(party), []).append(value)
+            corrected = self._corrected(cursor, _CORRECTED_NAMES, wanted)
+        for correction in corrected.values():
+            names.setdefault(correction.party_id, []).append(correction.value)
+        return names
+
+    def corrections_of(self, parties: Iterable[UUID]) -> dict[UUID, Correction]:
+        """Every correction kept of the parties by its id, named by an event or not."""
         wanted = [str(party) for party in parties]
         with self._datastore.transaction(commit=False) as cursor:
-            cursor.execute(_WRAPPED_KEYS, (wanted,))
-            keys = {
-                party: (person, self._unwrap(person, wrapped))
-                for party, person, wrapped in cursor.fetchall()
-                if wrapped is not None
-            }
-            cursor.execute(_SEALED, (wanted,))
-            told: dict[str, dict[str, str]] = {}
-            for party, name, sealed in cursor.fetchall():
-                if party in keys and not name.startswith("note/"):
-                    person, key = keys[party]
-                    about = _about(person, UUID(party), name)
-                    told.setdefault(party, {})[name] = open_seal(
-                        key, bytes(sealed), about
-                    ).decode()
-        return {UUID(party): PersonDetails(**values) for party, values in told.items()}
+            return self._corrected(cursor, _CORRECTIONS, wanted)
+
+    def notes_of(self, parties: Iterable[UUID]) -> dict[UUID, dict[str, str]]:
+        """The free texts about each of the parties, by their fields."""
+        wanted = [str(party) for party in parties]
+        notes: dict[UUID, dict[str, str]] = {}
+        with self._datastore.transaction(commit=False) as cursor:
+            for party, name, value in self._opened(cursor, _SEALED, wanted):
+                if name.startswith("note/"):
+                    field = name.removeprefix("note/")
+                    notes.setdefault(UUID(party), {})[field] = value
+        return notes
 
     def note(self, party_id: UUID, field: str) -> str | None:
         """Free text about a party, or None."""
@@ -315,9 +464,8 @@ class Vault:
     def find_parties(self, kind: str, value: str) -> list[UUID]:
         """The parties of whoever has this number or phone, oldest first."""
         with self._datastore.transaction(commit=False) as cursor:
-            cursor.execute(
-                _PARTIES_BY_INDEX, (kind, blind(self._keys.index, kind, value))
-            )
+            digest = blind(self._keys.index, kind, value)
+            cursor.execute(_PARTIES_BY_INDEX, {"kind": kind, "digest": digest})
             return [UUID(party) for (party,) in cursor.fetchall()]
 
     def parties_opened_by(self, subject: str) -> list[UUID]:
@@ -342,6 +490,47 @@ class Vault:
 
     # Keys -----------------------------------------------------------------------
 
+    def _keys_of(
+        self, cursor: psycopg2.extensions.cursor, parties: Sequence[str]
+    ) -> dict[str, tuple[str, bytes]]:
+        """Whose each party is, and the open key; not for those who were erased."""
+        cursor.execute(_WRAPPED_KEYS, (list(parties),))
+        return {
+            party: (person, self._unwrap(person, wrapped))
+            for party, person, wrapped in cursor.fetchall()
+            if wrapped is not None
+        }
+
+    def _opened(
+        self, cursor: psycopg2.extensions.cursor, query: str, parties: Sequence[str]
+    ) -> Iterator[tuple[str, str, str]]:
+        """Party, field and value of what ``query`` finds sealed for the parties."""
+        keys = self._keys_of(cursor, parties)
+        cursor.execute(query, (list(parties),))
+        for party, name, sealed in cursor.fetchall():
+            if party in keys:
+                person, key = keys[party]
+                about = _about(person, UUID(party), name)
+                yield party, name, open_seal(key, bytes(sealed), about).decode()
+
+    def _corrected(
+        self, cursor: psycopg2.extensions.cursor, query: str, parties: Sequence[str]
+    ) -> dict[UUID, Correction]:
+        keys = self._keys_of(cursor, parties)
+        cursor.execute(query, (list(parties),))
+        found = {}
+        for correction_id, party, name, sealed in cursor.fetchall():
+            if party in keys:
+                person, key = keys[party]
+                place = f"correction/{correction_id}/{name}"
+                about = _about(person, UUID(party), place)
+                found[UUID(correction_id)] = Correction(
+                    party_id=UUID(party),
+                    field=PersonField(name),
+                    value=open_seal(key, bytes(sealed), about).decode(),
+                )
+        return found
+
     def _login(self, subject: str) -> bytes:
         return blind(self._keys.index, "subject", subject)
 
@@ -353,19 +542,16 @@ class Vault:
         return kind, blind(self._keys.index, kind, value)
 
     def _digests(self, details: PersonDetails) -> Iterable[tuple[str, bytes]]:
-        found = {
-            "national_number": details.national_number,
-            "other_identifier": details.other_identifier,
-            "phone": details.phone,
-        }
-        for kind, value in found.items():
+        for kind in _FOUND_BY:
+            value = getattr(details, kind)
             if value is not None:
-                yield kind, blind(self._keys.index, kind, value)
+                yield str(kind), blind(self._keys.index, kind, value)
 
     def _person(
         self, cursor: psycopg2.extensions.cursor, identity: tuple[str, bytes]
     ) -> tuple[str, bytes]:
-        cursor.execute(_PERSON_BY_INDEX, identity)
+        kind, digest = identity
+        cursor.execute(_PERSON_BY_INDEX, {"kind": kind, "digest": digest})
         row = cursor.fetchone()
         if row is not None:
             cursor.execute(_WRAPPED_KEY, (row[0],))

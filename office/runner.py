@@ -10,7 +10,7 @@ from threading import Event, Thread
 import structlog
 
 from office.house import House, ViewsRoom
-from office.sweeping import sweep_parties
+from office.sweeping import sweep_corrections, sweep_parties
 
 FIRST_REST_S = 1.0
 """How long a part that fell rests before it is started again, the first time."""
@@ -73,6 +73,7 @@ def _sweep(house: House, stop: Event) -> None:
     after = timedelta(days=house.office_settings.sweep_parties_after_days)
     while not stop.is_set():
         swept = sweep_parties(house.ledger, house.vault, older_than=after)
-        if swept:
-            _log.info("sweeping.done", parties=swept)
+        corrections = sweep_corrections(house.ledger, house.vault, older_than=after)
+        if swept or corrections:
+            _log.info("sweeping.done", parties=swept, corrections=corrections)
         stop.wait(SWEEP_EVERY_S)

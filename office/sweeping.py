@@ -1,4 +1,4 @@
-"""Sweeping: parties that the vault opened and no event came to name."""
+"""Sweeping: what the vault keeps and no event came to name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from uuid import UUID
 from domain.requests import ServiceRequest
 from ledger.book import Ledger
 from ledger.vault import Vault
+
+CORRECTED = "sijil.request.corrected."
 
 
 def sweep_parties(ledger: Ledger, vault: Vault, *, older_than: timedelta) -> int:
@@ -31,3 +33,29 @@ def sweep_parties(ledger: Ledger, vault: Vault, *, older_than: timedelta) -> int
         vault.mark_named(parties.keys() - set(unnamed))
         swept += vault.sweep(unnamed) if unnamed else 0
     return swept
+
+
+def sweep_corrections(ledger: Ledger, vault: Vault, *, older_than: timedelta) -> int:
+    """Remove old corrections that no event names, let the others count; how many.
+
+    A correction's id is its command's, so the ledger knows whether it happened. As
+    with parties, nothing is swept under a ledger that came back from a backup.
+    """
+    swept = 0
+    while not ledger.reader.head().is_suspended:
+        corrections = vault.unnamed_corrections(older_than=older_than)
+        if not corrections:
+            break
+        named = {each for each in corrections if _happened(ledger, each)}
+        vault.count_corrections(named)
+        unnamed = corrections.keys() - named
+        swept += vault.sweep_corrections(unnamed) if unnamed else 0
+    return swept
+
+
+def _happened(ledger: Ledger, command_id: UUID) -> bool:
+    known = ledger.process_recorder.find_command(command_id)
+    if known is None or known.first_position is None:
+        return False
+    entry = ledger.reader.entry(known.first_position)
+    return entry is not None and entry.topic.startswith(CORRECTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +16,8 @@ from eventsourcing.persistence import PersistenceError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.persons import PersonDetails
+from domain.errors import InvalidValueError
+from domain.persons import PersonDetails, PersonField, normalised
 from domain.requests import PartyRole
 from ledger.names import Role
 from ledger.persistence.datastore import PostgresDatastore
@@ -156,9 +158,138 @@ class TestOpening:
         assert scene.vault.refused_before(refused) is None
 
 
+class TestCorrections:
+    def correct(self, scene: Scene, party: UUID, field: str, value: str) -> UUID:
+        correction_id = uuid4()
+        scene.vault.keep_correction(
+            party_id=party,
+            field=PersonField(field),
+            value=value,
+            correction_id=correction_id,
+        )
+        return correction_id
+
+    def test_only_what_the_ledger_names_counts_in_its_order(self, scene: Scene) -> None:
+        party = scene.open()
+        first = self.correct(scene, party, "phone", "0944000001")
+        second = self.correct(scene, party, "phone", "٠٩٤٤٠٠٠٠٠٢")
+        self.correct(scene, party, "full_name", "لم يحدث")
+        details = scene.vault.details_of
+        assert scene.vault.details(party) == DETAILS
+        assert details([party])[party] == DETAILS
+        told = details([party], corrections=[first, second])[party]
+        assert told == replace(DETAILS, phone="+963944000002")
+        told = details([party], corrections=[second, first])[party]
+        assert told == replace(DETAILS, phone="+963944000001")
+
+    @pytest.mark.parametrize("field", list(PersonField))
+    def test_every_field_can_be_corrected(
+        self, scene: Scene, field: PersonField
+    ) -> None:
+        party = scene.open(PersonDetails(full_name="س", national_number="0" * 11))
+        value = {
+            "national_number": "٠٢٠٠٠٠٠٠٠٠١",
+            "phone": "0944000001",
+            "email": "a@Example.org",
+        }.get(field, "علامة")
+        correction = self.correct(scene, party, field, value)
+        told = scene.vault.details_of([party], corrections=[correction])[party]
+        assert getattr(told, field) == normalised(field, value)
+        assert scene.vault.corrections_of([party])[correction].field is field
+
+    def test_a_corrected_number_finds_the_same_person(self, scene: Scene) -> None:
+        party = scene.open()
+        correction = self.correct(scene, party, "national_number", "03000000001")
+        find = scene.vault.find_parties
+        assert find("national_number", "03000000001") == []
+        scene.vault.count_corrections([correction])
+        assert find("national_number", "03000000001") == [party]
+        assert find("national_number", "01000099887") == [party]
+        later = scene.open(PersonDetails(full_name="س", national_number="03000000001"))
+        assert scene.person_of(later) == scene.person_of(party)
+
+    def test_what_did_not_happen_makes_nobody_somebody_else(self, scene: Scene) -> None:
+        party = scene.open()
+        self.correct(scene, party, "national_number", "03000000001")
+        later = scene.open(PersonDetails(full_name="س", national_number="03000000001"))
+        assert scene.person_of(later) != scene.person_of(party)
+
+    def test_names_are_those_told_and_those_corrected(self, scene: Scene) -> None:
+        party, other = scene.open(), scene.open()
+        correction = self.correct(scene, party, "full_name", "اسم مصحح")
+        self.correct(scene, party, "phone", "0944000001")
+        names = scene.vault.names_of([party, other, uuid4()])
+        assert names == {party: [DETAILS.full_name], other: [DETAILS.full_name]}
+        scene.vault.count_corrections([correction])
+        assert scene.vault.names_of([party])[party] == [DETAILS.full_name, "اسم مصحح"]
+
+    def test_the_same_correction_again_changes_nothing(self, scene: Scene) -> None:
+        party = scene.open()
+        correction = self.correct(scene, party, "phone", "0944000001")
+        scene.vault.keep_correction(
+            party_id=party,
+            field=PersonField.PHONE,
+            value="0944000002",
+            correction_id=correction,
+        )
+        told = scene.vault.details_of([party], corrections=[correction])[party]
+        assert told.phone == "+963944000001"
+        scene.vault.count_corrections([correction])
+        assert scene.vault.find_parties("phone", "+963944000002") == []
+
+    def test_what_no_event_names_is_swept_with_its_digest(self, scene: Scene) -> None:
+        request_id = uuid4()
+        party = scene.open(request_id=request_id)
+        kept = self.correct(scene, party, "phone", "0944000001")
+        dropped = self.correct(scene, party, "phone", "0944000002")
+        scene.vault.count_corrections([kept])
+        vault = scene.vault
+        assert vault.unnamed_corrections() == {}
+        unnamed = vault.unnamed_corrections(older_than=timedelta(0))
+        assert unnamed == {dropped: request_id}
+        assert vault.sweep_corrections([kept, dropped]) == 1
+        assert vault.corrections_of([party]).keys() == {kept}
+        assert scene.sql("SELECT count(*) FROM corrected_index") == [(1,)]
+
+    def test_wrong_shapes_and_absent_parties_are_refused(self, scene: Scene) -> None:
+        with pytest.raises(InvalidValueError):
+            self.correct(scene, scene.open(), "national_number", "1")
+        with pytest.raises(VaultError):
+            self.correct(scene, uuid4(), "phone", "0944000001")
+
+    def test_a_correction_opens_in_its_own_place_only(self, scene: Scene) -> None:
+        party = scene.open()
+        one = self.correct(scene, party, "full_name", "علامة أولى")
+        other = self.correct(scene, party, "full_name", "علامة ثانية")
+        scene.sql(
+            "UPDATE corrections c SET sealed = (SELECT o.sealed FROM corrections o"
+            " WHERE o.id <> c.id)"
+        )
+        for each in (one, other):
+            with pytest.raises(VaultError):
+                scene.vault.details_of([party], corrections=[each])
+
+    def test_erasing_takes_corrections_along(self, scene: Scene) -> None:
+        party = scene.open()
+        correction = self.correct(scene, party, "phone", "0944000001")
+        scene.vault.count_corrections([correction])
+        scene.vault.erase_person(scene.person_of(party), uuid4())
+        assert scene.vault.corrections_of([party]) == {}
+        assert scene.vault.find_parties("phone", "+963944000001") == []
+        assert scene.sql("SELECT count(*) FROM corrections") == [(0,)]
+
+
 class TestSecrecy:
     def test_no_table_holds_a_value(self, scene: Scene) -> None:
-        scene.vault.seal_note(scene.open(), "receiver", "علامة سرية")
+        party = scene.open()
+        scene.vault.seal_note(party, "receiver", "علامة سرية")
+        assert scene.vault.notes_of([party]) == {party: {"receiver": "علامة سرية"}}
+        scene.vault.keep_correction(
+            party_id=party,
+            field=PersonField.PHONE,
+            value="0944555666",
+            correction_id=uuid4(),
+        )
         rows = []
         for (table,) in scene.sql(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'vault'"
@@ -167,7 +298,7 @@ class TestSecrecy:
                 rows.append(row)
         dump = "\n".join(rows)
         assert dump.count("\\\\x") > 5
-        for value in ("علامة", "01000099887", "933123498", "شارع"):
+        for value in ("علامة", "01000099887", "933123498", "شارع", "944555666"):
             assert value not in dump
             assert value.encode().hex() not in dump
 
