@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
+from eventsourcing.utils import get_topic
 
 from domain.acts import OUTSIDE_KINDS, Act, ActorKind
 from domain.errors import EffectiveTimeError
@@ -56,6 +57,13 @@ class OfficeAggregate(Aggregate):
             claimed_at=claimed_at,
             **facts,
         )
+
+    def _renewed(
+        self, event_class: type[CanMutateAggregate[Any]], act: Act, **facts: Any
+    ) -> None:
+        """Raise a Renewable event on an aggregate that is there, as ``_happened``."""
+        topic = get_topic(type(self))
+        self._happened(event_class, act, originator_topic=topic, **facts)
 
     def _effective(self, act: Act) -> tuple[datetime, datetime | None]:
         previous = self.modified_on

@@ -5,14 +5,16 @@ winter and UTC+3 in summer until October 2022, and is UTC+3 since; conversion
 therefore always goes by the zone's name.
 """
 
-from dataclasses import dataclass
-from datetime import date, time
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain.acts import Act
+from domain.acts import Act, ActorKind
 from domain.aggregates import OfficeAggregate, Renewable
-from domain.errors import InvalidValueError
+from domain.errors import DayBegunError, InvalidValueError
 from domain.ids import code_id
 
 OFFICE_ZONE = ZoneInfo("Asia/Damascus")
@@ -20,6 +22,8 @@ FRIDAY, SATURDAY = 4, 5
 DEFAULT_WEEKEND = (FRIDAY, SATURDAY)
 DEFAULT_OPENS = "08:00"
 DEFAULT_CLOSES = "15:00"
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""Years a calendar may be of: a year outside is a typing error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,11 @@ def clock(text: str) -> time:
         return time.fromisoformat(text)
     except ValueError as error:
         raise InvalidValueError(field="hours", reason="shape") from error
+
+
+def office_day(at: datetime) -> date:
+    """The day on the office's calendar at a moment: a day begins in Damascus."""
+    return at.astimezone(OFFICE_ZONE).date()
 
 
 class Calendar(OfficeAggregate):
@@ -112,23 +121,131 @@ class Calendar(OfficeAggregate):
         opens: str = DEFAULT_OPENS,
         closes: str = DEFAULT_CLOSES,
     ) -> "Calendar":
-        """The calendar of ``year``. Raises InvalidValueError for other years' days."""
-        if any(holiday.day.year != year for holiday in holidays):
-            raise InvalidValueError(field="holidays", reason="other-year")
-        if len(set(weekend)) >= 7 or any(day not in range(7) for day in weekend):  # noqa: PLR2004 -- a week has seven days
-            raise InvalidValueError(field="weekend", reason="range")
-        for first, second in ((opens, closes), *((h.opens, h.closes) for h in hours)):
-            if clock(first) >= clock(second):
-                raise InvalidValueError(field="hours", reason="order")
+        """The calendar of ``year``. Raises InvalidValueError for other years' days.
+
+        A year may be published when it has begun: until then it counted weekends only,
+        and every due time said so.
+        """
+        if not FIRST_YEAR <= year <= LAST_YEAR:
+            raise InvalidValueError(field="year", reason="range")
+        facts = _checked(
+            year, holidays, hours, weekend=weekend, opens=opens, closes=closes
+        )
+        if act.actor.kind is not ActorKind.IMPORT:
+            _must_lie_apart(year, hours)
         return cls._create(
             cls.Published,
             id=cls.id_of(year),
             timestamp=act.effective_at,
             act=act,
-            year=year,
+            **facts,
+        )
+
+    def publish_again(
+        self,
+        act: Act,
+        *,
+        holidays: tuple[Holiday, ...],
+        hours: tuple[OfficeHours, ...] = (),
+        weekend: tuple[int, ...] = DEFAULT_WEEKEND,
+        opens: str = DEFAULT_OPENS,
+        closes: str = DEFAULT_CLOSES,
+    ) -> None:
+        """Correct the calendar, before the day; what holds already changes nothing.
+
+        Raises DayBegunError when a day that is over or has begun would become a
+        working day or cease to be one, or have other hours: it was worked, and
+        measured, as it was known. Imports tell of the past and are exempt.
+        """
+        facts = _checked(
+            self.published.year,
+            holidays,
+            hours,
             weekend=weekend,
             opens=opens,
             closes=closes,
-            holidays=holidays,
-            hours=hours,
         )
+        if all(getattr(self.published, name) == said for name, said in facts.items()):
+            return
+        if act.actor.kind is not ActorKind.IMPORT:
+            _must_lie_apart(self.published.year, hours)
+            self._must_keep_the_past(_Days(**facts), office_day(act.effective_at))
+        self._renewed(self.Published, act, **facts)
+
+    def _must_keep_the_past(self, corrected: "_Days", today: date) -> None:
+        known = _Days(
+            **{each.name: getattr(self.published, each.name) for each in fields(_Days)}
+        )
+        day = date(corrected.year, 1, 1)
+        while day.year == corrected.year and day <= today:
+            if known.hours_on(day) != corrected.hours_on(day):
+                raise DayBegunError(day=day)
+            day += timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Days:
+    """The facts of one calendar, asked about one day."""
+
+    year: int
+    weekend: tuple[int, ...]
+    opens: str
+    closes: str
+    holidays: tuple[Holiday, ...]
+    hours: tuple[OfficeHours, ...]
+
+    def hours_on(self, day: date) -> tuple[str, str] | None:
+        """When the office opens and closes on a day, or None on a day off."""
+        if day.weekday() in self.weekend:
+            return None
+        if any(holiday.day == day for holiday in self.holidays):
+            return None
+        for special in reversed(self.hours):
+            if special.first <= day <= special.last:
+                return special.opens, special.closes
+        return self.opens, self.closes
+
+
+def _checked(
+    year: int,
+    holidays: tuple[Holiday, ...],
+    hours: tuple[OfficeHours, ...],
+    *,
+    weekend: tuple[int, ...],
+    opens: str,
+    closes: str,
+) -> dict[str, Any]:
+    """The facts of a calendar of ``year``. Raises InvalidValueError."""
+    days = [holiday.day for holiday in holidays]
+    if any(day.year != year for day in days):
+        raise InvalidValueError(field="holidays", reason="other-year")
+    if len(set(days)) != len(days):
+        raise InvalidValueError(field="holidays", reason="twice")
+    if len(set(weekend)) >= 7 or any(day not in range(7) for day in weekend):  # noqa: PLR2004 -- a week has seven days
+        raise InvalidValueError(field="weekend", reason="range")
+    for first, second in ((opens, closes), *((h.opens, h.closes) for h in hours)):
+        if clock(first) >= clock(second):
+            raise InvalidValueError(field="hours", reason="order")
+    if any(h.first > h.last for h in hours):
+        raise InvalidValueError(field="hours", reason="order")
+    return {
+        "year": year,
+        "weekend": weekend,
+        "opens": opens,
+        "closes": closes,
+        "holidays": holidays,
+        "hours": hours,
+    }
+
+
+def _must_lie_apart(year: int, hours: tuple[OfficeHours, ...]) -> None:
+    """Special hours are of this year, in order, and no day has two.
+
+    Another system's history says what it says: there the hours listed last hold.
+    """
+    if any({h.first.year, h.last.year} != {year} for h in hours):
+        raise InvalidValueError(field="hours", reason="other-year")
+    in_order = sorted(hours, key=lambda each: each.first)
+    for earlier, later in pairwise(in_order):
+        if later.first <= earlier.last:
+            raise InvalidValueError(field="hours", reason="overlap")

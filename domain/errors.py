@@ -6,7 +6,7 @@ to mend an input, and the input is on the sender's screen already.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 
@@ -24,7 +24,7 @@ class SijilError(Exception):
     def facts(self) -> dict[str, str]:
         """The typed fields as text, for a problem's extension members and logs."""
         return {
-            name: value.isoformat() if isinstance(value, datetime) else str(value)
+            name: value.isoformat() if isinstance(value, date) else str(value)
             for name, value in vars(self).items()
             if not name.startswith("_") and value is not None
         }
@@ -202,6 +202,143 @@ class WrongReceiverError(RuleBrokenError):
     def __init__(self, *, allowed: str) -> None:
         super().__init__(allowed)
         self.allowed = allowed
+
+
+class NotOpenError(RuleBrokenError):
+    """The agency or centre that this rests on does not exist, or is closed then."""
+
+    code = "not-open"
+
+    def __init__(self, *, thing: str, name: str) -> None:
+        super().__init__(thing, name)
+        self.thing = thing
+        self.name = name
+
+
+class AlreadyClosedError(RuleBrokenError):
+    """The agency or centre is closed already, or its closing is announced."""
+
+    code = "already-closed"
+
+    def __init__(self, *, thing: str, day: date) -> None:
+        super().__init__(thing, day)
+        self.thing = thing
+        self.day = day
+
+
+class AlreadySuspendedError(RuleBrokenError):
+    """The service is suspended on some of these days already."""
+
+    code = "already-suspended"
+
+    def __init__(self, *, first: date, last: date | None) -> None:
+        super().__init__(first, last)
+        self.first = first
+        self.last = last
+
+
+class NotSuspendedError(RuleBrokenError):
+    """The service would not be suspended on that day: there is nothing to resume."""
+
+    code = "not-suspended"
+
+    def __init__(self, *, day: date) -> None:
+        super().__init__(day)
+        self.day = day
+
+
+class GovernorateFixedError(RuleBrokenError):
+    """A centre stays in its governorate; another place is another centre."""
+
+    code = "governorate-fixed"
+
+    def __init__(self, *, governorate: str) -> None:
+        super().__init__(governorate)
+        self.governorate = governorate
+
+
+class AlreadyAwayError(RuleBrokenError):
+    """The clerk is away on some of these days already."""
+
+    code = "already-away"
+
+    def __init__(self, *, first: date, last: date | None) -> None:
+        super().__init__(first, last)
+        self.first = first
+        self.last = last
+
+
+class NotAwayError(RuleBrokenError):
+    """The clerk would not be away on that day: there is nothing to come back from."""
+
+    code = "not-away"
+
+    def __init__(self, *, day: date) -> None:
+        super().__init__(day)
+        self.day = day
+
+
+class ClerkLeftError(RuleBrokenError):
+    """The clerk has left, or has said when."""
+
+    code = "clerk-left"
+
+    def __init__(self, *, day: date) -> None:
+        super().__init__(day)
+        self.day = day
+
+
+class NotResponsibleError(RuleBrokenError):
+    """The clerk is not responsible for this agency."""
+
+    code = "not-responsible"
+
+    def __init__(self, *, agency: str) -> None:
+        super().__init__(agency)
+        self.agency = agency
+
+
+class StampIssuedError(RuleBrokenError):
+    """The serial belongs to a stamp of another kind or centre already."""
+
+    code = "stamp-issued"
+
+    def __init__(self, *, serial: str, centre: str) -> None:
+        super().__init__(serial, centre)
+        self.serial = serial
+        self.centre = centre
+
+
+class StampWithdrawnError(RuleBrokenError):
+    """The stamp is out of use from ``day``; it is never issued again."""
+
+    code = "stamp-withdrawn"
+
+    def __init__(self, *, serial: str, day: date) -> None:
+        super().__init__(serial, day)
+        self.serial = serial
+        self.day = day
+
+
+class DayBegunError(RuleBrokenError):
+    """The correction would change a working day that is over or has begun."""
+
+    code = "day-begun"
+
+    def __init__(self, *, day: date) -> None:
+        super().__init__(day)
+        self.day = day
+
+
+class DatePassedError(RuleBrokenError):
+    """What is to hold from a day cannot begin before the day of the act."""
+
+    code = "date-passed"
+
+    def __init__(self, *, day: date, earliest: date) -> None:
+        super().__init__(day, earliest)
+        self.day = day
+        self.earliest = earliest
 
 
 class EffectiveTimeError(RuleBrokenError):

@@ -1,16 +1,38 @@
-"""Live stamps: each has a serial and belongs to one centre."""
+"""Live stamps: each has a serial and belongs to one centre, once in its life."""
 
+from datetime import date
+from enum import StrEnum
 from uuid import UUID
+
+from eventsourcing.domain import event
 
 from domain.acts import Act
 from domain.aggregates import OfficeAggregate
+from domain.errors import StampIssuedError, StampWithdrawnError
 from domain.ids import code_id
+from domain.naming import LONGEST_CODE, checked_code, checked_text
+from domain.periods import not_passed
 
 LIVE = "live"
 
 
+class WithdrawnBecause(StrEnum):
+    """Why a stamp is used no more."""
+
+    LOST = "lost"
+    WORN = "worn"
+    DAMAGED = "damaged"
+    MISUSED = "misused"
+    RETURNED = "returned"
+    OTHER = "other"
+
+
 class Stamp(OfficeAggregate):
-    """One stamp, issued to one centre."""
+    """One stamp, issued to one centre.
+
+    A withdrawn stamp is never issued again: its serial on a paper must mean one stamp
+    and one time. The centre gets another stamp with another serial.
+    """
 
     TOPIC = "sijil.stamp"
 
@@ -30,10 +52,18 @@ class Stamp(OfficeAggregate):
         kind: str
         centre: str
 
+    class Withdrawn(Event):
+        """``on`` is the first day on which the stamp is valid no more."""
+
+        TOPIC = "sijil.stamp.withdrawn.v1"
+        on: date
+        reason: WithdrawnBecause
+
     def __init__(self, *, serial: str, kind: str, centre: str) -> None:
         self.serial = serial
         self.kind = kind
         self.centre = centre
+        self.withdrawn_on: date | None = None
 
     @staticmethod
     def id_of(serial: str) -> UUID:
@@ -48,7 +78,39 @@ class Stamp(OfficeAggregate):
             id=cls.id_of(serial),
             timestamp=act.effective_at,
             act=act,
-            serial=serial,
-            kind=kind,
+            serial=checked_text(serial, field="serial", longest=LONGEST_CODE),
+            kind=checked_code(kind, field="kind"),
             centre=centre,
         )
+
+    def issue_again(self, *, kind: str, centre: str) -> None:
+        """Nothing, when it is what was issued already.
+
+        Raises StampWithdrawnError, and StampIssuedError for another kind or centre.
+        """
+        if self.withdrawn_on is not None:
+            raise StampWithdrawnError(serial=self.serial, day=self.withdrawn_on)
+        if (kind, centre) != (self.kind, self.centre):
+            raise StampIssuedError(serial=self.serial, centre=self.centre)
+
+    def withdraw(
+        self, act: Act, *, reason: WithdrawnBecause, on: date | None = None
+    ) -> None:
+        """Take the stamp out of use from ``on``, or from the day of the act.
+
+        Raises StampWithdrawnError when that was said before, and DatePassedError.
+        """
+        if self.withdrawn_on is not None:
+            raise StampWithdrawnError(serial=self.serial, day=self.withdrawn_on)
+        self._happened(self.Withdrawn, act, on=not_passed(act, on), reason=reason)
+
+    @event(Withdrawn)
+    def _withdrawn(self, on: date) -> None:
+        self.withdrawn_on = on
+
+    def is_valid_on(self, day: date) -> bool:
+        """Whether the stamp may be used on ``day`` (Asia/Damascus) at its centre.
+
+        ``office_day(act.effective_at)`` of domain/calendars.py gives an act's day.
+        """
+        return self.withdrawn_on is None or day < self.withdrawn_on

@@ -28,7 +28,7 @@ from domain.clerks import Clerk
 from domain.errors import SijilError
 from domain.ids import code_id, derived_id
 from domain.requests import AssignedBecause, Channel
-from domain.services import EVERYWHERE, Service
+from domain.services import EVERYWHERE, Offer, Service
 from ledger.persistence.append import Command, CommandRepeatedError
 from ledger.persistence.append import CommandReusedError as IdReusedError
 from office import commands
@@ -273,22 +273,24 @@ class Importer:
         declared = self._mapping.service
         return Service.publish(
             self._declared("service", declared.code),
-            code=declared.code,
-            agency=self._mapping.agency.code,
-            name_ar=declared.name_ar,
-            name_en=declared.name_en,
-            direct_in=(EVERYWHERE,) if declared.is_direct else (),
-            completion_days=declared.completion_days,
-            first_answer_days=declared.first_answer_days,
-            applicants=declared.applicants,
-            documents=(),
-            fee_lines=(),
-            paper=declared.paper,
-            live_stamp=declared.live_stamp,
-            post=declared.post,
-            basis=declared.basis,
-            fee_is_placeholder=False,
-            turnaround_is_placeholder=True,
+            Offer(
+                code=declared.code,
+                agency=self._mapping.agency.code,
+                name_ar=declared.name_ar,
+                name_en=declared.name_en,
+                direct_in=(EVERYWHERE,) if declared.is_direct else (),
+                completion_days=declared.completion_days,
+                first_answer_days=declared.first_answer_days,
+                applicants=declared.applicants,
+                documents=(),
+                fee_lines=(),
+                paper=declared.paper,
+                live_stamp=declared.live_stamp,
+                post=declared.post,
+                basis=declared.basis,
+                fee_is_placeholder=False,
+                turnaround_is_placeholder=True,
+            ),
         )
 
     def _declared(self, kind: str, code: str) -> Act:

@@ -20,7 +20,7 @@ from domain.clerks import Clerk
 from domain.governorates import Governorate, governorates
 from domain.ids import derived_id
 from domain.money import FeeKind, FeeLine, Unit
-from domain.services import Document, Service
+from domain.services import Document, Offer, Service
 from domain.stamps import LIVE, Stamp
 from office.catalogue import CatalogueDesk
 
@@ -99,21 +99,23 @@ def _split(text: str) -> tuple[str, ...]:
 def _service(row: dict[str, str], line: int, documents: dict[str, Document]) -> Service:
     return Service.publish(
         _act("services", row["code"], line),
-        code=row["code"],
-        agency=row["agency_code"],
-        name_ar=row["name_ar"],
-        name_en=row["name_en"],
-        direct_in=_split(row["direct_access_in"]),
-        completion_days=int(row["turnaround_working_days"]),
-        applicants=_split(row["applicants"]),
-        documents=tuple(documents[name] for name in _split(row["documents"])),
-        fee_lines=_fee(row["fee_syp"]),
-        paper=row["paper"] == "yes",
-        live_stamp=row["live_stamp"] == "yes",
-        post=row["post"] == "yes",
-        basis=row["basis"],
-        fee_is_placeholder=row["fee_is_placeholder"] == "yes",
-        turnaround_is_placeholder=row["turnaround_is_placeholder"] == "yes",
+        Offer(
+            code=row["code"],
+            agency=row["agency_code"],
+            name_ar=row["name_ar"],
+            name_en=row["name_en"],
+            direct_in=_split(row["direct_access_in"]),
+            completion_days=int(row["turnaround_working_days"]),
+            applicants=_split(row["applicants"]),
+            documents=tuple(documents[name] for name in _split(row["documents"])),
+            fee_lines=_fee(row["fee_syp"]),
+            paper=row["paper"] == "yes",
+            live_stamp=row["live_stamp"] == "yes",
+            post=row["post"] == "yes",
+            basis=row["basis"],
+            fee_is_placeholder=row["fee_is_placeholder"] == "yes",
+            turnaround_is_placeholder=row["turnaround_is_placeholder"] == "yes",
+        ),
     )
 
 

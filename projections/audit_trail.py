@@ -49,6 +49,18 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sijil.stamp.issued.v1": ("إصدار الختم", "Stamp issued"),
     "sijil.calendar.published.v1": ("نشر التقويم الرسمي", "Calendar published"),
+    "sijil.service.suspended.v1": ("إيقاف الخدمة مؤقتاً", "Service suspended"),
+    "sijil.service.resumed.v1": ("استئناف الخدمة", "Service resumed"),
+    "sijil.agency.closed.v1": ("إغلاق الجهة", "Agency closed"),
+    "sijil.centre.closed.v1": ("إغلاق المركز", "Centre closed"),
+    "sijil.clerk.relieved.v1": (
+        "إعفاء الموظف من جهة",
+        "Clerk relieved of an agency",
+    ),
+    "sijil.clerk.away.v1": ("غياب الموظف", "Clerk away"),
+    "sijil.clerk.back.v1": ("عودة الموظف إلى العمل", "Clerk back"),
+    "sijil.clerk.left.v1": ("انتهاء عمل الموظف", "Clerk left"),
+    "sijil.stamp.withdrawn.v1": ("سحب الختم", "Stamp withdrawn"),
 }
 """What each event is called, in Arabic and in English."""
 

@@ -24,7 +24,7 @@ from domain.requests import (
     PaymentChannel,
     ServiceRequest,
 )
-from domain.services import Document, FeeDue, Relationship, Service, Terms
+from domain.services import Document, FeeDue, Offer, Relationship, Service, Terms
 from domain.stamps import LIVE, Stamp
 from domain.working_time import WorkingTime
 
@@ -60,10 +60,13 @@ def system(minutes: int = 0) -> Act:
 
 
 def calendar(
-    *days: date, year: int = 2026, hours: Sequence[OfficeHours] = ()
+    *days: date,
+    year: int = 2026,
+    hours: Sequence[OfficeHours] = (),
+    kind: ActorKind = ActorKind.ADMINISTRATOR,
 ) -> Calendar:
     return Calendar.publish(
-        act("calendar", ActorKind.ADMINISTRATOR),
+        act("calendar", kind),
         year=year,
         holidays=tuple(
             Holiday(day=day, name_ar="عطلة", name_en="Holiday", certainty="fixed")
@@ -95,7 +98,7 @@ def service(**changes: Any) -> Service:
         "turnaround_is_placeholder": True,
     }
     return Service.publish(
-        act("publish", ActorKind.ADMINISTRATOR), **{**facts, **changes}
+        act("publish", ActorKind.ADMINISTRATOR), Offer(**{**facts, **changes})
     )
 
 

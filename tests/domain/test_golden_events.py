@@ -27,13 +27,14 @@ from domain import (
     stamps,
 )
 from domain.acts import ActorKind, Provenance
-from domain.agencies import Agency, AgencyScope
+from domain.agencies import Agency, AgencyClosedBecause, AgencyScope
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
-from domain.centres import Centre
-from domain.clerks import Clerk
+from domain.centres import Centre, CentreClosedBecause
+from domain.clerks import AwayBecause, Clerk
 from domain.requests import Declined, Means, ServiceRequest
-from domain.services import Relationship
+from domain.services import Relationship, SuspendedBecause
+from domain.stamps import WithdrawnBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import (
     ITEM,
@@ -126,10 +127,44 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
         ),
     ]
     found: dict[str, CanMutateAggregate[UUID]] = {}
-    for aggregate in made:
+    for aggregate in [*made, *around_the_request()]:
         for event in aggregate.pending_events:
             found.setdefault(type(event).TOPIC, event)  # type: ignore[attr-defined]
     return found
+
+
+def around_the_request() -> list[OfficeAggregate]:
+    """Services, places, people and stamps, after what published them."""
+    rested = service()
+    rested.suspend(
+        act(),
+        reason=SuspendedBecause.SYSTEM_DOWN,
+        first=date(2026, 11, 25),
+        last=date(2026, 12, 3),
+    )
+    rested.resume(act(), on=date(2026, 11, 30))
+    agency = Agency.publish(
+        act(), code="CIV", name_ar="جهة", name_en="Agency", scope=AgencyScope.NATIONAL
+    )
+    agency.close(act(), reason=AgencyClosedBecause.MERGED, on=date(2026, 12, 31))
+    centre = Centre.open(
+        act(),
+        code="SY-DI-02",
+        governorate="SY-DI",
+        name_ar="مركز",
+        name_en="Centre",
+        opens_on=date(2026, 12, 1),
+    )
+    centre.close(act(), reason=CentreClosedBecause.WORKS, on=date(2026, 12, 20))
+    clerk = Clerk.appoint(act(), code="clk-DI-9", centre="SY-DI-02")
+    clerk.make_responsible(act(), agency="CIV")
+    clerk.relieve(act(), agency="CIV")
+    clerk.be_away(act(), reason=AwayBecause.LEAVE, last=date(2026, 11, 30))
+    clerk.be_back(act(), on=date(2026, 11, 26))
+    clerk.leave(act(), on=date(2026, 12, 31))
+    withdrawn = stamp()
+    withdrawn.withdraw(act(), reason=WithdrawnBecause.LOST, on=date(2026, 11, 24))
+    return [rested, agency, centre, clerk, withdrawn]
 
 
 def stored_topics() -> set[str]:

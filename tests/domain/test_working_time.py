@@ -97,7 +97,7 @@ def test_ramadan_hours_count_on_their_days_only() -> None:
     assert days.minutes_between(*over_the_first_day) == (3 + 3) * 60
 
 
-def test_hours_listed_later_replace_those_before() -> None:
+def test_in_an_import_hours_listed_later_replace_those_before() -> None:
     def hours(first: date, last: date, closes: str) -> OfficeHours:
         return OfficeHours(first=first, last=last, opens="09:00", closes=closes)
 
@@ -107,7 +107,8 @@ def test_hours_listed_later_replace_those_before() -> None:
                 hours=[
                     hours(date(2026, 2, 18), date(2026, 3, 17), "14:00"),
                     hours(date(2026, 3, 10), date(2026, 3, 17), "13:00"),
-                ]
+                ],
+                kind=ActorKind.IMPORT,
             )
         ]
     )
