@@ -16,7 +16,7 @@ from api.limits import BodyLimit
 from api.observing import Observed
 from api.settings import ApiSettings
 from api.tokens import TokenReader
-from api.v1 import acts, reading, requests, tracking
+from api.v1 import acts, people, reading, requests, tracking
 from domain.errors import NotFoundError
 from office.house import House
 
@@ -44,8 +44,15 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     app.state.settings = settings
     app.state.tokens = TokenReader(settings, citizen=house.citizen)
     app.state.tracking_limits = tracking.TrackingLimits(settings)
+    app.state.search_limits = people.SearchLimits()
     problems.install(app)
-    for router in (requests.router, acts.router, reading.router, tracking.router):
+    for router in (
+        requests.router,
+        acts.router,
+        people.router,
+        reading.router,
+        tracking.router,
+    ):
         app.include_router(router, dependencies=[Depends(only_known_questions)])
     app.include_router(health.router)
     app.add_api_route(

@@ -45,7 +45,7 @@ def clean(text: str) -> str:
     return text
 
 
-def _clean_cursor(cursor: str) -> str:
+def clean_cursor(cursor: str) -> str:
     """A cursor whose texts are clean; its shape is for the view to judge."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -201,7 +201,7 @@ AsOf = Annotated[
 ]
 Cursor = Annotated[
     str | None,
-    AfterValidator(_clean_cursor),
+    AfterValidator(clean_cursor),
     Query(
         max_length=400, description="The `next` of the page before.", examples=["WzFd"]
     ),

@@ -177,6 +177,13 @@ KINDS: dict[str, ProblemKind] = {
         "The view has not reached the position asked for",
         *_LATER,
     ),
+    "already-merged": _kind(
+        409,
+        "سجلّ الطرفين واحد بالفعل",
+        "The two parties are of one record already",
+        "لا يلزم أي إجراء آخر.",
+        "Nothing more has to be done.",
+    ),
     "wrong-state": _kind(
         409,
         "لا يصح هذا الإجراء في حالة الطلب الحالية",

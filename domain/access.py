@@ -32,6 +32,9 @@ class Permission(StrEnum):
     READ_QUEUE = "read-queue"
     READ_COUNTS = "read-counts"
     READ_TRAIL = "read-trail"
+    READ_LOOKS = "read-looks"
+    MERGE_PERSONS = "merge-persons"
+    EXPORT_PERSON = "export-person"
     READ_ENTRY = "read-entry"
     READ_CATALOGUE = "read-catalogue"
 
@@ -63,6 +66,9 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     Permission.READ_QUEUE: _STAFF,
     Permission.READ_COUNTS: _STAFF | _OVERSIGHT,
     Permission.READ_TRAIL: _STAFF | _OVERSIGHT,
+    Permission.READ_LOOKS: _STAFF | _OVERSIGHT | {ActorKind.CITIZEN},
+    Permission.MERGE_PERSONS: frozenset({ActorKind.SUPERVISOR}),
+    Permission.EXPORT_PERSON: frozenset({ActorKind.SUPERVISOR}),
     Permission.READ_ENTRY: frozenset({ActorKind.AUDITOR}),
     Permission.READ_CATALOGUE: _EVERYBODY,
 }

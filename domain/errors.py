@@ -71,6 +71,12 @@ class RuleBrokenError(SijilError):
     code = "rule-broken"
 
 
+class AlreadyMergedError(RuleBrokenError):
+    """The two parties are of one record already."""
+
+    code = "already-merged"
+
+
 class WrongStateError(RuleBrokenError):
     """The request is not where this act begins."""
 

@@ -45,13 +45,18 @@ _DIGITS = {
     for value, digit in enumerate(digits)
 }
 _FOLDED = {
-    **dict.fromkeys(map(ord, "أإآٱ"), "ا"),
-    ord("ؤ"): "و",
-    **dict.fromkeys(map(ord, "ئى"), "ي"),
-    ord("ة"): "ه",
-    ord("ء"): None,
-    ord("ـ"): None,
+    **dict.fromkeys(map(ord, "أإآٱٲٳٵ"), "ا"),
+    **dict.fromkeys(map(ord, "ؤٶ"), "و"),
+    # Alef maqsura and hamza on it, and the yeh of Persian and Urdu keyboards.
+    **dict.fromkeys(map(ord, "ئىیېٸ"), "ي"),
+    # Ta marbuta, and the forms of heh that the same keyboards type.
+    **dict.fromkeys(map(ord, "ةھہۀۂۃە"), "ه"),
+    **dict.fromkeys(map(ord, "کڪ"), "ك"),
+    # Hamza alone, high hamza, tatweel.
+    **dict.fromkeys(map(ord, "ءٴـ"), None),
 }
+_JOINED = frozenset({"عبد"})
+"""Written with the name after it or apart from it: one name either way."""
 
 
 def ascii_digits(text: str) -> str:
@@ -104,13 +109,42 @@ def email(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """The text as Arabic search wants it: hamza, alef, diacritics, digits folded."""
-    bare = "".join(
-        letter
-        for letter in unicodedata.normalize("NFKD", text.translate(_FOLDED))
-        if not unicodedata.combining(letter)
+    """The text as Arabic search wants it: words with one space between them.
+
+    Hamza, alef forms, alef maqsura, ta marbuta, tatweel, diacritics, presentation
+    forms, digits and case are folded; invisible marks of direction and joining are
+    dropped; punctuation separates words.
+    """
+    decomposed = unicodedata.normalize("NFKD", text.translate(_FOLDED)).casefold()
+    # Once more: what folds case may compose anew, and what decomposes may fold.
+    plain = unicodedata.normalize("NFKD", decomposed).translate(_FOLDED)
+    return " ".join("".join(map(_folded_letter, ascii_digits(plain))).split())
+
+
+def _folded_letter(letter: str) -> str:
+    category = unicodedata.category(letter)
+    if unicodedata.combining(letter) or category in {"Mn", "Me", "Cf", "Cs"}:
+        return ""
+    return " " if category[0] in "PSZC" else letter
+
+
+def name_words(name: str) -> list[str]:
+    """The folded words of a name, ``عبد`` joined to what follows."""
+    words: list[str] = []
+    for word in folded(name).split():
+        if words and words[-1] in _JOINED:
+            words[-1] += word
+        else:
+            words.append(word)
+    return words
+
+
+def is_named(name: str, words: list[str]) -> bool:
+    """Whether every word (of ``name_words``) begins a word of the name."""
+    candidates = [*name_words(name), *folded(name).split()]
+    return all(
+        any(candidate.startswith(word) for candidate in candidates) for word in words
     )
-    return " ".join(ascii_digits(bare).translate(_FOLDED).casefold().split())
 
 
 def _checked(name: str, text: str, longest: int) -> str:

@@ -129,9 +129,10 @@ DELETE FROM corrections WHERE id = ANY(%s::uuid[]) AND NOT is_named
 """
 _ERASE = """
 WITH person AS (
-    SELECT p.id FROM persons p JOIN persons asked ON asked.id = %s::uuid
-        AND coalesce(asked.merged_into, asked.id) IN (p.id, p.merged_into)
-    WHERE p.wrapped_key IS NOT NULL FOR UPDATE OF p
+    SELECT p.id FROM persons asked JOIN persons p
+        ON p.id = coalesce(asked.merged_into, asked.id)
+        OR p.merged_into = coalesce(asked.merged_into, asked.id)
+    WHERE asked.id = %s::uuid AND p.wrapped_key IS NOT NULL FOR UPDATE OF p
 ), values_gone AS (
     DELETE FROM sealed_values WHERE party_id IN (
         SELECT t.id FROM parties t JOIN person ON person.id = t.person_id

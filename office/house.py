@@ -13,11 +13,13 @@ from ledger.book import Ledger
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
+from ledger.records import PersonRecords
 from ledger.settings import LedgerSettings
 from ledger.vault import Vault, VaultKeys
 from office.acts import Acts, Clock, translated, utc_now
 from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
+from office.people import People
 from office.requests import Requests
 from office.settings import OfficeSettings
 from office.tracking import CitizenTracking
@@ -25,6 +27,7 @@ from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.governorate_counts import GovernorateCountsQueries
+from projections.looks import LooksQueries
 from projections.progress import ProgressQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
@@ -38,6 +41,7 @@ class Queries:
 
     catalogue: CatalogueQueries
     counts: GovernorateCountsQueries
+    looks: LooksQueries
     progress: ProgressQueries
     queue: ClerkQueueQueries
     roster: RosterQueries
@@ -59,13 +63,15 @@ class House:
         self.office_settings = office or OfficeSettings()
         self.clock = clock
         self.ledger = Ledger(settings)
+        vault = PostgresDatastore(settings.dsn(Role.VAULT), schema=VAULT_SCHEMA)
         self.vault = Vault(
-            PostgresDatastore(settings.dsn(Role.VAULT), schema=VAULT_SCHEMA),
+            vault,
             VaultKeys(
                 master=settings.key("vault_master_key"),
                 index=settings.key("vault_index_key"),
             ),
         )
+        self.records = PersonRecords(vault)
         self._views = PostgresDatastore(
             settings.dsn(Role.APP),
             schema=VIEWS_SCHEMA,
@@ -75,6 +81,7 @@ class House:
         self.queries = Queries(
             catalogue=CatalogueQueries(self._views),
             counts=GovernorateCountsQueries(self._views),
+            looks=LooksQueries(self._views),
             progress=ProgressQueries(self._views),
             queue=ClerkQueueQueries(self._views),
             roster=RosterQueries(self._views),
@@ -93,6 +100,13 @@ class House:
             self.vault,
             code_keys=code_keys,
             code_key_name=settings.tracking_code_key_name,
+        )
+        self.people = People(
+            self.acts,
+            self.vault,
+            self.records,
+            tracking=self.queries.tracking,
+            looks=self.queries.looks,
         )
         self.catalogue = CatalogueDesk(self.ledger)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)

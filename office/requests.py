@@ -17,6 +17,7 @@ from domain.clerks import Clerk
 from domain.errors import InvalidValueError, NotFoundError, ServiceNotOfferedError
 from domain.ids import derived_id, tracking_number
 from domain.persons import PersonDetails
+from domain.reads import Purpose
 from domain.requests import (
     AssignedBecause,
     Channel,
@@ -47,6 +48,7 @@ from office.commands import (
     TellResult,
 )
 from office.errors import ConcurrencyError
+from office.looking import Looking
 
 CODE_DIGITS = 6
 _NO_KEY = secrets.token_bytes(32)
@@ -83,6 +85,7 @@ class Requests:
         self._vault = vault
         self._code_keys = code_keys
         self._code_key_name = code_key_name
+        self._looking = Looking(acts)
 
     # Coming in ------------------------------------------------------------------
 
@@ -384,10 +387,16 @@ class Requests:
     def parties(
         self, request_id: UUID, principal: Principal
     ) -> dict[Party, PersonDetails | None]:
-        """Who the parties of a request are, for staff of its centre."""
+        """Who the parties of a request are, for staff of its centre, who are recorded.
+
+        What could not be written down is not shown.
+        """
         principal.must_be_allowed(Permission.READ_PERSON)
         with translated():
             request = self._load(request_id, principal)
+            self._looking.record(
+                request, request.parties, principal=principal, purpose=Purpose.COUNTER
+            )
             told = self._vault.details_of([party.id for party in request.parties])
         return {party: told.get(party.id) for party in request.parties}
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import structlog
 
 from office.house import House, ViewsRoom
-from office.sweeping import sweep_corrections, sweep_parties
+from office.sweeping import sweep_corrections, sweep_merges, sweep_parties
 
 FIRST_REST_S = 1.0
 """How long a part that fell rests before it is started again, the first time."""
@@ -74,6 +74,9 @@ def _sweep(house: House, stop: Event) -> None:
     while not stop.is_set():
         swept = sweep_parties(house.ledger, house.vault, older_than=after)
         corrections = sweep_corrections(house.ledger, house.vault, older_than=after)
-        if swept or corrections:
-            _log.info("sweeping.done", parties=swept, corrections=corrections)
+        merges = sweep_merges(house.ledger, house.records, older_than=after)
+        if swept or corrections or merges:
+            _log.info(
+                "sweeping.done", parties=swept, corrections=corrections, merges=merges
+            )
         stop.wait(SWEEP_EVERY_S)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from domain.records import PersonRecord
 from domain.requests import ServiceRequest
 from ledger.book import Ledger
+from ledger.records import PersonRecords
 from ledger.vault import Vault
 
 CORRECTED = "sijil.request.corrected."
@@ -51,6 +53,26 @@ def sweep_corrections(ledger: Ledger, vault: Vault, *, older_than: timedelta) ->
         unnamed = corrections.keys() - named
         swept += vault.sweep_corrections(unnamed) if unnamed else 0
     return swept
+
+
+def sweep_merges(
+    ledger: Ledger, records: PersonRecords, *, older_than: timedelta
+) -> int:
+    """Complete merges whose event is in the ledger, drop old ones without; how many.
+
+    A process that died between the event and its effect is made good here. Those
+    dropped are counted, not those completed.
+    """
+    if ledger.reader.head().is_suspended:
+        return 0
+    waiting = records.waiting_merges(older_than=older_than)
+    unnamed = []
+    for merge_id, is_old in waiting.items():
+        if ledger.find(PersonRecord, merge_id) is not None:
+            records.put_in_effect(merge_id)
+        elif is_old:
+            unnamed.append(merge_id)
+    return records.drop_merges(unnamed) if unnamed else 0
 
 
 def _happened(ledger: Ledger, command_id: UUID) -> bool:

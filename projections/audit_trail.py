@@ -39,6 +39,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "sijil.request.result-told.v1": ("تبليغ النتيجة", "Result told"),
     "sijil.request.informed.v1": ("إشعار المواطن", "Citizen informed"),
     "sijil.attempt.refused.v1": ("محاولة مرفوضة", "Attempt refused"),
+    "sijil.person.merged.v1": (
+        "ضمّ سجلّين لشخص واحد",
+        "Two records of one person merged",
+    ),
+    "sijil.read.looked.v1": ("الاطلاع على بيانات طرف", "Values of a party looked at"),
     "sijil.service.published.v1": ("نشر الخدمة", "Service published"),
     "sijil.agency.published.v1": ("نشر الجهة", "Agency published"),
     "sijil.centre.opened.v1": ("افتتاح المركز", "Centre opened"),
@@ -161,9 +166,7 @@ def _row(fact: Fact) -> tuple[Any, ...]:
         fact.key,
         entry.version,
         entry.topic,
-        fact.data.get("target", fact.key)
-        if entry.topic.startswith("sijil.attempt.")
-        else fact.key,
+        _subject(fact),
         actor["kind"],
         actor["id"],
         actor["place"],
@@ -174,6 +177,15 @@ def _row(fact: Fact) -> tuple[Any, ...]:
         canonical(fact.data).decode(),
         entry.leaf_hash(),
     )
+
+
+def _subject(fact: Fact) -> Any:
+    """What a row stands under: attempts and looks under what they were made on."""
+    if fact.topic.startswith("sijil.attempt."):
+        return fact.data.get("target", fact.key)
+    if fact.topic.startswith("sijil.read."):
+        return fact.data.get("request", fact.key)
+    return fact.key
 
 
 class AuditTrailQueries:

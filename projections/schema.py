@@ -10,6 +10,7 @@ from projections.audit_trail import AuditTrail
 from projections.catalogue import Catalogue
 from projections.clerk_queue import ClerkQueue
 from projections.governorate_counts import GovernorateCounts
+from projections.looks import Looks
 from projections.roster import Roster
 from projections.tracking import Tracking
 from projections.views import View
@@ -19,6 +20,7 @@ VIEWS: tuple[View, ...] = (
     Catalogue(),
     ClerkQueue(),
     GovernorateCounts(),
+    Looks(),
     Roster(),
     Tracking(),
 )

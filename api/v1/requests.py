@@ -211,12 +211,13 @@ def get_request(
     "/{request_id}/parties",
     operation_id="get_request_parties",
     summary="Read who a request is about",
-    responses=responses(*_READING, "not-found"),
+    # A look is recorded first, so what can go wrong with an append can go wrong here.
+    responses=responses(*_READING, "not-found", "version-conflict", "clock-skew"),
 )
 def get_parties(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse, response: Response
 ) -> PartyList:
-    """Read the persons of a request, for staff of its centre."""
+    """Read the persons of a request, for staff of its centre. The look is recorded."""
     told = house.requests.parties(request_id, principal)
     response.headers["Cache-Control"] = "no-store"
     return PartyList(items=[PartyAnswer.of(p, details) for p, details in told.items()])

@@ -110,6 +110,52 @@ ROWS: dict[str, Row] = {
     "get_request_trail": Row(
         make=Door.submitted, expected={**STAFF, **OVERSIGHT, **FOREIGN_STAFF}
     ),
+    "get_request_looks": Row(
+        make=Door.submitted,
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            **FOREIGN_STAFF,
+            "citizen": 404,
+            "foreign-citizen": 404,
+        },
+    ),
+    "get_request_looks/own": Row(
+        make=Door.online,
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            **FOREIGN_STAFF,
+            "citizen": 200,
+            "foreign-citizen": 404,
+        },
+    ),
+    "search_persons": Row(
+        body=fixed(national_number="01000099887"),
+        expected={**STAFF, "foreign-clerk": 200, "foreign-supervisor": 200},
+    ),
+    "merge_persons": Row(
+        make=Door.submitted,
+        body=lambda door, request_id: {
+            "first": {"request_id": request_id, "role": "applicant"},
+            "second": {
+                "request_id": door.submitted(
+                    applicant={"full_name": "آخر", "other_identifier": str(uuid4())}
+                ),
+                "role": "applicant",
+            },
+            "reason": "registered-twice",
+        },
+        expected={"supervisor": 200, "foreign-supervisor": 404},
+    ),
+    "export_person": Row(
+        make=Door.submitted,
+        body=lambda _door, request_id: {
+            "request_id": request_id,
+            "role": "applicant",
+        },
+        expected={"supervisor": 200, "foreign-supervisor": 404},
+    ),
     "accept_request": Row(
         make=Door.online, body=held(documents=["id-card"]), expected=ACT
     ),

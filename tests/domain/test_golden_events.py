@@ -22,6 +22,8 @@ from domain import (
     calendars,
     centres,
     clerks,
+    reads,
+    records,
     requests,
     services,
     stamps,
@@ -32,12 +34,15 @@ from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
+from domain.reads import Look, Purpose
+from domain.records import MergeReason, PersonRecord
 from domain.requests import Declined, Means, ServiceRequest
 from domain.services import Relationship, SuspendedBecause
 from domain.stamps import WithdrawnBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import (
     ITEM,
+    PARTY_ID,
     REQUEST_ID,
     accepted,
     act,
@@ -127,7 +132,7 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
         ),
     ]
     found: dict[str, CanMutateAggregate[UUID]] = {}
-    for aggregate in [*made, *around_the_request()]:
+    for aggregate in [*made, *around_the_request(), *of_people()]:
         for event in aggregate.pending_events:
             found.setdefault(type(event).TOPIC, event)  # type: ignore[attr-defined]
     return found
@@ -167,6 +172,23 @@ def around_the_request() -> list[OfficeAggregate]:
     return [rested, agency, centre, clerk, withdrawn]
 
 
+def of_people() -> list[OfficeAggregate]:
+    """What happens around persons: ids and codes alone."""
+    look = Look.look(
+        act(),
+        look_id=UUID("019ab1ef-2e40-7c55-9b60-3f1d2c8a7e12"),
+        party=PARTY_ID,
+        request=REQUEST_ID,
+        purpose=Purpose.COUNTER,
+    )
+    merged = PersonRecord.merge(
+        act(kind=ActorKind.SUPERVISOR, actor="sup-DI"),
+        merge_id=UUID("019ab1ef-2e40-7c55-9b60-3f1d2c8a7e13"),
+        reason=MergeReason.IDENTIFIER_REPLACED,
+    )
+    return [look, merged]
+
+
 def stored_topics() -> set[str]:
     """Every topic a domain class can store."""
     return {
@@ -177,6 +199,8 @@ def stored_topics() -> set[str]:
             calendars,
             centres,
             clerks,
+            reads,
+            records,
             requests,
             services,
             stamps,

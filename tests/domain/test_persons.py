@@ -12,6 +12,8 @@ from domain.persons import (
     ascii_digits,
     email,
     folded,
+    is_named,
+    name_words,
     national_number,
     phone,
 )
@@ -116,8 +118,82 @@ def test_search_folds_what_arabic_writes_in_two_ways(one: str, other: str) -> No
     assert folded(one) == folded(other)
 
 
-def test_search_keeps_different_names_apart() -> None:
-    assert folded("سعاد") != folded("سعيد")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ٱلرحمن", "الرحمن"),
+        ("رحمٰن", "رحمن"),
+        ("رائد", "رايد"),
+        ("وائل", "وايل"),
+        ("سماء", "سما"),
+        ("لؤي", "لوي"),
+        ("فاطمة", "فاطمه"),
+        ("مصطفى", "مصطفي"),
+        ("علی کریم", "علي كريم"),
+        ("هبة الله", "هبه الله"),
+        ("ﻣﺤﻤﺪ", "محمد"),
+        ("ﻷﻣﻞ", "لامل"),
+        ("ﷲ", "الله"),
+        ("أَحْمَدُ", "احمد"),
+        ("سـلـيـم", "سليم"),
+        ("\u200fسليم\u200f", "سليم"),
+        ("عبد\u200cالله", "عبدالله"),
+        ("نور-الدين", "نور الدين"),
+        ("هویدا ۱۲", "هويدا 12"),
+        ("أ\u0654حمد", "احمد"),
+    ],
+)
+def test_search_folds_what_keyboards_and_printers_write(one: str, other: str) -> None:
+    assert folded(one) == folded(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("سعاد", "سعيد"),
+        ("علي", "عالي"),
+        ("سامر", "تامر"),
+        ("حسن", "حسين"),
+        ("هدى", "هادي"),
+        ("ضياء", "ظيا"),
+        ("صالح", "سالح"),
+    ],
+)
+def test_search_keeps_different_names_apart(one: str, other: str) -> None:
+    assert folded(one) != folded(other)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "ًٌٍ", "ـــ", "-.,", "\u200f", "ء", "\ud800"])
+def test_what_has_no_letters_has_no_words(name: str) -> None:
+    assert name_words(name) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "is_found"),
+    [
+        ("احم", "أحمد خالد المصري", True),
+        ("مصري احمد", "أحمد خالد المصري", False),
+        ("المصري احمد", "أحمد خالد المصري", True),
+        ("خالد سعيد", "أحمد خالد المصري", False),
+        ("عبدالله", "عبد الله حسن", True),
+        ("عبد الله", "عبدالله حسن", True),
+        ("الله", "عبد الله حسن", True),
+        ("عبد", "عبدالله حسن", True),
+        ("عبد الرحمن", "عبد الله حسن", False),
+        ("عبد", "محمد عبد", True),
+        ("حمد", "أحمد خالد", False),
+        ("ali", "ALI Hassan", True),
+    ],
+)
+def test_every_word_begins_a_word_of_the_name(
+    asked: str, name: str, *, is_found: bool
+) -> None:
+    assert is_named(name, name_words(asked)) is is_found
+
+
+@given(st.text(max_size=30))
+def test_whoever_has_a_name_is_found_by_it(name: str) -> None:
+    assert is_named(name, name_words(name))
 
 
 @given(st.text(max_size=50))
