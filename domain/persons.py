@@ -130,8 +130,12 @@ def _folded_letter(letter: str) -> str:
 
 def name_words(name: str) -> list[str]:
     """The folded words of a name, ``عبد`` joined to what follows."""
+    return _joined(folded(name).split())
+
+
+def _joined(apart: list[str]) -> list[str]:
     words: list[str] = []
-    for word in folded(name).split():
+    for word in apart:
         if words and words[-1] in _JOINED:
             words[-1] += word
         else:
@@ -141,7 +145,8 @@ def name_words(name: str) -> list[str]:
 
 def is_named(name: str, words: list[str]) -> bool:
     """Whether every word (of ``name_words``) begins a word of the name."""
-    candidates = [*name_words(name), *folded(name).split()]
+    apart = folded(name).split()
+    candidates = [*_joined(apart), *apart]
     return all(
         any(candidate.startswith(word) for candidate in candidates) for word in words
     )

@@ -33,8 +33,8 @@ from projections.pages import LARGEST_PAGE, Page, encode_cursor
 from projections.tracking import TrackedRequest, TrackingQueries
 
 ROWS_A_NAME_SEARCH = 2_000
-"""Requests whose names are decrypted for one question: some 50 ms, and half a year of
-a centre's work. The next question goes on from there."""
+"""Requests whose names are decrypted for one question: half a year of a centre's work,
+and little enough for an answer while the citizen waits. The next one goes on there."""
 HITS_A_SEARCH = 50
 """More than a screen shows: who finds more asks with another word."""
 PARTIES_AN_EXPORT = 1_000

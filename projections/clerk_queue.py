@@ -168,7 +168,9 @@ class ClerkQueueQueries:
 
         ``now`` decides what is overdue. Raises InvalidValueError for a bad cursor.
         """
-        until, since, request_id = decode_cursor(after, str, str, str) or _FIRST
+        until, since, request_id = (
+            decode_cursor(after, datetime, datetime, UUID) or _FIRST
+        )
         scoped, params = condition(scope)
         with self._datastore.autocommit() as cursor:
             cursor.execute(

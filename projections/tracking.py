@@ -210,7 +210,7 @@ class TrackingQueries:
         as_of: int | None = None,
     ) -> Page[TrackedRequest]:
         """Requests in scope, the newest first. InvalidValueError for a bad cursor."""
-        submitted_at, request_id = decode_cursor(after, str, str) or _FIRST
+        submitted_at, request_id = decode_cursor(after, datetime, UUID) or _FIRST
         scoped, params = condition(scope)
         with self._datastore.autocommit() as cursor:
             cursor.execute(

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from api.v1.people import SearchLimits
+from projections.pages import encode_cursor
 from tests.api.door import PERSON, Door, door_of
 from tests.conftest import Database
 
@@ -161,3 +162,22 @@ def test_no_value_is_stored_or_logged(
     for value in VALUES:
         assert value.encode() not in stored
         assert value not in said
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        [1],
+        ["x", "y"],
+        ["2026-11-23T08:14:05+00:00", "y"],
+        ["0000-00-00", str(uuid4())],
+        [1, 2],
+    ],
+)
+def test_a_cursor_of_another_kind_is_refused(door: Door, key: list[Any]) -> None:
+    cursor = encode_cursor(key)
+    for asked in ({"name": "علامة"}, {"phone": "0944000001"}):
+        answer = door.post("clerk", SEARCH, {**asked, "cursor": cursor})
+        assert answer.status_code == 422, answer.text
+    for path in ("/v1/requests", "/v1/queue"):
+        assert door.get("clerk", path, cursor=cursor).status_code == 422
