@@ -27,6 +27,18 @@ class Permission(StrEnum):
     HAND_OVER = "hand-over"
     TELL_RESULT = "tell-result"
     INFORM = "inform"
+    CLAIM = "claim"
+    RELEASE = "release"
+    REFUND = "refund"
+    REQUEST_INFORMATION = "request-information"
+    SUPPLY_INFORMATION = "supply-information"
+    COLLECT = "collect"
+    BRING_BACK = "bring-back"
+    WITHDRAW = "withdraw"
+    CORRECT = "correct"
+    EXPIRE = "expire"
+    WARN = "warn"
+    APPROVE = "approve"
     READ_REQUEST = "read-request"
     READ_PERSON = "read-person"
     READ_QUEUE = "read-queue"
@@ -59,6 +71,18 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     Permission.HAND_OVER: _STAFF | {ActorKind.IMPORT},
     Permission.TELL_RESULT: _STAFF | {ActorKind.IMPORT},
     Permission.INFORM: _STAFF | {ActorKind.SYSTEM, ActorKind.IMPORT},
+    Permission.CLAIM: frozenset({ActorKind.CLERK}),
+    Permission.RELEASE: _STAFF | {ActorKind.SYSTEM},
+    Permission.REFUND: frozenset({ActorKind.SUPERVISOR, ActorKind.IMPORT}),
+    Permission.REQUEST_INFORMATION: _STAFF | {ActorKind.IMPORT},
+    Permission.SUPPLY_INFORMATION: _STAFF | {ActorKind.IMPORT},
+    Permission.COLLECT: _STAFF | {ActorKind.POST, ActorKind.IMPORT},
+    Permission.BRING_BACK: _STAFF | {ActorKind.POST, ActorKind.IMPORT},
+    Permission.WITHDRAW: _STAFF | {ActorKind.CITIZEN, ActorKind.IMPORT},
+    Permission.CORRECT: _STAFF,
+    Permission.EXPIRE: frozenset({ActorKind.SYSTEM, ActorKind.IMPORT}),
+    Permission.WARN: frozenset({ActorKind.SYSTEM}),
+    Permission.APPROVE: frozenset({ActorKind.SUPERVISOR}),
     Permission.READ_REQUEST: _STAFF
     | _OVERSIGHT
     | {ActorKind.AGENCY, ActorKind.POST, ActorKind.BANK, ActorKind.CITIZEN},

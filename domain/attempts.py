@@ -24,6 +24,7 @@ class Attempt(OfficeAggregate):
 
         ``target`` is an aggregate's id; ``target_version`` is where it stood;
         ``centre`` is the target's, so that its supervisor sees the attempt.
+        ``holder`` is the code of who had it, where that was the reason.
         """
 
         TOPIC = "sijil.attempt.refused.v1"
@@ -33,6 +34,7 @@ class Attempt(OfficeAggregate):
         centre: str
         code: str
         reason: str | None = None
+        holder: str | None = None
 
     def __init__(self) -> None:
         """An attempt has no state: it is never acted upon."""
@@ -49,6 +51,7 @@ class Attempt(OfficeAggregate):
         centre: str,
         code: str,
         reason: str | None,
+        holder: str | None = None,
     ) -> "Attempt":
         """The record of one refused attempt."""
         return cls._create(
@@ -62,4 +65,5 @@ class Attempt(OfficeAggregate):
             centre=centre,
             code=code,
             reason=reason,
+            holder=holder,
         )

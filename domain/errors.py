@@ -101,13 +101,14 @@ class StaleClaimError(RuleBrokenError):
 
 
 class HeldByAnotherError(RuleBrokenError):
-    """The token is right, but the request is assigned to somebody else."""
+    """Somebody else has the request; ``until`` is the end of a claim's lease."""
 
     code = "held-by-another"
 
-    def __init__(self, *, holder: str) -> None:
-        super().__init__(holder)
+    def __init__(self, *, holder: str, until: datetime | None = None) -> None:
+        super().__init__(holder, until)
         self.holder = holder
+        self.until = until
 
 
 class NotAssignedError(RuleBrokenError):
@@ -179,13 +180,9 @@ class WrongAgencyError(RuleBrokenError):
 
 
 class UnknownStampError(RuleBrokenError):
-    """The stamp is not one that was issued to this centre."""
+    """The stamp is not a good one of this centre. What was typed is not repeated."""
 
     code = "unknown-stamp"
-
-    def __init__(self, *, serial: str) -> None:
-        super().__init__(serial)
-        self.serial = serial
 
 
 class StampRequiredError(RuleBrokenError):
@@ -345,6 +342,10 @@ class DatePassedError(RuleBrokenError):
         super().__init__(day, earliest)
         self.day = day
         self.earliest = earliest
+class ApprovalRequiredError(RuleBrokenError):
+    """The act needs a supervisor's word, and has none."""
+
+    code = "approval-required"
 
 
 class EffectiveTimeError(RuleBrokenError):
@@ -352,7 +353,7 @@ class EffectiveTimeError(RuleBrokenError):
 
     ``in-the-future``: later than the office's clock. ``before-previous``: earlier
     than the thing's previous event. ``needs-approval``: further back than the bound
-    without a supervisor's approval.
+    without a supervisor's approval. ``before-limit``: a limit that is not over yet.
     """
 
     code = "effective-time"

@@ -115,7 +115,8 @@ def is_allowed(
 class Terms:
     """The rules a request is accepted under, fixed so that no later rule moves them.
 
-    ``due_at`` is UTC; allowances are working days; ``receipt`` lists who may receive.
+    Times are UTC; allowances are working days; ``receipt`` lists who may receive.
+    ``payment_due_at`` where the fee falls due at acceptance.
     """
 
     agency: str
@@ -136,6 +137,7 @@ class Terms:
     spouse_counts: bool
     receipt: tuple[str, ...]
     documents: tuple[str, ...]
+    payment_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +376,9 @@ class Service(OfficeAggregate):
         """The terms of a request accepted now: access goes by the centre's place."""
         offer = self.published
         due = working_time.due(accepted_at, offer.completion_days)
+        is_fee_due_now = (
+            offer.fee_due is FeeDue.ACCEPTANCE and total(offer.fee_lines)[0] > 0
+        )
         direct = EVERYWHERE in offer.direct_in or governorate in offer.direct_in
         return Terms(
             agency=offer.agency,
@@ -396,4 +401,7 @@ class Service(OfficeAggregate):
             documents=tuple(
                 document.code for document in offer.documents if document.is_required
             ),
+            payment_due_at=working_time.due(accepted_at, offer.payment_days).at
+            if is_fee_due_now
+            else None,
         )

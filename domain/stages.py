@@ -33,10 +33,13 @@ class NextAct(StrEnum):
     TAKE_FEE = "take_fee"
     FORWARD = "forward"
     RECORD_REPLY = "record_reply"
+    REQUEST_INFORMATION = "request_information"
+    RECORD_INFORMATION = "record_information"
     STAMP = "stamp"
     MAIL = "mail"
     HAND_OVER = "hand_over"
     TELL_RESULT = "tell_result"
+    DEAL_WITH_RETURN = "deal_with_return"
     NOTHING = "nothing"
 
 

@@ -30,6 +30,7 @@ from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
 from ledger.book import Ledger
 from ledger.persistence import append
+from office.approvals import Approvals
 from office.errors import (
     ClockSkewError,
     CommandReusedError,
@@ -58,7 +59,8 @@ class Envelope:
     """What a door knows of one act beside the command itself.
 
     ``route`` names the act the same way at every repeat; ``if_version`` is the
-    version the actor saw (an ETag), None where there is none to see.
+    version the actor saw (an ETag), None where there is none to see. ``approved_by``
+    is a supervisor's own word, ``approval`` the one a supervisor gave (Approvals).
     """
 
     principal: Principal
@@ -67,6 +69,7 @@ class Envelope:
     if_version: int | None = None
     effective_at: datetime | None = None
     approved_by: str | None = None
+    approval: str | None = None
     causation_id: str | None = None
     correlation_id: UUID | None = None
     provenance: Provenance | None = None
@@ -118,6 +121,7 @@ class Acts:
         self.clock = clock
         self._command_key = command_key
         self._backdating = backdating
+        self.approvals = Approvals(command_key, clock)
 
     # Repeats --------------------------------------------------------------------
 
@@ -193,17 +197,21 @@ class Acts:
         correlation_id: UUID,
         *,
         previous: datetime | None = None,
+        is_bookkeeping: bool = False,
     ) -> Act:
         """The act with its effective time: now, or the past time that is claimed.
 
-        ``previous`` is the time of the thing's last event. Raises EffectiveTimeError
-        for the future, and beyond the bound unless a supervisor approves. Only a
-        supervisor's own word counts as approval.
+        ``previous`` is the time of the thing's last event. Bookkeeping takes that
+        time, so that it bars nobody's backdated work. Raises EffectiveTimeError for
+        the future, and beyond the bound unless a supervisor approves.
         """
         now = self.clock()
         principal = envelope.principal
-        approved_by = None
-        if envelope.effective_at is None:
+        approved_by = self._approved_by(envelope)
+        is_cause_dated = is_bookkeeping and previous is not None
+        if envelope.effective_at is None and is_cause_dated and previous is not None:
+            effective_at = previous
+        elif envelope.effective_at is None:
             # Another process's clock may be a little ahead of ours; nobody claimed a
             # time here, so nobody may be refused for it.
             effective_at = now if previous is None else max(now, previous)
@@ -213,13 +221,13 @@ class Acts:
             if effective_at > now and principal.role is not ActorKind.SYSTEM:
                 raise EffectiveTimeError(reason="in-the-future", bound=now)
         bound = now - self._backdating
-        if principal.role not in _EXEMPT_FROM_BOUND and effective_at < bound:
-            if (
-                principal.role is not ActorKind.SUPERVISOR
-                or envelope.approved_by != principal.id
-            ):
-                raise EffectiveTimeError(reason="needs-approval", bound=bound)
-            approved_by = principal.id
+        is_bound = principal.role not in _EXEMPT_FROM_BOUND and not is_cause_dated
+        if is_bound and effective_at < bound and approved_by is None:
+            raise EffectiveTimeError(reason="needs-approval", bound=bound)
+        is_own_word = approved_by == principal.id
+        if is_own_word and not (is_bound and effective_at < bound):
+            # A supervisor's own act needs no word of theirs where no rule asks for it.
+            approved_by = None
         return Act(
             command_id=envelope.command_id,
             actor=actor,
@@ -229,6 +237,19 @@ class Acts:
             approved_by=approved_by,
             provenance=envelope.provenance,
         )
+
+    def _approved_by(self, envelope: Envelope) -> str | None:
+        """The supervisor whose word comes with the act, or None.
+
+        Raises InvalidValueError for an approval that is not of this act.
+        """
+        principal = envelope.principal
+        if envelope.approval is not None:
+            return self.approvals.supervisor_of(
+                envelope.approval, envelope.command_id, principal.centre
+            )
+        is_own_word = principal.role is ActorKind.SUPERVISOR
+        return principal.id if is_own_word and envelope.approved_by else None
 
     def store(
         self, command: append.Command, thing: OfficeAggregate, envelope: Envelope
@@ -259,6 +280,8 @@ class Acts:
         command: append.Command,
         on: On[A],
         decide: Callable[[A | None, Act], A],
+        *,
+        is_bookkeeping: bool = False,
     ) -> Done:
         """Run one act on a thing: what it changes is stored whole or not at all.
 
@@ -282,6 +305,7 @@ class Acts:
                         on.actor(found),
                         on.thing_id,
                         previous=None if found is None else found.modified_on,
+                        is_bookkeeping=is_bookkeeping,
                     )
                     thing = decide(found, act)
             except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
@@ -309,6 +333,8 @@ class Acts:
         request_id: UUID,
         load: Callable[[UUID], ServiceRequest],
         decide: Callable[[ServiceRequest, Act], None],
+        *,
+        is_bookkeeping: bool = False,
     ) -> Done:
         """Run one act on a request that exists. ``load`` raises NotFoundError."""
 
@@ -332,6 +358,7 @@ class Acts:
                 centre=lambda request: MINISTRY if request is None else request.centre,
             ),
             decided,
+            is_bookkeeping=is_bookkeeping,
         )
 
     def _record_refusal(
@@ -357,6 +384,7 @@ class Acts:
             centre=on.centre(found),
             code=error.code,
             reason=error.facts().get("reason"),
+            holder=error.facts().get("holder"),
         )
         try:
             self.ledger.append(attempt)

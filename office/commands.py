@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from domain.money import Unit
+from domain.money import FeeKind, Unit
 from domain.persons import PersonDetails
 from domain.requests import (
     Answer,
     Channel,
+    CorrectedBecause,
+    CorrectedField,
     Declined,
     Delivery,
+    Limit,
     Means,
+    PartyRole,
     PaymentChannel,
+    RefundedBecause,
+    ReleasedBecause,
+    ReturnedBecause,
+    WarnedWhen,
+    WithdrawnBecause,
 )
 from domain.services import Relationship
 
@@ -39,7 +50,8 @@ class SubmitRequest:
     """Ask for a service. At the counter it may be accepted or declined at once.
 
     ``centre`` is the clerk's own when it is None. ``applicant`` is None only for
-    imported history, whose source names nobody.
+    imported history, whose source names nobody. ``asks_again`` is the refused request
+    that this one asks again for; the link between the two is the vault's.
     """
 
     service: str
@@ -53,6 +65,7 @@ class SubmitRequest:
     accept_now: bool = False
     decline_reason: Declined | None = None
     missing: tuple[str, ...] = ()
+    asks_again: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +93,25 @@ class AssignRequest:
 
     request_id: UUID
     clerk: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Take a request in hand, for the time of a lease."""
+
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """Let a request go: one's own claim, or as a supervisor whoever has it.
+
+    ``reason`` is the system's; people's follows from their role.
+    """
+
+    request_id: UUID
+    token: int | None
+    reason: ReleasedBecause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +149,24 @@ class RecordResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInformation:
+    """Ask the citizen for what is missing: codes of documents or of facts."""
+
+    request_id: UUID
+    token: int | None
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyInformation:
+    """Record what the citizen brought."""
+
+    request_id: UUID
+    token: int | None
+    supplied: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StampDocument:
     """Put a stamp on the issued document."""
 
@@ -146,6 +196,24 @@ class ConfirmDelivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmCollection:
+    """Record that an item was fetched at the post office."""
+
+    request_id: UUID
+    item: str
+    capacity: Relationship
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringBack:
+    """Record that the post brought an item back."""
+
+    request_id: UUID
+    item: str
+    reason: ReturnedBecause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandOver:
     """Hand the paper over at the counter."""
 
@@ -172,18 +240,81 @@ class InformCitizen:
     means: Means
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawRequest:
+    """Take a request back, as its citizen or on the citizen's word."""
+
+    request_id: UUID
+    reason: WithdrawnBecause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFee:
+    """Pay lines of the fee back."""
+
+    request_id: UUID
+    kinds: tuple[FeeKind, ...]
+    reason: RefundedBecause
+    channel: PaymentChannel
+    bank_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectRequest:
+    """Correct a field: of a party, whose ``value`` goes to the vault, or the delivery.
+
+    The repr shows no value.
+    """
+
+    request_id: UUID
+    field: CorrectedField
+    reason: CorrectedBecause
+    party: PartyRole | None = None
+    value: str | None = dataclasses.field(default=None, repr=False)
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireRequest:
+    """End what nobody accepted or paid for until ``due_at``."""
+
+    request_id: UUID
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarnOfLimit:
+    """Warn staff of a limit, before or after it."""
+
+    request_id: UUID
+    limit: Limit
+    when: WarnedWhen
+    due_at: datetime
+
+
 Command = (
     SubmitRequest
     | AcceptRequest
     | DeclineRequest
     | AssignRequest
+    | ClaimRequest
+    | ReleaseRequest
     | PayFee
     | ForwardRequest
     | RecordResponse
+    | RequestInformation
+    | SupplyInformation
     | StampDocument
     | MailDocument
     | ConfirmDelivery
+    | ConfirmCollection
+    | BringBack
     | HandOver
     | TellResult
     | InformCitizen
+    | WithdrawRequest
+    | RefundFee
+    | CorrectRequest
+    | ExpireRequest
+    | WarnOfLimit
 )

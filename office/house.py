@@ -100,6 +100,7 @@ class House:
             self.vault,
             code_keys=code_keys,
             code_key_name=settings.tracking_code_key_name,
+            lease=timedelta(minutes=self.office_settings.claim_lease_minutes),
         )
         self.people = People(
             self.acts,

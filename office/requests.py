@@ -6,48 +6,67 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from domain.access import Permission, Principal
 from domain.acts import Act, Actor, ActorKind
+from domain.agencies import Agency
 from domain.calendars import OFFICE_ZONE, Calendar
 from domain.centres import Centre
 from domain.clerks import Clerk
-from domain.errors import InvalidValueError, NotFoundError, ServiceNotOfferedError
+from domain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    ServiceNotOfferedError,
+    WrongStateError,
+)
 from domain.ids import derived_id, tracking_number
 from domain.persons import PersonDetails
 from domain.reads import Purpose
 from domain.requests import (
     AssignedBecause,
     Channel,
+    CorrectedField,
     Party,
     PartyRole,
+    ReleasedBecause,
     ServiceRequest,
 )
-from domain.services import Service, Terms
+from domain.services import DEFAULT_ACCEPTANCE_DAYS, Service, Terms
+from domain.stages import Stage
 from domain.stamps import Stamp
 from domain.working_time import WorkingTime
 from ledger.persistence import append
-from ledger.vault import Vault
-from office.acts import Acts, Done, Envelope, translated
+from ledger.vault import PersonField, Vault
+from office.acts import Acts, Done, Envelope, On, translated
 from office.commands import (
     AcceptRequest,
     AssignRequest,
+    BringBack,
+    ClaimRequest,
     Command,
+    ConfirmCollection,
     ConfirmDelivery,
+    CorrectRequest,
     DeclineRequest,
+    ExpireRequest,
     ForwardRequest,
     HandOver,
     InformCitizen,
     MailDocument,
     PayFee,
     RecordResponse,
+    RefundFee,
+    ReleaseRequest,
+    RequestInformation,
     StampDocument,
     SubmitRequest,
+    SupplyInformation,
     TellResult,
+    WarnOfLimit,
+    WithdrawRequest,
 )
-from office.errors import ConcurrencyError
 from office.looking import Looking
 
 CODE_DIGITS = 6
@@ -79,6 +98,7 @@ class Requests:
         *,
         code_keys: Mapping[str, bytes],
         code_key_name: str,
+        lease: timedelta,
     ) -> None:
         self._acts = acts
         self._ledger = acts.ledger
@@ -86,6 +106,7 @@ class Requests:
         self._code_keys = code_keys
         self._code_key_name = code_key_name
         self._looking = Looking(acts)
+        self._lease = lease
 
     # Coming in ------------------------------------------------------------------
 
@@ -111,7 +132,38 @@ class Requests:
             actor = Actor(
                 kind=ActorKind.CITIZEN, id=str(parties[0].id), place=centre.code
             )
-        act = self._acts.act(envelope, actor, request_id)
+
+        def decide(_: ServiceRequest | None, act: Act) -> ServiceRequest:
+            request = self._new_request(command, act, request_id, service, centre)
+            self._write_vault(command, parties, request_id, principal)
+            return request
+
+        return self._acts.on(
+            envelope,
+            stored,
+            On(
+                thing_id=request_id,
+                load=lambda: None,
+                actor=lambda _: actor,
+                centre=lambda _: centre.code,
+            ),
+            decide,
+        )
+
+    def _new_request(
+        self,
+        command: SubmitRequest,
+        act: Act,
+        request_id: UUID,
+        service: Service,
+        centre: Centre,
+    ) -> ServiceRequest:
+        """The new request with what is decided of it at once; nothing is stored."""
+        self._must_be_offered(act, service, centre)
+        if command.asks_again is not None:
+            self._must_be_refused(command.asks_again, command.service, act)
+        is_decided = command.accept_now or command.decline_reason is not None
+        may_expire = not is_decided and act.actor.kind is not ActorKind.IMPORT
         request = ServiceRequest.submit(
             act,
             request_id=request_id,
@@ -120,23 +172,53 @@ class Requests:
             centre=centre.code,
             governorate=centre.governorate,
             channel=command.channel,
-            parties=parties,
+            parties=self._parties(command, request_id),
             relationship=command.relationship,
             documents=command.documents,
             delivery=command.delivery,
             tracking_number=tracking_number(request_id),
             code_key=self._code_key_name,
+            expires_at=self._expiry(service, act.effective_at) if may_expire else None,
         )
         if command.accept_now:
-            terms = self._terms(service, centre.governorate, act.effective_at)
+            terms = self._terms(request, act.effective_at)
             request.accept(act, terms=terms, documents=command.documents)
         elif command.decline_reason is not None:
             request.decline(act, reason=command.decline_reason, missing=command.missing)
-        self._write_vault(command, parties, request_id, principal)
-        try:
-            return self._acts.store(stored, request, envelope)
-        except append.VersionConflictError as error:
-            raise ConcurrencyError from error
+        return request
+
+    def _must_be_offered(self, act: Act, service: Service, centre: Centre) -> None:
+        """The service, its agency and the centre serve citizens on the act's day.
+
+        What is imported happened whatever the catalogue says of that day today.
+        """
+        if act.actor.kind is ActorKind.IMPORT:
+            return
+        day = office_day(act.effective_at)
+        if not centre.is_open_on(day):
+            raise ServiceNotOfferedError(what="centre")
+        if not service.is_offered_on(day):
+            raise ServiceNotOfferedError(what="service")
+        agency = self._ledger.find(Agency, Agency.id_of(service.published.agency))
+        if agency is not None and not agency.is_open_on(day):
+            raise ServiceNotOfferedError(what="agency")
+
+    def _must_be_refused(self, request_id: UUID, service: str, act: Act) -> None:
+        """What is asked again was refused: here, for the same service."""
+        refused = self._ledger.find(ServiceRequest, request_id)
+        party = act.actor.id if act.actor.kind is ActorKind.CITIZEN else None
+        if refused is None or (party is None and refused.centre != act.actor.place):
+            raise NotFoundError(thing="request")
+        ends = {Stage.COMPLETED_REFUSED, Stage.NOT_ACCEPTED}
+        if refused.stage not in ends or refused.service != service:
+            raise WrongStateError(
+                act="ask-again", stage=refused.stage, reason="not-refused"
+            )
+
+    def _expiry(self, service: Service, at: datetime) -> datetime:
+        """When a waiting request expires, by the rules of its first day."""
+        days = service.published.acceptance_days or DEFAULT_ACCEPTANCE_DAYS
+        return self._working_time(at).due(at, days).at
 
     def _offered(
         self, command: SubmitRequest, principal: Principal
@@ -154,9 +236,7 @@ class Requests:
             raise ServiceNotOfferedError(what="centre")
         if service is None:
             raise ServiceNotOfferedError(what="service")
-        known = {document.code for document in service.published.documents}
-        if not known.issuperset((*command.documents, *command.missing)):
-            raise InvalidValueError(field="documents", reason="unknown-code")
+        _must_be_known(service, (*command.documents, *command.missing))
         return service, centre
 
     def _parties(self, command: SubmitRequest, request_id: UUID) -> tuple[Party, ...]:
@@ -180,6 +260,11 @@ class Requests:
         principal: Principal,
     ) -> None:
         told = _told(command)
+        if command.asks_again is not None:
+            with translated():
+                self._vault.link_asked_again(
+                    request_id=request_id, refused_request_id=command.asks_again
+                )
         for party in parties:
             is_citizen = (
                 principal.role is ActorKind.CITIZEN
@@ -195,13 +280,11 @@ class Requests:
                 )
 
     def accept(self, command: AcceptRequest, envelope: Envelope) -> Done:
-        """Take a waiting request in under the terms of its service today."""
+        """Take a waiting request in under the terms of its service that day."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            service = self._ledger.find(Service, Service.id_of(request.service))
-            if service is None:
-                raise ServiceNotOfferedError(what="service")
-            terms = self._terms(service, request.governorate, act.effective_at)
+            terms = self._terms(request, act.effective_at)
+            self._must_know(request, command.documents)
             request.accept(
                 act, terms=terms, documents=command.documents, token=command.token
             )
@@ -210,17 +293,17 @@ class Requests:
 
     def decline(self, command: DeclineRequest, envelope: Envelope) -> Done:
         """Do not take a waiting request in."""
-        return self._on(
-            command,
-            envelope,
-            Permission.DECLINE,
-            lambda request, act: request.decline(
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._must_know(request, command.missing)
+            request.decline(
                 act,
                 reason=command.reason,
                 missing=command.missing,
                 token=command.token,
-            ),
-        )
+            )
+
+        return self._on(command, envelope, Permission.DECLINE, decide)
 
     def assign(
         self,
@@ -243,9 +326,70 @@ class Requests:
             clerk = self._ledger.find(Clerk, Clerk.id_of(command.clerk))
             if clerk is None or clerk.centre != request.centre:
                 raise ServiceNotOfferedError(what="clerk")
+            is_import = act.actor.kind is ActorKind.IMPORT
+            if not is_import and not clerk.is_available_at(self._acts.clock()):
+                raise ServiceNotOfferedError(what="clerk")
             request.assign(act, clerk=command.clerk, reason=because)
 
-        return self._on(command, envelope, Permission.ASSIGN, decide, asked=asked)
+        return self._on(
+            command,
+            envelope,
+            Permission.ASSIGN,
+            decide,
+            asked=asked,
+            is_bookkeeping=True,
+        )
+
+    def claim(self, command: ClaimRequest, envelope: Envelope) -> Done:
+        """Take a request in hand until the lease ends; acts then carry its token."""
+        now = self._acts.clock()
+        return self._on(
+            command,
+            envelope,
+            Permission.CLAIM,
+            lambda request, act: request.claim(
+                act, now=now, lease_until=now + self._lease
+            ),
+            is_bookkeeping=True,
+        )
+
+    def release(
+        self,
+        command: ReleaseRequest,
+        envelope: Envelope,
+        *,
+        asked: object | None = None,
+    ) -> Done:
+        """Let a request go: a clerk the own claim, a supervisor anybody's."""
+        by_role = {
+            ActorKind.CLERK: ReleasedBecause.GIVEN_BACK,
+            ActorKind.SUPERVISOR: ReleasedBecause.SUPERVISOR,
+        }
+        reason = by_role.get(envelope.principal.role, command.reason)
+        if reason is None:
+            raise InvalidValueError(field="reason", reason="missing")
+        return self._on(
+            command,
+            envelope,
+            Permission.RELEASE,
+            lambda request, act: request.release(
+                act, reason=reason, token=command.token, now=self._acts.clock()
+            ),
+            asked=asked,
+            is_bookkeeping=True,
+        )
+
+    def warn(self, command: WarnOfLimit, envelope: Envelope) -> Done:
+        """Warn staff of a limit; of one that holds no more, nothing is written."""
+        return self._on(
+            command,
+            envelope,
+            Permission.WARN,
+            lambda request, act: request.warn(
+                act, limit=command.limit, when=command.when, due_at=command.due_at
+            ),
+            is_bookkeeping=True,
+        )
 
     # In progress ----------------------------------------------------------------
 
@@ -273,7 +417,7 @@ class Requests:
             Permission.FORWARD,
             lambda request, act: request.forward(
                 act,
-                working_time=self._working_time(act.effective_at),
+                working_time=self._working_time_of(request, act),
                 agency_reference=command.agency_reference,
                 token=command.token,
             ),
@@ -293,24 +437,59 @@ class Requests:
                 reason=command.reason,
                 document_digest=command.document_digest,
                 supersedes=command.supersedes,
+                working_time=self._working_time_of(request, act),
                 token=command.token,
             ),
         )
 
+    def request_information(
+        self, command: RequestInformation, envelope: Envelope
+    ) -> Done:
+        """Ask the citizen for what is missing; the clock stands still."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._must_know(request, command.missing)
+            request.request_information(
+                act, missing=command.missing, token=command.token
+            )
+
+        return self._on(command, envelope, Permission.REQUEST_INFORMATION, decide)
+
+    def supply_information(
+        self, command: SupplyInformation, envelope: Envelope
+    ) -> Done:
+        """Record what the citizen brought; the clock goes on."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._must_know(request, command.supplied)
+            request.supply_information(
+                act,
+                supplied=command.supplied,
+                working_time=self._working_time_of(request, act),
+                token=command.token,
+            )
+
+        return self._on(command, envelope, Permission.SUPPLY_INFORMATION, decide)
+
     def stamp(self, command: StampDocument, envelope: Envelope) -> Done:
         """Put an issued stamp of the centre on the document."""
-        return self._on(
-            command,
-            envelope,
-            Permission.STAMP,
-            lambda request, act: request.stamp(
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            stamp = self._ledger.find(Stamp, Stamp.id_of(command.serial))
+            if stamp is not None and not stamp.is_valid_on(
+                office_day(act.effective_at)
+            ):
+                stamp = None
+            request.stamp(
                 act,
-                stamp=self._ledger.find(Stamp, Stamp.id_of(command.serial)),
+                stamp=stamp,
                 serial=command.serial,
                 stamped_digest=command.stamped_digest,
+                working_time=self._working_time_of(request, act),
                 token=command.token,
-            ),
-        )
+            )
+
+        return self._on(command, envelope, Permission.STAMP, decide)
 
     # Leaving --------------------------------------------------------------------
 
@@ -333,6 +512,28 @@ class Requests:
             Permission.DELIVER,
             lambda request, act: request.deliver(
                 act, item=command.item, capacity=command.capacity
+            ),
+        )
+
+    def collect(self, command: ConfirmCollection, envelope: Envelope) -> Done:
+        """Record that the item was fetched at the post office."""
+        return self._on(
+            command,
+            envelope,
+            Permission.COLLECT,
+            lambda request, act: request.collect(
+                act, item=command.item, capacity=command.capacity
+            ),
+        )
+
+    def bring_back(self, command: BringBack, envelope: Envelope) -> Done:
+        """Record that the post brought the item back; work for the supervisor."""
+        return self._on(
+            command,
+            envelope,
+            Permission.BRING_BACK,
+            lambda request, act: request.bring_back(
+                act, item=command.item, reason=command.reason
             ),
         )
 
@@ -374,7 +575,78 @@ class Requests:
                 act, message=command.message, means=command.means
             ),
             asked=asked,
+            is_bookkeeping=True,
         )
+
+    # Ending and correcting --------------------------------------------------------
+
+    def withdraw(self, command: WithdrawRequest, envelope: Envelope) -> Done:
+        """Take a request back on its citizen's word."""
+        return self._on(
+            command,
+            envelope,
+            Permission.WITHDRAW,
+            lambda request, act: request.withdraw(act, reason=command.reason),
+        )
+
+    def expire(self, command: ExpireRequest, envelope: Envelope) -> Done:
+        """End what nobody accepted or paid for; nothing where somebody did in time."""
+        return self._on(
+            command,
+            envelope,
+            Permission.EXPIRE,
+            lambda request, act: request.expire(act, due_at=command.due_at),
+        )
+
+    def refund(self, command: RefundFee, envelope: Envelope) -> Done:
+        """Pay lines of the fee back after the request has ended."""
+        return self._on(
+            command,
+            envelope,
+            Permission.REFUND,
+            lambda request, act: request.refund(
+                act,
+                kinds=command.kinds,
+                reason=command.reason,
+                channel=command.channel,
+                bank_reference=command.bank_reference,
+            ),
+        )
+
+    def correct(self, command: CorrectRequest, envelope: Envelope) -> Done:
+        """Correct a field: the new value to the vault first, then the event.
+
+        A correction is effective when it is made. What the rules refuse reaches the
+        vault neither.
+        """
+        if envelope.effective_at is not None:
+            raise InvalidValueError(field="effective_at", reason="when-made")
+        is_personal = command.field is not CorrectedField.DELIVERY
+        if is_personal != (command.value is not None):
+            raise InvalidValueError(field="value", reason="field")
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            request.correct(
+                act,
+                field=command.field,
+                reason=command.reason,
+                party=command.party,
+                delivery=command.delivery,
+            )
+            if command.value is not None:
+                party = next(p for p in request.parties if p.role is command.party)
+                self._vault.keep_correction(
+                    party_id=party.id,
+                    field=PersonField(command.field),
+                    value=command.value,
+                    correction_id=act.command_id,
+                )
+
+        done = self._on(command, envelope, Permission.CORRECT, decide)
+        if is_personal:
+            with translated():
+                self._vault.count_corrections([envelope.command_id])
+        return done
 
     # Reading --------------------------------------------------------------------
 
@@ -397,8 +669,16 @@ class Requests:
             self._looking.record(
                 request, request.parties, principal=principal, purpose=Purpose.COUNTER
             )
-            told = self._vault.details_of([party.id for party in request.parties])
+            told = self._vault.details_of(
+                [party.id for party in request.parties],
+                corrections=[each.command_id for each in request.corrections],
+            )
         return {party: told.get(party.id) for party in request.parties}
+
+    def asked_again_of(self, request: ServiceRequest) -> UUID | None:
+        """The refused request that this one asks again for; staff of its centre know."""
+        with translated():
+            return self._vault.refused_before(request.id)
 
     def code_of(self, request: ServiceRequest) -> str:
         """The secret code of a request's tracking."""
@@ -419,6 +699,7 @@ class Requests:
         decide: Callable[[ServiceRequest, Act], None],
         *,
         asked: object | None = None,
+        is_bookkeeping: bool = False,
     ) -> Done:
         if isinstance(command, SubmitRequest):
             raise TypeError(command)
@@ -429,24 +710,78 @@ class Requests:
             command.request_id,
             lambda request_id: self._load(request_id, envelope.principal),
             decide,
+            is_bookkeeping=is_bookkeeping,
         )
 
-    def _terms(self, service: Service, governorate: str, at: datetime) -> Terms:
+    def _must_know(self, request: ServiceRequest, codes: tuple[str, ...]) -> None:
+        """The codes are documents of the request's service: no free text gets in."""
+        version = None if request.terms is None else request.terms.service_version
+        service = self._ledger.find(
+            Service, Service.id_of(request.service), version=version
+        )
+        if service is None:
+            raise ServiceNotOfferedError(what="service")
+        _must_be_known(service, codes)
+
+    def _terms(self, request: ServiceRequest, at: datetime) -> Terms:
+        """The terms of a request accepted at a time, by the rules in force then."""
+        service = self._ledger.find(
+            Service, Service.id_of(request.service), effective_at=at
+        )
+        if service is None:
+            raise ServiceNotOfferedError(what="service")
         return service.terms(
-            governorate=governorate,
+            governorate=request.governorate,
             accepted_at=at,
             working_time=self._working_time(at),
         )
 
     def _working_time(self, start: datetime) -> WorkingTime:
-        """The published calendars that an allowance from ``start`` can reach."""
-        year = start.astimezone(OFFICE_ZONE).year
+        """The calendars, as published then, that an allowance from ``start`` reaches."""
         with translated():
             found = [
-                self._ledger.find(Calendar, Calendar.id_of(each))
-                for each in (year, year + 1, year + 2)
+                self._ledger.find(Calendar, Calendar.id_of(year), effective_at=start)
+                for year in _years_from(start)
             ]
         return WorkingTime(calendar for calendar in found if calendar is not None)
+
+    def _working_time_of(self, request: ServiceRequest, act: Act) -> WorkingTime:
+        """The calendars a request was accepted under; for later years, those of now."""
+        terms = request.terms
+        start = act.effective_at if request.asked_at is None else request.asked_at
+        if terms is None:
+            return self._working_time(start)
+        pinned = {each.year: each.version for each in terms.calendars}
+        found = []
+        with translated():
+            for year in _years_from(min(start, act.effective_at)):
+                if year not in terms.unpublished_years:
+                    version = pinned.get(year)
+                    calendar = self._ledger.find(
+                        Calendar,
+                        Calendar.id_of(year),
+                        version=version,
+                        effective_at=act.effective_at if version is None else None,
+                    )
+                    found.append(calendar)
+        return WorkingTime(calendar for calendar in found if calendar is not None)
+
+
+def office_day(at: datetime) -> date:
+    """The day of a time on the office's clock."""
+    return at.astimezone(OFFICE_ZONE).date()
+
+
+def _years_from(start: datetime) -> range:
+    """The years an allowance, the longest of some 400 working days, can reach."""
+    year = office_day(start).year
+    return range(year, year + 3)
+
+
+def _must_be_known(service: Service, codes: tuple[str, ...]) -> None:
+    known = {document.code for document in service.published.documents}
+    if not known.issuperset(codes):
+        raise InvalidValueError(field="documents", reason="unknown-code")
 
 
 def _told(command: SubmitRequest) -> dict[PartyRole, PersonDetails]:

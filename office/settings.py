@@ -17,6 +17,12 @@ class OfficeSettings(BaseSettings):
         le=365,
         description="How far back a clerk may date.",
     )
+    claim_lease_minutes: int = Field(
+        default=30,
+        ge=1,
+        le=24 * 60,
+        description="How long a claim holds before somebody else may have it.",
+    )
     sweep_parties_after_days: int = Field(
         default=1,
         ge=1,

@@ -119,6 +119,7 @@ def submitted(
     *,
     relationship: Relationship = Relationship.SELF,
     delivery: Delivery = Delivery.HOME,
+    expires_at: datetime | None = None,
 ) -> ServiceRequest:
     return ServiceRequest.submit(
         by or act("submit", ActorKind.CITIZEN, actor=str(PARTY_ID)),
@@ -134,6 +135,7 @@ def submitted(
         delivery=delivery,
         tracking_number=tracking_number(REQUEST_ID),
         code_key="k1",
+        expires_at=expires_at,
     )
 
 
@@ -167,7 +169,11 @@ def forwarded(**changes: Any) -> ServiceRequest:
 def issued(delivery: Delivery = Delivery.HOME, **changes: Any) -> ServiceRequest:
     request = paid(delivery, **changes)
     request.respond(
-        act("respond"), outcome=Answer.ISSUED, document_digest=DIGEST, token=1
+        act("respond"),
+        outcome=Answer.ISSUED,
+        document_digest=DIGEST,
+        working_time=WORKING_TIME,
+        token=1,
     )
     return request
 
@@ -179,6 +185,7 @@ def refused() -> ServiceRequest:
         outcome=Answer.REFUSED,
         reason="record-not-found",
         agency="CIV",
+        working_time=WORKING_TIME,
     )
     return request
 
@@ -190,6 +197,7 @@ def stamped(delivery: Delivery = Delivery.HOME, **changes: Any) -> ServiceReques
         stamp=stamp(),
         serial="ختم-DI-000001",
         stamped_digest=DIGEST,
+        working_time=WORKING_TIME,
         token=1,
     )
     return request

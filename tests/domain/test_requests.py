@@ -296,7 +296,9 @@ class TestForward:
 class TestRespond:
     def test_a_clerk_reads_the_answer_on_the_direct_route(self) -> None:
         given(paid()).when(
-            lambda r: r.respond(act(), outcome=Answer.ISSUED, token=1)
+            lambda r: r.respond(
+                act(), working_time=WORKING_TIME, outcome=Answer.ISSUED, token=1
+            )
         ).then((R.AgencyResponded, {"by": "direct", "outcome": Answer.ISSUED}))
 
     def test_the_agency_answers_what_was_forwarded_to_it(self) -> None:
@@ -307,30 +309,42 @@ class TestRespond:
     def test_an_agency_cannot_answer_anothers_request(self) -> None:
         given(forwarded()).when(
             lambda r: r.respond(
-                act(kind=ActorKind.AGENCY), outcome=Answer.ISSUED, agency="LND"
+                act(kind=ActorKind.AGENCY),
+                working_time=WORKING_TIME,
+                outcome=Answer.ISSUED,
+                agency="LND",
             )
         ).refused(WrongAgencyError)
 
     def test_an_agency_cannot_answer_on_the_direct_route(self) -> None:
         given(paid()).when(
             lambda r: r.respond(
-                act(kind=ActorKind.AGENCY), outcome=Answer.ISSUED, agency="CIV"
+                act(kind=ActorKind.AGENCY),
+                working_time=WORKING_TIME,
+                outcome=Answer.ISSUED,
+                agency="CIV",
             )
         ).refused(WrongRouteError, route="direct")
 
     def test_nothing_is_answered_before_it_was_forwarded(self) -> None:
         given(paid(direct_in=())).when(
-            lambda r: r.respond(act(), outcome=Answer.ISSUED, token=1)
+            lambda r: r.respond(
+                act(), working_time=WORKING_TIME, outcome=Answer.ISSUED, token=1
+            )
         ).refused(WrongStateError, reason="not-forwarded")
 
     def test_nothing_is_answered_before_the_fee_is_paid(self) -> None:
         given(accepted()).when(
-            lambda r: r.respond(act(), outcome=Answer.ISSUED, token=1)
+            lambda r: r.respond(
+                act(), working_time=WORKING_TIME, outcome=Answer.ISSUED, token=1
+            )
         ).refused(FeeUnpaidError)
 
     def test_a_second_answer_must_name_the_one_it_supersedes(self) -> None:
         given(issued()).when(
-            lambda r: r.respond(act(), outcome=Answer.ISSUED, token=1)
+            lambda r: r.respond(
+                act(), working_time=WORKING_TIME, outcome=Answer.ISSUED, token=1
+            )
         ).refused(WrongStateError, reason="answered-already")
 
     def test_a_superseding_answer_replaces_the_first(self) -> None:
@@ -339,6 +353,7 @@ class TestRespond:
         given(request).when(
             lambda r: r.respond(
                 act(),
+                working_time=WORKING_TIME,
                 outcome=Answer.REFUSED,
                 reason="record-disputed",
                 supersedes=first,
@@ -349,11 +364,14 @@ class TestRespond:
 
     def test_a_refusal_needs_its_reason_and_has_no_document(self) -> None:
         given(paid()).when(
-            lambda r: r.respond(act(), outcome=Answer.REFUSED, token=1)
+            lambda r: r.respond(
+                act(), working_time=WORKING_TIME, outcome=Answer.REFUSED, token=1
+            )
         ).refused(InvalidValueError, field="reason")
         given(paid()).when(
             lambda r: r.respond(
                 act(),
+                working_time=WORKING_TIME,
                 outcome=Answer.REFUSED,
                 reason="x",
                 document_digest=DIGEST,
@@ -369,6 +387,7 @@ class TestStamp:
                 act(),
                 stamp=stamp(),
                 serial="ختم-DI-000001",
+                working_time=WORKING_TIME,
                 stamped_digest=DIGEST,
                 token=1,
             )
@@ -381,6 +400,7 @@ class TestStamp:
                 act(),
                 stamp=known,  # type: ignore[arg-type]
                 serial="ختم-DI-000001",
+                working_time=WORKING_TIME,
                 stamped_digest=DIGEST,
                 token=1,
             )
@@ -389,14 +409,24 @@ class TestStamp:
     def test_a_refused_request_is_not_stamped(self) -> None:
         given(refused()).when(
             lambda r: r.stamp(
-                act(), stamp=stamp(), serial="x", stamped_digest=DIGEST, token=1
+                act(),
+                stamp=stamp(),
+                serial="x",
+                working_time=WORKING_TIME,
+                stamped_digest=DIGEST,
+                token=1,
             )
         ).refused(WrongStateError, reason="refused")
 
     def test_where_no_stamp_is_wanted_none_is_put(self) -> None:
         given(issued(live_stamp=False)).when(
             lambda r: r.stamp(
-                act(), stamp=stamp(), serial="x", stamped_digest=DIGEST, token=1
+                act(),
+                stamp=stamp(),
+                serial="x",
+                working_time=WORKING_TIME,
+                stamped_digest=DIGEST,
+                token=1,
             )
         ).refused(WrongStateError, reason="no-stamp-wanted")
 
@@ -435,11 +465,14 @@ class TestLeaving:
 
     def test_a_fee_due_at_hand_over_blocks_only_the_hand_over(self) -> None:
         request = accepted(fee_due=FeeDue.HAND_OVER)
-        request.respond(act(), outcome=Answer.ISSUED, token=1)
+        request.respond(
+            act(), working_time=WORKING_TIME, outcome=Answer.ISSUED, token=1
+        )
         request.stamp(
             act(),
             stamp=stamp(),
             serial="ختم-DI-000001",
+            working_time=WORKING_TIME,
             stamped_digest=DIGEST,
             token=1,
         )

@@ -108,6 +108,7 @@ class Life:
             yield
         request.respond(
             self.act(system),
+            working_time=WORKING_TIME,
             outcome=self.outcome,
             reason="no-record" if self.outcome is Answer.REFUSED else None,
             token=1,
@@ -121,6 +122,7 @@ class Life:
             self.act(system),
             stamp=stamp(centre=self.centre),
             serial="ختم-DI-000001",
+            working_time=WORKING_TIME,
             stamped_digest=DIGEST,
             token=1,
         )
