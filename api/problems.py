@@ -379,6 +379,13 @@ KINDS: dict[str, ProblemKind] = {
         "صحّح الوقت، أو اطلب موافقة المشرف.",
         "Correct the time, or ask the supervisor for approval.",
     ),
+    "approval-required": _kind(
+        409,
+        "يلزم لهذا الإجراء موافقة المشرف",
+        "This act needs a supervisor's approval",
+        "اطلب موافقة المشرف وأرسلها مع الإجراء.",
+        "Ask the supervisor for an approval and send it along.",
+    ),
     "service-not-offered": _kind(
         409,
         "الخدمة أو المركز أو الموظف غير متاح",

@@ -342,6 +342,8 @@ class DatePassedError(RuleBrokenError):
         super().__init__(day, earliest)
         self.day = day
         self.earliest = earliest
+
+
 class ApprovalRequiredError(RuleBrokenError):
     """The act needs a supervisor's word, and has none."""
 

@@ -248,8 +248,11 @@ class Acts:
             return self.approvals.supervisor_of(
                 envelope.approval, envelope.command_id, principal.centre
             )
-        is_own_word = principal.role is ActorKind.SUPERVISOR
-        return principal.id if is_own_word and envelope.approved_by else None
+        is_own_word = (
+            principal.role is ActorKind.SUPERVISOR
+            and envelope.approved_by == principal.id
+        )
+        return principal.id if is_own_word else None
 
     def store(
         self, command: append.Command, thing: OfficeAggregate, envelope: Envelope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -22,23 +22,23 @@ from domain.errors import (
     WrongStateError,
 )
 from domain.ids import derived_id, tracking_number
-from domain.persons import PersonDetails
+from domain.persons import PersonDetails, PersonField
 from domain.reads import Purpose
 from domain.requests import (
     AssignedBecause,
     Channel,
     CorrectedField,
+    MissingFact,
     Party,
     PartyRole,
     ReleasedBecause,
     ServiceRequest,
 )
-from domain.services import DEFAULT_ACCEPTANCE_DAYS, Service, Terms
+from domain.services import Service, Terms
 from domain.stages import Stage
 from domain.stamps import Stamp
 from domain.working_time import WorkingTime
-from ledger.persistence import append
-from ledger.vault import PersonField, Vault
+from ledger.vault import Vault
 from office.acts import Acts, Done, Envelope, On, translated
 from office.commands import (
     AcceptRequest,
@@ -217,8 +217,7 @@ class Requests:
 
     def _expiry(self, service: Service, at: datetime) -> datetime:
         """When a waiting request expires, by the rules of its first day."""
-        days = service.published.acceptance_days or DEFAULT_ACCEPTANCE_DAYS
-        return self._working_time(at).due(at, days).at
+        return self._working_time(at).due(at, service.acceptance_days).at
 
     def _offered(
         self, command: SubmitRequest, principal: Principal
@@ -448,7 +447,7 @@ class Requests:
         """Ask the citizen for what is missing; the clock stands still."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            self._must_know(request, command.missing)
+            self._must_know(request, command.missing, also=MissingFact)
             request.request_information(
                 act, missing=command.missing, token=command.token
             )
@@ -461,7 +460,7 @@ class Requests:
         """Record what the citizen brought; the clock goes on."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            self._must_know(request, command.supplied)
+            self._must_know(request, command.supplied, also=MissingFact)
             request.supply_information(
                 act,
                 supplied=command.supplied,
@@ -676,7 +675,7 @@ class Requests:
         return {party: told.get(party.id) for party in request.parties}
 
     def asked_again_of(self, request: ServiceRequest) -> UUID | None:
-        """The refused request that this one asks again for; staff of its centre know."""
+        """The refused request that this one asks again for, or None; for staff."""
         with translated():
             return self._vault.refused_before(request.id)
 
@@ -713,15 +712,25 @@ class Requests:
             is_bookkeeping=is_bookkeeping,
         )
 
-    def _must_know(self, request: ServiceRequest, codes: tuple[str, ...]) -> None:
-        """The codes are documents of the request's service: no free text gets in."""
+    def _must_know(
+        self,
+        request: ServiceRequest,
+        codes: tuple[str, ...],
+        *,
+        also: Iterable[str] = (),
+    ) -> None:
+        """The codes are documents of the request's service: no free text gets in.
+
+        ``also`` are codes that are known without the service.
+        """
         version = None if request.terms is None else request.terms.service_version
         service = self._ledger.find(
             Service, Service.id_of(request.service), version=version
         )
         if service is None:
             raise ServiceNotOfferedError(what="service")
-        _must_be_known(service, codes)
+        known = frozenset(also)
+        _must_be_known(service, tuple(code for code in codes if code not in known))
 
     def _terms(self, request: ServiceRequest, at: datetime) -> Terms:
         """The terms of a request accepted at a time, by the rules in force then."""
@@ -737,7 +746,7 @@ class Requests:
         )
 
     def _working_time(self, start: datetime) -> WorkingTime:
-        """The calendars, as published then, that an allowance from ``start`` reaches."""
+        """The calendars, as published then, that an allowance can reach."""
         with translated():
             found = [
                 self._ledger.find(Calendar, Calendar.id_of(year), effective_at=start)

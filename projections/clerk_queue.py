@@ -111,7 +111,7 @@ class ClerkQueue:
     """The view: one current row for every request that is not at its end."""
 
     name = "clerk_queue"
-    version = 1
+    version = 2
     tables = ("clerk_queue",)
     ddl = _DDL
 

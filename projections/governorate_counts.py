@@ -134,7 +134,7 @@ class GovernorateCounts:
     """The view: counters by place and stage, and by day, place and stage entered."""
 
     name = "governorate_counts"
-    version = 1
+    version = 2
     tables = ("governorate_stocks", "governorate_flows", "governorate_places")
     ddl = _DDL
 
@@ -189,7 +189,7 @@ class GovernorateCounts:
         return moves
 
 
-def _entered(fact: Fact) -> Stage | None:
+def _entered(fact: Fact) -> Stage | None:  # noqa: PLR0911 -- one case an event
     """The stage a fact moves its request to, or None."""
     match fact.topic.removeprefix(PREFIX).rpartition(".v")[0]:
         case "submitted":
@@ -203,6 +203,10 @@ def _entered(fact: Fact) -> Stage | None:
         case "result-told":
             is_issued = fact.data["outcome"] == Answer.ISSUED
             return Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED
+        case "withdrawn":
+            return Stage.WITHDRAWN
+        case "expired":
+            return Stage.EXPIRED
         case _:
             return None
 

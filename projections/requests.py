@@ -12,12 +12,13 @@ from typing import Any
 
 from domain.requests import Answer, Delivery
 from domain.services import FeeDue, Route
-from domain.stages import Stage
+from domain.stages import NextAct, Stage
 from domain.standing import Standing
 from projections.facts import Fact
 
 PREFIX = "sijil.request."
-_BOOKKEEPING = frozenset({"assigned", "informed"})
+_RESULTS = frozenset({Answer.ISSUED, Answer.REFUSED})
+_BOOKKEEPING = frozenset({"assigned", "claimed", "released", "informed", "warned"})
 
 REQUEST_COLUMNS = """
     tracking_number text NOT NULL,
@@ -37,15 +38,22 @@ REQUEST_COLUMNS = """
     outcome text,
     has_paper boolean NOT NULL,
     needs_stamp boolean NOT NULL,
+    is_postable boolean NOT NULL,
     is_posted boolean NOT NULL,
     is_mailed boolean NOT NULL,
+    is_information_needed boolean NOT NULL,
+    is_information_asked boolean NOT NULL,
+    is_returned boolean NOT NULL,
     item text,
     clerk text,
     token integer NOT NULL,
+    lease_until timestamptz,
     submitted_at timestamptz NOT NULL,
     since timestamptz NOT NULL,
     due_at timestamptz,
     answer_due_at timestamptz,
+    payment_due_at timestamptz,
+    expires_at timestamptz,
     ended_at timestamptz,
     version integer NOT NULL,
     etag_version integer NOT NULL
@@ -59,14 +67,28 @@ CASTS = {
             "is_forwarded",
             "has_paper",
             "needs_stamp",
+            "is_postable",
             "is_posted",
             "is_mailed",
+            "is_information_needed",
+            "is_information_asked",
+            "is_returned",
         ),
         "boolean",
     ),
     **dict.fromkeys(("token", "version", "etag_version"), "integer"),
     **dict.fromkeys(
-        ("submitted_at", "since", "due_at", "answer_due_at", "ended_at"), "timestamptz"
+        (
+            "submitted_at",
+            "since",
+            "lease_until",
+            "due_at",
+            "answer_due_at",
+            "payment_due_at",
+            "expires_at",
+            "ended_at",
+        ),
+        "timestamptz",
     ),
 }
 
@@ -100,13 +122,20 @@ class RequestState:
     outcome: str | None = None
     has_paper: bool = True
     needs_stamp: bool = False
+    is_postable: bool = True
     is_posted: bool = True
     is_mailed: bool = False
+    is_information_needed: bool = False
+    is_information_asked: bool = False
+    is_returned: bool = False
     item: str | None = None
     clerk: str | None = None
     token: int = 0
+    lease_until: datetime | None = None
     due_at: datetime | None = None
     answer_due_at: datetime | None = None
+    payment_due_at: datetime | None = None
+    expires_at: datetime | None = None
     ended_at: datetime | None = None
 
     @property
@@ -119,18 +148,35 @@ class RequestState:
             if self.is_fee_outstanding and self.fee_due
             else None,
             is_forwarded=self.is_forwarded,
-            is_refused=None if self.outcome is None else self.outcome == Answer.REFUSED,
+            is_refused=None
+            if self.outcome not in _RESULTS
+            else self.outcome == Answer.REFUSED,
             has_paper=self.has_paper,
             needs_stamp=self.needs_stamp,
             is_posted=self.is_posted,
+            is_information_needed=self.is_information_needed,
+            is_information_asked=self.is_information_asked,
+            is_returned=self.is_returned,
         )
 
     @property
     def until(self) -> datetime | None:
-        """When the present step is due: the agency's answer, else the whole."""
-        if self.is_forwarded and self.outcome is None:
-            return self.answer_due_at
-        return self.due_at
+        """When the present step is due: acceptance, fee, answer, else the whole.
+
+        Nothing is due while the clock stands still, nor of an item that came back.
+        """
+        standing = self.standing
+        if standing.is_clock_stopped or self.is_returned:
+            return None
+        match standing.next_act:
+            case NextAct.ACCEPT:
+                return self.expires_at
+            case NextAct.TAKE_FEE:
+                return self.payment_due_at or self.due_at
+            case NextAct.RECORD_REPLY if self.is_forwarded:
+                return self.answer_due_at
+            case _:
+                return self.due_at
 
     def row(self) -> dict[str, Any]:
         """The columns of a view's table."""
@@ -172,6 +218,7 @@ def _submitted(fact: Fact) -> RequestState:
         delivery=data["delivery"],
         parties=[party["id"] for party in data["parties"]],
         stage=Stage.WAITING,
+        expires_at=_time(data, "expires_at"),
         submitted_at=fact.effective_at,
         since=fact.effective_at,
         version=fact.entry.version,
@@ -179,7 +226,7 @@ def _submitted(fact: Fact) -> RequestState:
     )
 
 
-def _changes(  # noqa: C901, PLR0911 -- one case an event
+def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
     state: RequestState, name: str, fact: Fact
 ) -> dict[str, Any]:
     """The columns that one fact changes."""
@@ -191,23 +238,51 @@ def _changes(  # noqa: C901, PLR0911 -- one case an event
         case "not-accepted":
             return {"stage": Stage.NOT_ACCEPTED, **ended}
         case "assigned":
-            return {"clerk": data["clerk"], "token": data["token"]}
-        case "fee-paid":
-            return {"is_fee_outstanding": False}
-        case "forwarded":
             return {
-                "is_forwarded": True,
-                "answer_due_at": datetime.fromisoformat(data["answer_due_at"]),
+                "clerk": data["clerk"],
+                "token": data["token"],
+                "lease_until": None,
             }
+        case "claimed":
+            return {
+                "clerk": data["clerk"],
+                "token": data["token"],
+                "lease_until": _time(data, "lease_until"),
+            }
+        case "released":
+            return {
+                "clerk": data.get("holder"),
+                "token": data["token"],
+                "lease_until": None,
+            }
+        case "fee-paid":
+            return {"is_fee_outstanding": False, "payment_due_at": None}
+        case "forwarded":
+            return {"is_forwarded": True, "answer_due_at": _time(data, "answer_due_at")}
         case "agency-responded":
-            return {"outcome": data["outcome"]}
+            return {
+                "outcome": data["outcome"],
+                "is_information_needed": data["outcome"] == Answer.INFORMATION_NEEDED,
+                **_payment_due(data),
+            }
+        case "information-requested":
+            return {"is_information_asked": True, "is_information_needed": False}
+        case "information-supplied":
+            return _supplied(state, data)
         case "stamped":
-            return {"needs_stamp": False}
+            return {"needs_stamp": False, **_payment_due(data)}
         case "mailed":
             issued = {"stage": Stage.COMPLETED_ISSUED, **ended}
-            return {"is_mailed": True, "item": data["item"], **issued}
+            return {
+                "is_mailed": True,
+                "is_returned": False,
+                "item": data["item"],
+                **issued,
+            }
+        case "returned":
+            return {"is_returned": True}
         case "handed-over":
-            return {"stage": Stage.COMPLETED_ISSUED, **ended}
+            return {"stage": Stage.COMPLETED_ISSUED, "is_returned": False, **ended}
         case "result-told":
             told = (
                 Stage.COMPLETED_ISSUED
@@ -215,12 +290,48 @@ def _changes(  # noqa: C901, PLR0911 -- one case an event
                 else Stage.COMPLETED_REFUSED
             )
             return {"stage": told, **ended}
+        case "withdrawn":
+            return {"stage": Stage.WITHDRAWN, **ended}
+        case "expired":
+            return {"stage": Stage.EXPIRED, **ended}
+        case "corrected" if data.get("delivery"):
+            return _delivered_to(state, data["delivery"])
         case _:
             return {}
 
 
+def _time(data: dict[str, Any], name: str) -> datetime | None:
+    told = data.get(name)
+    return None if told is None else datetime.fromisoformat(told)
+
+
+def _payment_due(data: dict[str, Any]) -> dict[str, Any]:
+    due = _time(data, "payment_due_at")
+    return {} if due is None else {"payment_due_at": due}
+
+
+def _supplied(state: RequestState, data: dict[str, Any]) -> dict[str, Any]:
+    """The clock goes on, and an agency that wanted more has not answered any more."""
+    is_open = state.outcome == Answer.INFORMATION_NEEDED
+    return {
+        "is_information_asked": False,
+        "is_information_needed": False,
+        "outcome": None if is_open else state.outcome,
+        "due_at": _time(data, "due_at") or state.due_at,
+        "answer_due_at": _time(data, "answer_due_at") or state.answer_due_at,
+    }
+
+
+def _delivered_to(state: RequestState, delivery: str) -> dict[str, Any]:
+    return {
+        "delivery": delivery,
+        "is_posted": state.is_postable and delivery != Delivery.COUNTER,
+    }
+
+
 def _accepted(state: RequestState, terms: dict[str, Any]) -> dict[str, Any]:
     is_fee_due = sum(line["amount"] for line in terms["fee_lines"]) > 0
+    is_postable = terms["post"] and terms["fee_due"] == FeeDue.ACCEPTANCE
     return {
         "stage": Stage.IN_PROGRESS,
         "agency": terms["agency"],
@@ -229,8 +340,9 @@ def _accepted(state: RequestState, terms: dict[str, Any]) -> dict[str, Any]:
         "is_fee_outstanding": is_fee_due,
         "has_paper": terms["paper"],
         "needs_stamp": terms["live_stamp"],
-        "is_posted": terms["post"]
-        and state.delivery != Delivery.COUNTER
-        and terms["fee_due"] == FeeDue.ACCEPTANCE,
+        "is_postable": is_postable,
+        "is_posted": is_postable and state.delivery != Delivery.COUNTER,
         "due_at": datetime.fromisoformat(terms["due_at"]),
+        "payment_due_at": _time(terms, "payment_due_at"),
+        "expires_at": None,
     }

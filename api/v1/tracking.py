@@ -28,7 +28,7 @@ FLOOR_S = 0.05
 
 Right and wrong do the same look-ups; the floor hides what is left of a difference.
 """
-_PRIVATE_STEPS = frozenset({"assigned"})
+_PRIVATE_STEPS = frozenset({"assigned", "claimed", "released", "warned", "corrected"})
 """Inner steps of the office that say nothing to a citizen."""
 
 

@@ -90,6 +90,22 @@ class Means(StrEnum):
     ONLINE = "online"
 
 
+class MissingFact(StrEnum):
+    """What a citizen may be asked for beside documents of the service."""
+
+    FULL_NAME = "full_name"
+    MOTHER_NAME = "mother_name"
+    BIRTH_DATE = "birth_date"
+    BIRTH_PLACE = "birth_place"
+    REGISTRY_OFFICE = "registry_office"
+    REGISTRY_NUMBER = "registry_number"
+    PURPOSE = "purpose"
+    PHOTOGRAPH = "photograph"
+    SIGNATURE = "signature"
+    ADDRESS = "address"
+    PRESENCE = "presence"
+
+
 class WithdrawnBecause(StrEnum):
     """Why a citizen took a request back."""
 

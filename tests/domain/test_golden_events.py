@@ -34,9 +34,9 @@ from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
+from domain.money import FeeKind
 from domain.reads import Look, Purpose
 from domain.records import MergeReason, PersonRecord
-from domain.money import FeeKind
 from domain.requests import (
     Answer,
     CorrectedBecause,
@@ -58,8 +58,8 @@ from domain.stamps import WithdrawnBecause as StampWithdrawnBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import (
     ITEM,
-    PARTY_ID,
     NINE,
+    PARTY_ID,
     REQUEST_ID,
     WORKING_TIME,
     accepted,
@@ -207,6 +207,8 @@ def of_people() -> list[OfficeAggregate]:
         reason=MergeReason.IDENTIFIER_REPLACED,
     )
     return [look, merged]
+
+
 def lives() -> list[OfficeAggregate]:
     """Requests that took the less usual turns, each at its end."""
     claimed = assigned(submitted())

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -33,6 +33,7 @@ from domain.requests import (
     Means,
     PartyRole,
     PaymentChannel,
+    ServiceRequest,
 )
 from domain.services import Relationship
 from domain.stages import Stage
@@ -135,7 +136,10 @@ class TestWholeLives:
         before = scene.house.ledger.reader.head().position
         with pytest.raises(IneligibleError):
             scene.submit(service="CRM-01", relationship=Relationship.FIRST_DEGREE)
-        assert scene.house.ledger.reader.head().position == before
+        assert scene.house.ledger.reader.head().position == before + 1
+        attempt = json.loads(scene.attempts()[-1].body)["data"]
+        assert attempt["code"] == "ineligible"
+        assert scene.house.ledger.find(ServiceRequest, UUID(attempt["target"])) is None
 
 
 class TestRepeats:
