@@ -35,6 +35,7 @@ class SettingMissingError(RuntimeError):
     """A setting that this installation needs was not given."""
 
     def __init__(self, name: str) -> None:
+        self.name = f"SIJIL_{name.upper()}"
         super().__init__(
             f"SIJIL_{name.upper()} is not set; give it in the environment, or as a "
             f"file sijil_{name} in SIJIL_SECRETS_DIR"

@@ -11,6 +11,7 @@ from domain.acts import ActorKind
 from ledger import migrations
 from ledger.book import Ledger
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
+from ledger.outbox import Outbox
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
 from ledger.records import PersonRecords
@@ -19,10 +20,16 @@ from ledger.vault import Vault, VaultKeys
 from office.acts import Acts, Clock, translated, utc_now
 from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
+from office.couriers import Courier
 from office.people import People
 from office.requests import Requests
 from office.settings import OfficeSettings
+from office.smtp import Mail
+from office.spool import Spool
+from office.telling import Telling
+from office.telling_settings import TellingSettings
 from office.tracking import CitizenTracking
+from office.webhook import Webhook
 from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
@@ -72,6 +79,8 @@ class House:
             ),
         )
         self.records = PersonRecords(vault)
+        # Beside the vault: the ledger's own database takes nothing but acts.
+        self.outbox = Outbox(vault)
         self._views = PostgresDatastore(
             settings.dsn(Role.APP),
             schema=VIEWS_SCHEMA,
@@ -131,6 +140,32 @@ class House:
             queue=self.queries.queue,
             progress=self.queries.progress,
         )
+
+    def telling(self, settings: TellingSettings | None = None) -> Telling:
+        """The process manager that tells citizens. Close it when done.
+
+        Raises SettingMissingError when a courier lacks one of its settings.
+        """
+        chosen = settings or TellingSettings.load(self.settings.home)
+        return Telling(
+            self.ledger,
+            self.requests,
+            vault=self.vault,
+            outbox=self.outbox,
+            couriers=[self._courier(name, chosen) for name in chosen.couriers],
+            clock=self.clock,
+            per_minute=chosen.telling_per_minute,
+        )
+
+    def _courier(self, name: str, settings: TellingSettings) -> Courier:
+        match name:
+            case Mail.name:
+                return Mail(settings.mail_server(), clock=self.clock)
+            case Webhook.name:
+                url, key = settings.webhook()
+                return Webhook(url, key, now_s=lambda: int(self.clock().timestamp()))
+            case _:
+                return Spool(settings.spool_folder, kept_days=settings.spool_days)
 
     def close(self) -> None:
         """Close every connection."""

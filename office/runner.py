@@ -8,7 +8,9 @@ from datetime import timedelta
 from threading import Event, Thread
 
 import structlog
+from pydantic import ValidationError
 
+from ledger.settings import SettingMissingError
 from office.house import House, ViewsRoom
 from office.sweeping import sweep_corrections, sweep_merges, sweep_parties
 
@@ -35,6 +37,7 @@ def run(house: House, stop: Event) -> None:
             {
                 "views": views.runner.run,
                 "assignment": house.assignment().run,
+                "telling": lambda stop: _tell(house, stop),
                 "sweeping": lambda stop: _sweep(house, stop),
             },
             stop,
@@ -67,6 +70,17 @@ def _keep_running(name: str, part: Callable[[Event], None], stop: Event) -> None
             rest_s = FIRST_REST_S
         stop.wait(rest_s)
         rest_s = min(2 * rest_s, LONGEST_REST_S)
+
+
+def _tell(house: House, stop: Event) -> None:
+    """Tell citizens. A courier that is set up wrongly stops nothing but this part."""
+    try:
+        telling = house.telling()
+    except (SettingMissingError, ValidationError) as error:
+        named = getattr(error, "name", "of telling")
+        _log.error("telling.setting_missing_or_wrong", setting=named)
+        raise
+    telling.run(stop)
 
 
 def _sweep(house: House, stop: Event) -> None:

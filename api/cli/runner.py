@@ -1,4 +1,4 @@
-"""``sijil runner``: the process that folds the views and assigns new requests."""
+"""``sijil runner``: the process that folds views, assigns requests, tells citizens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from office.runner import run
 
 
 def runner(*, end_with_parent: EndWithParent = False) -> None:
-    """Fold the views and assign new requests until stopped.
+    """Fold the views, assign new requests and tell citizens until stopped.
 
     Two at once do no harm, and neither does killing one: each part keeps its position
     together with what it wrote.

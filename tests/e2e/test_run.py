@@ -76,13 +76,15 @@ def test_a_request_is_walked_to_both_ends_and_every_view_shows_each_step(
         last = life["steps"][-1]["events"][-1]
         assert last["topic"] == f"sijil.request.{ending}.v1"
         positions = [e["position"] for s in life["steps"] for e in s["events"]]
-        assert positions == list(range(positions[0], positions[0] + len(positions)))
+        # Word to the citizen of the other life may come in between.
+        assert positions == sorted(set(positions))
 
 
 def test_what_walk_prints_names_every_event_with_its_leaf(run: Running) -> None:
     done = run.sijil("walk", "--outcome", "issued")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(re.findall(r"leaf [0-9a-f]{64}", done.stdout)) == 9
+    # Nine acts, and the system's word to the citizen twice, if it was quick.
+    assert 9 <= len(re.findall(r"leaf [0-9a-f]{64}", done.stdout)) <= 11
     assert "queue: take_fee; counts: submitted +1, in_progress +1" in done.stdout
 
 
