@@ -16,7 +16,7 @@ from api.limits import BodyLimit
 from api.observing import Observed
 from api.settings import ApiSettings
 from api.tokens import TokenReader
-from api.v1 import acts, people, reading, requests, tracking
+from api.v1 import acts, catalogue, people, places, reading, requests, tracking
 from domain.errors import NotFoundError
 from office.house import House
 
@@ -51,6 +51,8 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         acts.router,
         people.router,
         reading.router,
+        catalogue.router,
+        places.router,
         tracking.router,
     ):
         app.include_router(router, dependencies=[Depends(only_known_questions)])

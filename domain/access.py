@@ -49,6 +49,10 @@ class Permission(StrEnum):
     EXPORT_PERSON = "export-person"
     READ_ENTRY = "read-entry"
     READ_CATALOGUE = "read-catalogue"
+    ADMINISTER = "administer"
+    MANAGE_CLERKS = "manage-clerks"
+    READ_CLERKS = "read-clerks"
+    READ_STAMPS = "read-stamps"
 
 
 _STAFF = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
@@ -95,6 +99,12 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     Permission.EXPORT_PERSON: frozenset({ActorKind.SUPERVISOR}),
     Permission.READ_ENTRY: frozenset({ActorKind.AUDITOR}),
     Permission.READ_CATALOGUE: _EVERYBODY,
+    Permission.ADMINISTER: frozenset({ActorKind.ADMINISTRATOR}),
+    Permission.MANAGE_CLERKS: frozenset(
+        {ActorKind.ADMINISTRATOR, ActorKind.SUPERVISOR}
+    ),
+    Permission.READ_CLERKS: _OVERSIGHT | {ActorKind.SUPERVISOR},
+    Permission.READ_STAMPS: _STAFF | _OVERSIGHT,
 }
 
 

@@ -3,6 +3,7 @@
 Events name a clerk by a code only; names of staff live with the identity provider.
 """
 
+from dataclasses import field
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -91,7 +92,7 @@ class Clerk(OfficeAggregate):
 
         TOPIC = "sijil.clerk.away.v1"
         first: date
-        last: date | None
+        last: date | None = field(default=None, kw_only=True)
         reason: AwayBecause
 
     class Back(Event):

@@ -278,7 +278,7 @@ class Service(OfficeAggregate):
 
         TOPIC = "sijil.service.suspended.v1"
         first: date
-        last: date | None
+        last: date | None = field(default=None, kw_only=True)
         reason: SuspendedBecause
 
     class Resumed(Event):

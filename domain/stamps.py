@@ -8,12 +8,13 @@ from eventsourcing.domain import event
 
 from domain.acts import Act
 from domain.aggregates import OfficeAggregate
-from domain.errors import StampIssuedError, StampWithdrawnError
+from domain.errors import InvalidValueError, StampIssuedError, StampWithdrawnError
 from domain.ids import code_id
 from domain.naming import LONGEST_CODE, checked_code, checked_text
 from domain.periods import not_passed
 
 LIVE = "live"
+_NOT_IN_ADDRESSES = frozenset("/?#%\\")
 
 
 class WithdrawnBecause(StrEnum):
@@ -72,7 +73,9 @@ class Stamp(OfficeAggregate):
 
     @classmethod
     def issue(cls, act: Act, *, serial: str, kind: str, centre: str) -> "Stamp":
-        """A new stamp of a centre."""
+        """A new stamp of a centre. Its serial is a part of addresses."""
+        if not _NOT_IN_ADDRESSES.isdisjoint(serial):
+            raise InvalidValueError(field="serial", reason="shape")
         return cls._create(
             cls.Issued,
             id=cls.id_of(serial),

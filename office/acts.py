@@ -297,11 +297,13 @@ class Acts:
         if earlier is not None:
             return earlier
         for is_last_try in (False, True):
-            is_loaded, found = False, None
+            is_loaded, found, version = False, None, 0
             try:
                 with translated():
                     found = on.load()
-                    is_loaded = True
+                    # What is decided moves the thing in memory, also when it is
+                    # refused half way.
+                    is_loaded, version = True, 0 if found is None else found.version
                     _must_match(envelope, found)
                     act = self.act(
                         envelope,
@@ -318,7 +320,7 @@ class Acts:
                 if earlier is not None:
                     return earlier
                 if is_loaded and isinstance(error, RuleBrokenError):
-                    self._record_refusal(envelope, error, on, found)
+                    self._record_refusal(envelope, error, on, found, version=version)
                 raise
             try:
                 return self.store(command, thing, envelope)
@@ -365,13 +367,18 @@ class Acts:
         )
 
     def _record_refusal(
-        self, envelope: Envelope, error: RuleBrokenError, on: On[A], found: A | None
+        self,
+        envelope: Envelope,
+        error: RuleBrokenError,
+        on: On[A],
+        found: A | None,
+        *,
+        version: int,
     ) -> None:
         """Keep the attempt as an aggregate of its own; never hide the refusal."""
         if envelope.principal.role in _NOT_RECORDED:
             return
         now = self.clock()
-        version = 0 if found is None else found.version
         attempt = Attempt.refuse(
             Act(
                 command_id=new_id(now),

@@ -118,7 +118,7 @@ class House:
             tracking=self.queries.tracking,
             looks=self.queries.looks,
         )
-        self.catalogue = CatalogueDesk(self.ledger)
+        self.catalogue = CatalogueDesk(self.acts)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)
 
     def citizen(self, subject: str) -> Principal:

@@ -201,7 +201,7 @@ def _seed_centre(
         )
         for agency in agencies[number - 1 :: CLERKS_A_CENTRE]:
             act = _act("clerks", f"{clerk}/{agency}", line)
-            new += desk.make_responsible(act, clerk=clerk, agency=agency)
+            new += desk.give_agency(act, clerk=clerk, agency=agency)
     for number in range(1, STAMPS_A_CENTRE + 1):
         serial = stamp_serial(governorate.code, number)
         new += desk.publish_once(

@@ -335,36 +335,6 @@ class TrackingAnswer(BaseModel):
     steps: list[StepAnswer]
 
 
-class PublishedAnswer(BaseModel):
-    """A published thing: its code, its version, and its facts as published."""
-
-    code: str = Field(examples=["CIV-01"])
-    version: int = Field(examples=[1])
-    facts: dict[str, Any] = Field(examples=[{"agency": "CIV"}])
-
-
-class PublishedList(BaseModel):
-    """A page of published things, by code."""
-
-    items: list[PublishedAnswer]
-    next: str | None = Field(examples=[None])
-
-
-class GovernorateAnswer(BaseModel):
-    """A governorate; the population is an estimate."""
-
-    code: str = Field(examples=["SY-DI"])
-    name_ar: str = Field(examples=["دمشق"])
-    name_en: str = Field(examples=["Damascus"])
-    population: int = Field(examples=[1852000])
-
-
-class GovernorateList(BaseModel):
-    """The governorates."""
-
-    items: list[GovernorateAnswer]
-
-
 class EntryAnswer(BaseModel):
     """One raw entry: the bytes the ledger attests and their leaf hash."""
 

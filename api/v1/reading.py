@@ -23,15 +23,11 @@ from api.v1.answers import (
     CountList,
     EntryAnswer,
     EntryList,
-    GovernorateAnswer,
-    GovernorateList,
-    PublishedAnswer,
-    PublishedList,
     QueueAnswer,
     QueueList,
 )
 from api.v1.bodies import Code
-from domain.access import Permission, Principal
+from domain.access import Permission
 from domain.acts import ActorKind
 from domain.calendars import OFFICE_ZONE
 from domain.errors import InvalidValueError, NotFoundError
@@ -204,146 +200,6 @@ def _not_measured(house: House, measured: set[str]) -> list[CountAnswer]:
         for governorate in governorates()
         if governorate.code not in measured and centres
     ]
-
-
-def _published(
-    kind: str,
-    request: Request,
-    response: Response,
-    principal: Principal,
-    house: House,
-    asked: tuple[str | None, int, int | None, str | None],
-) -> PublishedList:
-    cursor, limit, min_position, as_of = asked
-    principal.must_be_allowed(Permission.READ_CATALOGUE)
-    position = position_to_read(house, as_of, min_position, "catalogue")
-    with translated():
-        page = house.queries.catalogue.page(
-            kind, after=cursor, limit=limit, as_of=position
-        )
-    next_link(request, response, page.next)
-    return PublishedList(
-        items=[
-            PublishedAnswer(code=p.code, version=p.version, facts=p.facts)
-            for p in page.items
-        ],
-        next=page.next,
-    )
-
-
-@router.get(
-    "/services",
-    tags=["catalogue"],
-    operation_id="list_services",
-    summary="List the services",
-    responses=responses(*_FRESH),
-)
-def list_services(
-    request: Request,
-    response: Response,
-    principal: ThePrincipal,
-    house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
-    """List what the centres offer, with conditions, documents and fees."""
-    asked = (cursor, limit, min_position, as_of)
-    return _published("service", request, response, principal, house, asked)
-
-
-@router.get(
-    "/services/{code}",
-    tags=["catalogue"],
-    operation_id="get_service",
-    summary="Read one service",
-    responses=responses(*_FRESH, "not-found"),
-)
-def get_service(
-    code: Annotated[Code, Path(examples=["CIV-01"])],
-    principal: ThePrincipal,
-    house: TheHouse,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedAnswer:
-    """Read one service as it was published last."""
-    principal.must_be_allowed(Permission.READ_CATALOGUE)
-    position = position_to_read(house, as_of, min_position, "catalogue")
-    with translated():
-        found = house.queries.catalogue.one("service", code, as_of=position)
-    if found is None:
-        raise NotFoundError(thing="service")
-    return PublishedAnswer(code=found.code, version=found.version, facts=found.facts)
-
-
-@router.get(
-    "/agencies",
-    tags=["catalogue"],
-    operation_id="list_agencies",
-    summary="List the agencies",
-    responses=responses(*_FRESH),
-)
-def list_agencies(
-    request: Request,
-    response: Response,
-    principal: ThePrincipal,
-    house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
-    """List the agencies that answer what the centres forward."""
-    asked = (cursor, limit, min_position, as_of)
-    return _published("agency", request, response, principal, house, asked)
-
-
-@router.get(
-    "/centres",
-    tags=["catalogue"],
-    operation_id="list_centres",
-    summary="List the centres",
-    responses=responses(*_FRESH),
-)
-def list_centres(
-    request: Request,
-    response: Response,
-    principal: ThePrincipal,
-    house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
-    """List the centres, each in its governorate."""
-    asked = (cursor, limit, min_position, as_of)
-    return _published("centre", request, response, principal, house, asked)
-
-
-@router.get(
-    "/governorates",
-    tags=["catalogue"],
-    operation_id="list_governorates",
-    summary="List the governorates",
-    responses=responses(
-        "unauthenticated", "token-expired", "login-unavailable", "invalid-value"
-    ),
-)
-def list_governorates(principal: ThePrincipal) -> GovernorateList:
-    """List the governorates with their estimated populations."""
-    principal.must_be_allowed(Permission.READ_CATALOGUE)
-    return GovernorateList(
-        items=[
-            GovernorateAnswer(
-                code=each.code,
-                name_ar=each.name_ar,
-                name_en=each.name_en,
-                population=each.population,
-            )
-            for each in governorates()
-        ]
-    )
 
 
 def _entry(entry: Entry) -> EntryAnswer:

@@ -36,6 +36,24 @@ SUBMISSION: dict[str, Any] = {
     "accept": True,
 }
 
+OFFER: dict[str, Any] = {
+    "agency": "CIV",
+    "name_ar": "خدمة الاختبار",
+    "name_en": "A service of the tests",
+    "direct_in": ["*"],
+    "completion_days": 3,
+    "applicants": ["self"],
+    "documents": [{"code": "id-card", "name_ar": "هوية", "name_en": "Identity card"}],
+    "fee_lines": [{"kind": "state_fee", "amount": 3000, "unit": "SYP.new"}],
+    "paper": True,
+    "live_stamp": True,
+    "post": True,
+    "basis": "plausible",
+}
+"""A service without its code."""
+AGENCY = {"name_ar": "جهة", "name_en": "An agency", "scope": "national"}
+CENTRE_FACTS = {"governorate": "SY-DI", "name_ar": "مركز", "name_en": "A centre"}
+
 WHO: dict[str, dict[str, Any]] = {
     "clerk": {"role": ActorKind.CLERK, "subject": "clk-DI-1", "centre": CENTRE},
     "foreign-clerk": {

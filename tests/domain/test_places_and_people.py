@@ -33,6 +33,7 @@ from domain.errors import (
 from domain.periods import Period
 from domain.services import DEFAULT_ACCEPTANCE_DAYS, Offer, SuspendedBecause
 from domain.stamps import LIVE, WithdrawnBecause
+from ledger.bodies import BodyMapper
 from tests.domain.office import act, calendar, service, stamp
 
 TODAY = date(2026, 11, 23)
@@ -96,11 +97,14 @@ def refused(
     return caught.value
 
 
+MAPPER = BodyMapper()
+
+
 def replayed(thing: Any) -> Any:
-    """The thing that its events make again: the same in every field."""
+    """The thing that its stored events make again: the same in every field."""
     copy = None
     for event in thing.collect_events():
-        copy = event.mutate(copy)
+        copy = MAPPER.to_domain_event(MAPPER.to_stored_event(event)).mutate(copy)
     hidden = {"_pending_events"}
     assert {k: v for k, v in vars(copy).items() if k not in hidden} == {
         k: v for k, v in vars(thing).items() if k not in hidden

@@ -60,7 +60,7 @@ def administration(at: datetime) -> Act:
 
 def share_civil_registry(scene: Scene) -> None:
     """Make clk-DI-2 responsible beside clk-DI-1."""
-    assert scene.house.catalogue.make_responsible(
+    assert scene.house.catalogue.give_agency(
         administration(scene.clock()), clerk="clk-DI-2", agency="CIV"
     )
 

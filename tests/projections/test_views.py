@@ -26,7 +26,7 @@ from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.governorate_counts import CountBy, GovernorateCountsQueries
 from projections.progress import ProgressQueries
-from projections.roster import RosterQueries
+from projections.roster import Roster, RosterQueries
 from projections.runner import ViewRunner
 from projections.schema import VIEWS, ensure_views
 from projections.tracking import TrackingQueries
@@ -301,7 +301,7 @@ class BrokenView:
     """A view that cannot fold what it meets at some position."""
 
     name = "roster"
-    version = 1
+    version = Roster.version
     tables = ("roster",)
     ddl = ""
 
