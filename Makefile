@@ -31,8 +31,9 @@ format: .venv/dev.installed ## rewrite the code in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.installed ## measure each claim of speed against its rival
+bench: .venv/dev.installed ## measure the claims of speed, and kill what claims to survive it
 	$(BIN)/python -m benchmarks.append
+	$(BIN)/python -m benchmarks.timers_under_kills
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
 	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance

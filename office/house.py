@@ -28,6 +28,7 @@ from office.smtp import Mail
 from office.spool import Spool
 from office.telling import Telling
 from office.telling_settings import TellingSettings
+from office.timers import Scheduler
 from office.tracking import CitizenTracking
 from office.webhook import Webhook
 from projections.audit_trail import AuditTrailQueries
@@ -39,6 +40,7 @@ from projections.progress import ProgressQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
 from projections.schema import ensure_views
+from projections.timers import TimersQueries
 from projections.tracking import TrackingQueries
 
 
@@ -52,6 +54,7 @@ class Queries:
     progress: ProgressQueries
     queue: ClerkQueueQueries
     roster: RosterQueries
+    timers: TimersQueries
     tracking: TrackingQueries
     trail: AuditTrailQueries
 
@@ -94,6 +97,7 @@ class House:
             progress=ProgressQueries(self._views),
             queue=ClerkQueueQueries(self._views),
             roster=RosterQueries(self._views),
+            timers=TimersQueries(self._views),
             tracking=TrackingQueries(self._views),
             trail=AuditTrailQueries(self._views),
         )
@@ -166,6 +170,16 @@ class House:
                 return Webhook(url, key, now_s=lambda: int(self.clock().timestamp()))
             case _:
                 return Spool(settings.spool_folder, kept_days=settings.spool_days)
+
+    def scheduler(self) -> Scheduler:
+        """The scheduler of everything that falls due."""
+        return Scheduler(
+            self.ledger,
+            self.requests,
+            timers=self.queries.timers,
+            clock=self.clock,
+            warn_before=timedelta(hours=self.office_settings.warn_before_working_hours),
+        )
 
     def close(self) -> None:
         """Close every connection."""

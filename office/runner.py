@@ -38,6 +38,7 @@ def run(house: House, stop: Event) -> None:
                 "views": views.runner.run,
                 "assignment": house.assignment().run,
                 "telling": lambda stop: _tell(house, stop),
+                "timers": house.scheduler().run,
                 "sweeping": lambda stop: _sweep(house, stop),
             },
             stop,

@@ -23,6 +23,12 @@ class OfficeSettings(BaseSettings):
         le=24 * 60,
         description="How long a claim holds before somebody else may have it.",
     )
+    warn_before_working_hours: int = Field(
+        default=7,
+        ge=0,
+        le=70,
+        description="How long before a limit staff are warned; 0: not before.",
+    )
     sweep_parties_after_days: int = Field(
         default=1,
         ge=1,

@@ -12,6 +12,7 @@ from projections.clerk_queue import ClerkQueue
 from projections.governorate_counts import GovernorateCounts
 from projections.looks import Looks
 from projections.roster import Roster
+from projections.timers import Timers
 from projections.tracking import Tracking
 from projections.views import View
 
@@ -22,6 +23,7 @@ VIEWS: tuple[View, ...] = (
     GovernorateCounts(),
     Looks(),
     Roster(),
+    Timers(),
     Tracking(),
 )
 """Every view there is, in the order the runner folds them."""
