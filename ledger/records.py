@@ -49,7 +49,7 @@ _OF_PERSON = """
 SELECT t.id::text, t.request_id::text, t.role, t.created_at FROM persons p
 JOIN parties t ON t.person_id = p.id
 WHERE p.id = %(record)s::uuid OR p.merged_into = %(record)s::uuid
-ORDER BY t.created_at DESC, t.id DESC LIMIT %(limit)s
+ORDER BY t.id = %(party)s::uuid DESC, t.created_at DESC, t.id DESC LIMIT %(limit)s
 """
 _MERGES_OF = """
 SELECT id::text FROM merges
@@ -135,13 +135,16 @@ class PersonRecords:
     # One person -----------------------------------------------------------------
 
     def parties_of_person(self, party_id: UUID, *, limit: int) -> list[KnownParty]:
-        """Every party of the person whose party this is, the newest first."""
+        """Every party of the person of this one, which comes first; then the newest."""
         with self._datastore.transaction(commit=False) as cursor:
             cursor.execute(_RECORDS, ([str(party_id)],))
             row = cursor.fetchone()
             if row is None:
                 return []
-            cursor.execute(_OF_PERSON, {"record": row[1], "limit": limit})
+            cursor.execute(
+                _OF_PERSON,
+                {"record": row[1], "party": str(party_id), "limit": limit},
+            )
             return [
                 KnownParty(
                     id=UUID(party),

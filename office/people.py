@@ -45,6 +45,7 @@ FOUND_BY = (
     PersonField.PHONE,
 )
 """What a person can be found by without opening a seal."""
+_IDENTIFIERS = (PersonField.NATIONAL_NUMBER, PersonField.OTHER_IDENTIFIER)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 4_102_444_800_000
 """The year 2100: a later time in a command id is nobody's clock."""
@@ -106,6 +107,15 @@ class HeldParty:
     corrections: tuple[Corrected, ...]
     notes: dict[str, str] = field(repr=False)
 
+    @property
+    def identifiers(self) -> set[tuple[PersonField, str]]:
+        """The person's number and identifier as they stand after corrections."""
+        values = {name: getattr(self.told, name, None) for name in _IDENTIFIERS}
+        for each in self.corrections:
+            if each.correction.field in values:
+                values[each.correction.field] = each.correction.value
+        return {(name, value) for name, value in values.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldEvent:
@@ -131,12 +141,21 @@ class HeldRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """All that is held on one person, the newest request first."""
+    """All that is held on one person: the request asked by, then the newest."""
 
     made_at: datetime
     is_complete: bool
     merged_at: tuple[datetime, ...]
+    asked_by: frozenset[tuple[PersonField, str]] = field(repr=False)
     requests: tuple[HeldRequest, ...]
+
+    def is_identified_alike(self, party: HeldParty) -> bool:
+        """Whether a party has an identifier of the one that was asked by.
+
+        Where not, records were merged or a number was corrected, and whoever hands
+        the paper over makes sure first that all of it is this person's.
+        """
+        return not self.asked_by.isdisjoint(party.identifiers)
 
 
 class People:
@@ -231,9 +250,9 @@ class People:
     def _hits(
         self, rows: Sequence[TrackedRequest], parties: Iterable[UUID]
     ) -> tuple[Hit, ...]:
+        wanted = set(parties)
         found = {
-            row.request_id: set(map(UUID, row.state.parties)) & set(parties)
-            for row in rows
+            row.request_id: wanted & set(map(UUID, row.state.parties)) for row in rows
         }
         roles = self._records.roles_of(
             party for each in found.values() for party in each
@@ -336,16 +355,23 @@ class People:
             told = self._vault.details_of(parties)
             corrections = self._vault.corrections_of(parties)
             notes = self._vault.notes_of(parties)
+            requests = tuple(
+                self._held(each, mine, told=told, corrections=corrections, notes=notes)
+                for each, mine in shown
+            )
             return Held(
                 made_at=self._acts.clock(),
                 is_complete=len(known) <= PARTIES_AN_EXPORT,
                 merged_at=self._merged_at(parties),
-                requests=tuple(
-                    self._held(
-                        each, mine, told=told, corrections=corrections, notes=notes
-                    )
-                    for each, mine in shown
+                asked_by=frozenset(
+                    identifier
+                    for held in requests
+                    if held.request.id == of.request_id
+                    for mine in held.parties
+                    if mine.role == of.role
+                    for identifier in mine.identifiers
                 ),
+                requests=requests,
             )
 
     def _named(

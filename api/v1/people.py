@@ -264,15 +264,21 @@ class HeldPartyAnswer(BaseModel):
     )
     corrections: list[HeldCorrection]
     notes: dict[str, str] = Field(examples=[{}])
+    is_identified_alike: bool = Field(
+        description="False: merged, or a number was corrected. Make sure that it is "
+        "this person's before you hand it over.",
+        examples=[True],
+    )
 
     @classmethod
-    def of(cls, held: HeldParty) -> "HeldPartyAnswer":
+    def of(cls, party: HeldParty, held: Held) -> "HeldPartyAnswer":
         """The party as it is told."""
         return cls(
-            role=held.role,
-            told=_told(held.told),
-            corrections=[HeldCorrection.of(each) for each in held.corrections],
-            notes=held.notes,
+            role=party.role,
+            told=_told(party.told),
+            corrections=[HeldCorrection.of(each) for each in party.corrections],
+            notes=party.notes,
+            is_identified_alike=held.is_identified_alike(party),
         )
 
 
@@ -303,17 +309,17 @@ class HeldRequestAnswer(BaseModel):
     looks: list[LookAnswer]
 
     @classmethod
-    def of(cls, held: HeldRequest) -> "HeldRequestAnswer":
+    def of(cls, one: HeldRequest, held: Held) -> "HeldRequestAnswer":
         """The request as it is told to the person: office and role, no clerk."""
-        request = held.request
+        request = one.request
         return cls(
             id=request.id,
             tracking_number=request.tracking_number,
             service=request.service,
             centre=request.centre,
             stage=request.stage,
-            asks_again_of=held.asks_again_of,
-            parties=[HeldPartyAnswer.of(party) for party in held.parties],
+            asks_again_of=one.asks_again_of,
+            parties=[HeldPartyAnswer.of(party, held) for party in one.parties],
             events=[
                 HeldEvent(
                     words_ar=WORDS.get(event.topic, (event.topic,) * 2)[0],
@@ -323,9 +329,9 @@ class HeldRequestAnswer(BaseModel):
                     role=event.actor_kind,
                     office=event.actor_place,
                 )
-                for event in held.events
+                for event in one.events
             ],
-            looks=[LookAnswer.of(look, is_staff=False) for look in held.looks],
+            looks=[LookAnswer.of(look, is_staff=False) for look in one.looks],
         )
 
 
@@ -349,7 +355,7 @@ class PersonExport(BaseModel):
             made_at=held.made_at,
             is_complete=held.is_complete,
             merged_at=list(held.merged_at),
-            requests=[HeldRequestAnswer.of(each) for each in held.requests],
+            requests=[HeldRequestAnswer.of(each, held) for each in held.requests],
         )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import permutations
+from itertools import count, permutations
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from domain.persons import PersonDetails
 from domain.requests import PartyRole
@@ -16,6 +18,9 @@ from ledger.names import Role
 from ledger.records import PersonRecords
 from tests.conftest import Database
 from tests.ledger.test_vault import Scene as VaultScene
+
+RUNS = count(1)
+"""Each example has numbers of its own in the one database."""
 
 
 class Scene(VaultScene):
@@ -142,6 +147,37 @@ def test_many_merges_at_once_end_as_one_person(scene: Scene) -> None:
         thread.join()
     assert not failed
     assert scene.of_person(parties[3]) == set(parties)
+    assert scene.chains() == 0
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    acts=st.lists(
+        st.one_of(st.integers(0, 4), st.tuples(st.integers(0, 4), st.integers(0, 4))),
+        max_size=12,
+    )
+)
+def test_whatever_is_told_and_merged_it_is_as_in_the_model(
+    scene: Scene, acts: list[int | tuple[int, int]]
+) -> None:
+    """A number is told again, or two are merged; the model is a list of sets."""
+    base = 100 * next(RUNS)
+    told = {number: {scene.person(base + number)} for number in range(5)}
+    groups = [{number} for number in range(5)]
+    for act in acts:
+        if isinstance(act, int):
+            told[act].add(scene.person(base + act))
+            continue
+        first, second = (next(g for g in groups if each in g) for each in act)
+        scene.merge(*(next(iter(told[each])) for each in act))
+        if first is not second:
+            groups.remove(second)
+            first |= second
+    for group in groups:
+        parties = set().union(*(told[number] for number in group))
+        for number in group:
+            assert scene.found(base + number) == parties
+            assert scene.of_person(next(iter(told[number]))) == parties
     assert scene.chains() == 0
 
 

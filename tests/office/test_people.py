@@ -476,13 +476,17 @@ class TestExport:
         scene.house.vault.seal_note(party.id, "receiver", "استلمها أخوه")
         held = scene.house.people.export(applicant(one), SUPERVISOR)
         assert held.is_complete
-        assert [each.request.id for each in held.requests] == [merged, foreign, one]
+        assert [each.request.id for each in held.requests] == [one, merged, foreign]
         assert len(held.merged_at) == 1
         by_id = {each.request.id: each for each in held.requests}
         told = {each: by_id[each].parties[0].told for each in by_id}
         assert told[one] == PERSON
         assert told[merged] == OTHER
         assert by_id[foreign].parties[0].notes == {"receiver": "استلمها أخوه"}
+        alike = {
+            each: held.is_identified_alike(by_id[each].parties[0]) for each in by_id
+        }
+        assert alike == {one: True, foreign: True, merged: False}
         topics = [event.topic for event in by_id[one].events]
         assert topics == ["sijil.request.submitted.v1", "sijil.request.accepted.v1"]
 
