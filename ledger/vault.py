@@ -183,6 +183,10 @@ class VaultError(RuntimeError):
     """A seal does not open, or a party is not there. Carries no value."""
 
 
+class CorrectionReusedError(VaultError):
+    """Another value is kept under this correction's id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultKeys:
     """The keys that are in no database. ``master_name`` says which master it is."""
@@ -293,8 +297,9 @@ class Vault:
         ``correction_id`` is the command's id, and so that of the event to come. It
         counts once ``count_corrections`` is told that the event is there; until then
         nobody is found by it, and sweeping removes it. A second call with the same id
-        changes nothing. Raises InvalidValueError for the wrong shape, VaultError when
-        the party is not there.
+        and value changes nothing. Raises InvalidValueError for the wrong shape,
+        VaultError when the party is not there, and CorrectionReusedError for another
+        value: the event to come must not mean what an earlier try meant.
         """
         value = normalised(field, value)
         with self._datastore.transaction() as cursor:
@@ -304,7 +309,13 @@ class Vault:
             cursor.execute(
                 _CORRECT, (str(correction_id), str(party_id), str(field), sealed)
             )
-            if cursor.rowcount and field in _FOUND_BY:
+            if not cursor.rowcount:
+                kept = self._corrected(cursor, _CORRECTIONS, [str(party_id)])
+                if kept.get(correction_id) != Correction(
+                    party_id=party_id, field=field, value=value
+                ):
+                    raise CorrectionReusedError("the correction's id was used before")
+            elif field in _FOUND_BY:
                 digest = blind(self._keys.index, field, value)
                 cursor.execute(
                     _INDEX_CORRECTED, (str(field), digest, str(correction_id))

@@ -30,6 +30,7 @@ from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
 from ledger.book import Ledger
 from ledger.persistence import append
+from ledger.vault import CorrectionReusedError
 from office.approvals import Approvals
 from office.errors import (
     ClockSkewError,
@@ -440,5 +441,7 @@ def translated() -> Iterator[None]:
         yield
     except append.ClockSkewError as error:
         raise ClockSkewError from error
+    except CorrectionReusedError as error:
+        raise CommandReusedError from error
     except (OperationalError, InterfaceError) as error:
         raise LedgerUnavailableError from error

@@ -22,6 +22,7 @@ from domain.requests import PartyRole
 from ledger.names import Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.vault import (
+    CorrectionReusedError,
     Vault,
     VaultError,
     VaultKeys,
@@ -226,12 +227,17 @@ class TestCorrections:
     def test_the_same_correction_again_changes_nothing(self, scene: Scene) -> None:
         party = scene.open()
         correction = self.correct(scene, party, "phone", "0944000001")
-        scene.vault.keep_correction(
-            party_id=party,
-            field=PersonField.PHONE,
-            value="0944000002",
-            correction_id=correction,
-        )
+        again = {"party_id": party, "field": PersonField.PHONE, "value": "0944000001"}
+        scene.vault.keep_correction(**again, correction_id=correction)
+        for other in (
+            {"value": "0944000002"},
+            {"field": PersonField.OTHER_IDENTIFIER},
+            {"party_id": scene.open()},
+        ):
+            with pytest.raises(CorrectionReusedError):
+                scene.vault.keep_correction(
+                    **{**again, **other}, correction_id=correction
+                )
         told = scene.vault.details_of([party], corrections=[correction])[party]
         assert told.phone == "+963944000001"
         scene.vault.count_corrections([correction])

@@ -22,10 +22,11 @@ from domain.errors import (
 )
 from domain.persons import PersonDetails, PersonField
 from domain.records import MergeReason
-from domain.requests import Channel, PartyRole
+from domain.requests import Channel, CorrectedBecause, CorrectedField, PartyRole
 from domain.services import Relationship
 from ledger.entries import Entry
 from office import people
+from office.commands import CorrectRequest
 from office.errors import CommandReusedError, LedgerUnavailableError
 from office.people import Hits, MergePersons, PartyOf
 from office.sweeping import sweep_corrections, sweep_merges
@@ -92,6 +93,21 @@ def merge(
     ).aggregate_id
 
 
+def correct(
+    scene: Scene, request_id: UUID, field: CorrectedField, value: str, **more: Any
+) -> None:
+    scene.requests.correct(
+        CorrectRequest(
+            request_id=request_id,
+            field=field,
+            reason=CorrectedBecause.TYPING_ERROR,
+            party=PartyRole.APPLICANT,
+            value=value,
+        ),
+        scene.seen(request_id, SUPERVISOR, "correction", **more),
+    )
+
+
 def looks(scene: Scene) -> list[Entry]:
     return [e for e in scene.entries() if e.topic == "sijil.read.looked.v1"]
 
@@ -144,6 +160,17 @@ class TestFinding:
         assert by_name(scene, "عَلَامَة الاخت") == {mine}
         assert by_name(scene, "الاختبار سعيد") == set()
         assert by_name(scene, "م" * 200) == set()
+
+    def test_by_what_was_told_and_what_was_corrected(self, scene: Scene) -> None:
+        request_id = scene.submit()
+        correct(scene, request_id, CorrectedField.FULL_NAME, "سمير الحلبي")
+        correct(scene, request_id, CorrectedField.NATIONAL_NUMBER, "02000000001")
+        scene.level()
+        find = scene.house.people.find
+        assert by_name(scene, "سمير") == by_name(scene, "علامة") == {request_id}
+        for number in ("02000000001", MARKED_NUMBER):
+            hits = find(PersonField.NATIONAL_NUMBER, number, CLERK)
+            assert found(hits) == {request_id}
 
     def test_only_in_the_own_centre(self, scene: Scene) -> None:
         scene.submit()
@@ -511,6 +538,29 @@ class TestExport:
             (look,) = scene.house.people.looks(request_id, asker).items
             assert (look.purpose, look.actor_place) == ("export", CENTRE)
 
+    def test_corrections_are_told_with_their_reasons(self, scene: Scene) -> None:
+        request_id = scene.submit()
+        correct(scene, request_id, CorrectedField.PHONE, "0944000009")
+        correct(scene, request_id, CorrectedField.PHONE, "0944000008")
+        held = scene.house.people.export(applicant(request_id), SUPERVISOR)
+        (party,) = held.requests[0].parties
+        assert party.told == PERSON
+        assert [(each.correction.value, each.reason) for each in party.corrections] == [
+            ("+963944000009", "typing_error"),
+            ("+963944000008", "typing_error"),
+        ]
+
+    def test_who_stands_under_another_number_now_is_marked(self, scene: Scene) -> None:
+        mistyped, owner = scene.submit(), scene.submit()
+        number = CorrectedField.NATIONAL_NUMBER
+        correct(scene, mistyped, number, "02000000001")
+        held = scene.house.people.export(applicant(owner), SUPERVISOR)
+        alike = {
+            each.request.id: held.is_identified_alike(each.parties[0])
+            for each in held.requests
+        }
+        assert alike == {owner: True, mistyped: False}
+
     def test_corrections_count_when_an_event_names_them(self, scene: Scene) -> None:
         request_id = scene.submit()
         (party,) = scene.get(request_id).parties
@@ -555,6 +605,48 @@ class TestExport:
         )
         held = scene.house.people.export(applicant(one), SUPERVISOR)
         assert [each.request.id for each in held.requests] == [one]
+
+
+def test_a_correction_cut_off_before_it_counts_is_made_good(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id, house = scene.submit(), scene.house
+    number = CorrectedField.NATIONAL_NUMBER
+
+    def die(_: Any) -> None:
+        raise LedgerUnavailableError
+
+    with monkeypatch.context() as cut:
+        cut.setattr(house.vault, "count_corrections", die)
+        with pytest.raises(LedgerUnavailableError):
+            correct(scene, request_id, number, "02000000001")
+    find = house.vault.find_parties
+    assert find("national_number", "02000000001") == []
+    now = timedelta(0)
+    assert sweep_corrections(house.ledger, house.vault, older_than=now) == 0
+    assert len(find("national_number", "02000000001")) == 1
+
+
+def test_another_value_cannot_take_over_a_correction_that_was_cut_off(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id, key = scene.submit(), uuid4()
+
+    def die(*_: Any, **__: Any) -> None:
+        raise LedgerUnavailableError
+
+    with monkeypatch.context() as cut:
+        cut.setattr(scene.house.acts, "store", die)
+        with pytest.raises(LedgerUnavailableError):
+            correct(
+                scene, request_id, CorrectedField.PHONE, "0944000001", command_id=key
+            )
+    with pytest.raises(CommandReusedError):
+        correct(scene, request_id, CorrectedField.PHONE, "0944000002", command_id=key)
+    correct(scene, request_id, CorrectedField.PHONE, "0944000001", command_id=key)
+    (told,) = scene.requests.parties(request_id, CLERK).values()
+    assert told is not None
+    assert told.phone == "+963944000001"
 
 
 def test_corrections_that_never_happened_are_swept(scene: Scene) -> None:
