@@ -9,6 +9,7 @@ or was when its process ended), ``sent`` (gone, not recorded yet), ``told`` (rec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -274,6 +275,9 @@ class Turn:
     def close(self) -> None:
         """Give it back."""
         if self._connection is not None:
+            # Said, not left to the closing, which the server notices in its own time.
+            with suppress(psycopg2.Error), self._connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
         self._connection, self._is_held = None, False
 

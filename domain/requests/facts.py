@@ -155,6 +155,7 @@ class CorrectedField(StrEnum):
     OTHER_IDENTIFIER = "other_identifier"
     PHONE = "phone"
     ADDRESS = "address"
+    EMAIL = "email"
     DELIVERY = "delivery"
 
 
