@@ -16,7 +16,17 @@ from api.limits import BodyLimit
 from api.observing import Observed
 from api.settings import ApiSettings
 from api.tokens import TokenReader
-from api.v1 import acts, catalogue, people, places, reading, requests, tracking
+from api.v1 import (
+    acts,
+    approvals,
+    catalogue,
+    conditions,
+    people,
+    places,
+    reading,
+    requests,
+    tracking,
+)
 from domain.errors import NotFoundError
 from office.house import House
 
@@ -48,7 +58,9 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     problems.install(app)
     for router in (
         requests.router,
-        acts.router,
+        *acts.ROUTERS,
+        approvals.router,
+        conditions.router,
         people.router,
         reading.router,
         catalogue.router,

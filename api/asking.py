@@ -147,7 +147,11 @@ class Asking:
         self.if_match: str | None = None
 
     def envelope(
-        self, *, effective_at: datetime | None = None, is_approved: bool = False
+        self,
+        *,
+        effective_at: datetime | None = None,
+        is_approved: bool = False,
+        approval: str | None = None,
     ) -> Envelope:
         """The envelope of this act."""
         return Envelope(
@@ -157,6 +161,7 @@ class Asking:
             if_version=None if self.if_match is None else version_of(self.if_match),
             effective_at=effective_at,
             approved_by=self.principal.id if is_approved else None,
+            approval=approval,
         )
 
 

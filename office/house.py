@@ -20,6 +20,7 @@ from ledger.vault import Vault, VaultKeys
 from office.acts import Acts, Clock, translated, utc_now
 from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
+from office.conditions import ConditionsDesk
 from office.couriers import Courier
 from office.people import People
 from office.requests import Requests
@@ -123,6 +124,7 @@ class House:
             looks=self.queries.looks,
         )
         self.catalogue = CatalogueDesk(self.acts)
+        self.conditions = ConditionsDesk(self.ledger, self.requests, clock)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)
 
     def citizen(self, subject: str) -> Principal:

@@ -194,14 +194,23 @@ class Requests:
         """
         if act.actor.kind is ActorKind.IMPORT:
             return
-        day = office_day(act.effective_at)
+        closed = self._closed(service, centre, act.effective_at)
+        if closed is not None:
+            raise ServiceNotOfferedError(what=closed)
+
+    def is_offered(self, service: Service, centre: Centre, at: datetime) -> bool:
+        """Whether service, agency and centre serve citizens on the day of a time."""
+        return self._closed(service, centre, at) is None
+
+    def _closed(self, service: Service, centre: Centre, at: datetime) -> str | None:
+        day = office_day(at)
         if not centre.is_open_on(day):
-            raise ServiceNotOfferedError(what="centre")
+            return "centre"
         if not service.is_offered_on(day):
-            raise ServiceNotOfferedError(what="service")
+            return "service"
         agency = self._ledger.find(Agency, Agency.id_of(service.published.agency))
-        if agency is not None and not agency.is_open_on(day):
-            raise ServiceNotOfferedError(what="agency")
+        is_closed = agency is not None and not agency.is_open_on(day)
+        return "agency" if is_closed else None
 
     def _must_be_refused(self, request_id: UUID, service: str, act: Act) -> None:
         """What is asked again was refused: here, for the same service."""
@@ -360,6 +369,7 @@ class Requests:
         asked: object | None = None,
     ) -> Done:
         """Let a request go: a clerk the own claim, a supervisor anybody's."""
+        envelope.principal.must_be_allowed(Permission.RELEASE)
         by_role = {
             ActorKind.CLERK: ReleasedBecause.GIVEN_BACK,
             ActorKind.SUPERVISOR: ReleasedBecause.SUPERVISOR,
@@ -618,6 +628,7 @@ class Requests:
         A correction is effective when it is made. What the rules refuse reaches the
         vault neither.
         """
+        envelope.principal.must_be_allowed(Permission.CORRECT)
         if envelope.effective_at is not None:
             raise InvalidValueError(field="effective_at", reason="when-made")
         is_personal = command.field is not CorrectedField.DELIVERY
@@ -739,8 +750,12 @@ class Requests:
         )
         if service is None:
             raise ServiceNotOfferedError(what="service")
+        return self.terms_at(service, request.governorate, at)
+
+    def terms_at(self, service: Service, governorate: str, at: datetime) -> Terms:
+        """The terms that a service gives at a time, in a governorate."""
         return service.terms(
-            governorate=request.governorate,
+            governorate=governorate,
             accepted_at=at,
             working_time=self._working_time(at),
         )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from domain.persons import PersonDetails
 from domain.requests import Party, ServiceRequest
+from office.conditions import Conditions
 from projections.audit_trail import TrailRow
 from projections.clerk_queue import QueueItem
 from projections.governorate_counts import Count
@@ -46,8 +47,25 @@ class RequestAnswer(BaseModel):
         examples=[5],
     )
     item: str | None = Field(examples=["RA473124829GB"])
+    payment_due_at: datetime | None = Field(
+        description="When it expires unless the due fee is paid.", examples=[_TIME]
+    )
+    expires_at: datetime | None = Field(
+        description="When a waiting request expires unless it is accepted.",
+        examples=[_TIME],
+    )
+    information_asked: list[str] | None = Field(
+        description="What the citizen is asked for; the clock stands still.",
+        examples=[["family-book"]],
+    )
+    is_returned: bool = Field(
+        description="Whether the post brought the paper back.", examples=[False]
+    )
     clerk: str | None = Field(description="For staff.", examples=["clk-DI-1"])
     token: int | None = Field(description="For staff: what acts carry.", examples=[1])
+    lease_until: datetime | None = Field(
+        description="For staff: the end of the present claim.", examples=[_TIME]
+    )
     version: int = Field(description="Of the last event.", examples=[4])
 
     @classmethod
@@ -78,16 +96,120 @@ class RequestAnswer(BaseModel):
             next_act=standing.next_act,
             waiting_for=standing.waiting_for,
             route=None if terms is None else terms.route,
-            due_at=None if terms is None else terms.due_at,
+            due_at=request.due_at,
             answer_due_at=request.answer_due_at,
             fee_due=due,
             outcome=request.answer,
             answer_version=request.answer_version,
             item=request.item,
+            payment_due_at=request.payment_due_at,
+            expires_at=request.expires_at,
+            information_asked=None
+            if request.information_asked is None
+            else list(request.information_asked),
+            is_returned=request.is_returned,
             clerk=request.clerk if is_staff else None,
             token=request.token if is_staff else None,
+            lease_until=request.claim_held.until
+            if is_staff and request.claim_held is not None
+            else None,
             version=request.version,
         )
+
+
+class DocumentAnswer(BaseModel):
+    """A document of a service, to be ticked off."""
+
+    code: str = Field(examples=["id-card"])
+    name_ar: str = Field(examples=["صورة البطاقة الشخصية"])
+    name_en: str = Field(examples=["Copy of the identity card"])
+    is_required: bool = Field(examples=[True])
+    is_shown: bool | None = Field(
+        description="Null where nothing was asked for yet.", examples=[True]
+    )
+
+
+class ConditionsAnswer(BaseModel):
+    """What holds for a service at a centre on a day, or for one request."""
+
+    service: str = Field(examples=["CIV-01"])
+    service_version: int = Field(examples=[1])
+    agency: str = Field(examples=["CIV"])
+    route: str = Field(examples=["direct"])
+    applicants: list[str] = Field(examples=[["self", "first_degree"]])
+    spouse_counts: bool = Field(examples=[False])
+    receivers: list[str] = Field(examples=[["self"]])
+    documents: list[DocumentAnswer]
+    fee_lines: list[dict[str, Any]] = Field(
+        examples=[[{"kind": "state_fee", "amount": 3000, "unit": "SYP.new"}]]
+    )
+    fee_due: str = Field(examples=["acceptance"])
+    payment_days: int = Field(examples=[7])
+    first_answer_days: int = Field(examples=[3])
+    completion_days: int = Field(examples=[2])
+    due_at: datetime = Field(
+        description="If it were accepted now; of a request, as it is.",
+        examples=[_TIME],
+    )
+    paper: bool = Field(examples=[True])
+    live_stamp: bool = Field(examples=[True])
+    post: bool = Field(examples=[True])
+    is_offered: bool = Field(
+        description="Whether service, agency and centre serve citizens today.",
+        examples=[True],
+    )
+    is_eligible: bool | None = Field(
+        description="Whether the applicant may ask; null without a request.",
+        examples=[True],
+    )
+
+    @classmethod
+    def of(cls, found: Conditions) -> "ConditionsAnswer":
+        """The answer of conditions."""
+        terms = found.terms
+        return cls(
+            service=found.service,
+            service_version=terms.service_version,
+            agency=terms.agency,
+            route=terms.route,
+            applicants=list(terms.applicants),
+            spouse_counts=terms.spouse_counts,
+            receivers=list(terms.receipt),
+            documents=[
+                DocumentAnswer(
+                    code=document.code,
+                    name_ar=document.name_ar,
+                    name_en=document.name_en,
+                    is_required=document.is_required,
+                    is_shown=None
+                    if found.shown is None
+                    else document.code in found.shown,
+                )
+                for document in found.documents
+            ],
+            fee_lines=[
+                {"kind": line.kind, "amount": line.amount, "unit": line.unit}
+                for line in terms.fee_lines
+            ],
+            fee_due=terms.fee_due,
+            payment_days=terms.payment_days,
+            first_answer_days=terms.first_answer_days,
+            completion_days=terms.completion_days,
+            due_at=found.due_at,
+            paper=terms.paper,
+            live_stamp=terms.live_stamp,
+            post=terms.post,
+            is_offered=found.is_offered,
+            is_eligible=found.is_eligible,
+        )
+
+
+class ApprovalAnswer(BaseModel):
+    """A supervisor's approval of one act; send it as `approval` with that act."""
+
+    approval: str = Field(examples=["c3VwLURJLTE.1795500000.6f2a"])
+    command_id: UUID = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
+    until: datetime = Field(examples=[_TIME])
 
 
 class ListedRequest(BaseModel):

@@ -2,12 +2,15 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.asking import clean
 from api.times import utc_time
-from domain.money import LARGEST_INTEGER, Unit
+from domain.errors import InvalidValueError
+from domain.money import LARGEST_INTEGER, FeeKind, Unit
+from domain.naming import checked_reference
 from domain.persons import (
     LONGEST_ADDRESS,
     LONGEST_EMAIL,
@@ -19,12 +22,19 @@ from domain.persons import (
 from domain.requests import (
     Answer,
     Channel,
+    CorrectedBecause,
+    CorrectedField,
     Declined,
     Delivery,
     Means,
+    PartyRole,
     PaymentChannel,
+    RefundedBecause,
+    ReturnedBecause,
+    WithdrawnBecause,
 )
 from domain.services import Relationship
+from office.approvals import LONGEST_APPROVAL
 from office.commands import Message
 
 LONGEST_CODE = 64
@@ -46,7 +56,32 @@ Code = Annotated[
 ]
 Codes = Annotated[list[Code], Field(max_length=LONGEST_LIST)]
 Digits = Annotated[Text, AfterValidator(ascii_digits)]
+
+
+def _reference(text: str) -> str:
+    try:
+        return checked_reference(text, field="reference")
+    except InvalidValueError as error:
+        raise ValueError(error.reason) from error
+
+
+Reference = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_CODE), AfterValidator(_reference)
+]
+"""Another office's number. What may be a person's own is refused."""
+ReasonCode = Annotated[
+    str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=LONGEST_CODE)
+]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _id(value: Any) -> UUID:
+    if not isinstance(value, str):
+        raise ValueError("a text is wanted")  # noqa: TRY004 -- pydantic wants it
+    return UUID(value)
+
+
+Id = Annotated[UUID, BeforeValidator(_id)]
 Token = Annotated[
     int | None,
     Field(
@@ -59,10 +94,24 @@ Token = Annotated[
 Time = Annotated[datetime, BeforeValidator(_from_text)]
 
 
-class Body(BaseModel):
-    """The base of every body."""
+class Bookkeeping(BaseModel):
+    """What has no time of its own: it takes that of what happened last."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Approvable(Bookkeeping):
+    """What may need a supervisor's word."""
+
+    approval: Annotated[Text, Field(max_length=LONGEST_APPROVAL)] | None = Field(
+        default=None,
+        description="A supervisor's approval of this act, from `POST /v1/approvals`.",
+        examples=[None],
+    )
+
+
+class Body(Approvable):
+    """The base of every body of an act that happens at a time."""
 
     effective_at: Time | None = Field(
         default=None,
@@ -71,7 +120,7 @@ class Body(BaseModel):
     )
     approved: bool = Field(
         default=False,
-        description="A supervisor's approval of a date beyond the bound.",
+        description="A supervisor's own word for a date beyond the bound.",
         examples=[False],
     )
 
@@ -146,6 +195,11 @@ class Submission(Body):
         default=None, examples=[None]
     )
     missing: Codes = Field(default_factory=list, examples=[[]])
+    asks_again: Id | None = Field(
+        default=None,
+        description="The refused request that this one asks again for.",
+        examples=[None],
+    )
 
 
 class Acceptance(Body):
@@ -163,7 +217,7 @@ class Declining(Body):
     missing: Codes = Field(default_factory=list, examples=[[]])
 
 
-class Assignment(Body):
+class Assignment(Bookkeeping):
     """Giving a request to a clerk of its centre."""
 
     clerk: Code = Field(examples=["clk-DI-2"])
@@ -176,14 +230,14 @@ class Payment(Body):
     channel: Annotated[PaymentChannel, _enum(PaymentChannel)] = Field(examples=["cash"])
     amount: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = Field(examples=[3000])
     unit: Annotated[Unit, _enum(Unit)] = Field(examples=["SYP.new"])
-    bank_reference: Code | None = Field(default=None, examples=["B-2026-000077"])
+    bank_reference: Reference | None = Field(default=None, examples=["B-2026-000077"])
 
 
 class Forwarding(Body):
     """Sending a request to its agency."""
 
     token: Token = None
-    agency_reference: Code | None = Field(default=None, examples=["CIV/2026/1187"])
+    agency_reference: Reference | None = Field(default=None, examples=["CIV/2026/1187"])
 
 
 class AgencyAnswer(Body):
@@ -191,9 +245,11 @@ class AgencyAnswer(Body):
 
     token: Token = None
     outcome: Annotated[Answer, _enum(Answer)] = Field(examples=["issued"])
-    agency_reference: Code | None = Field(default=None, examples=["CIV/2026/1187"])
-    reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] | None = Field(
-        default=None, description="A reason code, never free text.", examples=[None]
+    agency_reference: Reference | None = Field(default=None, examples=["CIV/2026/1187"])
+    reason: ReasonCode | None = Field(
+        default=None,
+        description="Why not, as a code of letters and hyphens; never free text.",
+        examples=[None],
     )
     document_digest: Digest | None = Field(
         default=None,
@@ -250,11 +306,106 @@ class Telling(Body):
     means: Annotated[Means, _enum(Means)] = Field(examples=["phone"])
 
 
-class Informing(Body):
+class Informing(Bookkeeping):
     """A message that went to the citizen on the way."""
 
     message: Annotated[Message, _enum(Message)] = Field(examples=["ready"])
     means: Annotated[Means, _enum(Means)] = Field(examples=["sms"])
+
+
+class Claiming(Bookkeeping):
+    """Taking a request in hand. There is nothing more to say."""
+
+
+class Releasing(Bookkeeping):
+    """Letting a request go."""
+
+    token: Token = None
+
+
+class AskingForInformation(Body):
+    """What is missing: codes of the service's documents, or of facts."""
+
+    token: Token = None
+    missing: Annotated[Codes, Field(min_length=1)] = Field(examples=[["family-book"]])
+
+
+class Information(Body):
+    """What the citizen brought, by the same codes."""
+
+    token: Token = None
+    supplied: Codes = Field(examples=[["family-book"]])
+
+
+class CollectionReport(Body):
+    """What the post reports: the item was fetched, and in which capacity."""
+
+    item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
+        examples=["RA473124829GB"]
+    )
+    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+
+
+class ReturnReport(Body):
+    """What the post reports: the item came back, and why."""
+
+    item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
+        examples=["RA473124829GB"]
+    )
+    reason: Annotated[ReturnedBecause, _enum(ReturnedBecause)] = Field(
+        examples=["receiver_absent"]
+    )
+
+
+class Withdrawal(Body):
+    """The citizen takes the request back."""
+
+    reason: Annotated[WithdrawnBecause, _enum(WithdrawnBecause)] = Field(
+        examples=["not_needed"]
+    )
+
+
+class Refund(Body):
+    """Lines of the fee that are paid back."""
+
+    kinds: Annotated[
+        list[Annotated[FeeKind, _enum(FeeKind)]], Field(min_length=1, max_length=2)
+    ] = Field(examples=[["state_fee"]])
+    reason: Annotated[RefundedBecause, _enum(RefundedBecause)] = Field(
+        examples=["withdrawn"]
+    )
+    channel: Annotated[PaymentChannel, _enum(PaymentChannel)] = Field(examples=["cash"])
+    bank_reference: Reference | None = Field(default=None, examples=["B-2026-000078"])
+
+
+class CorrectionBody(Approvable):
+    """A field that was wrong. It is effective when it is made."""
+
+    field: Annotated[CorrectedField, _enum(CorrectedField)] = Field(
+        examples=["address"]
+    )
+    reason: Annotated[CorrectedBecause, _enum(CorrectedBecause)] = Field(
+        examples=["typing_error"]
+    )
+    party: Annotated[PartyRole, _enum(PartyRole)] | None = Field(
+        default=None, description="Whose value it is.", examples=["applicant"]
+    )
+    value: Annotated[Text, Field(min_length=1, max_length=LONGEST_ADDRESS)] | None = (
+        Field(
+            default=None,
+            description="The right value of a person; it is kept in the vault only.",
+            examples=["العنوان الصحيح"],
+        )
+    )
+    delivery: Annotated[Delivery, _enum(Delivery)] | None = Field(
+        default=None, description="The new choice of delivery.", examples=[None]
+    )
+
+
+class ApprovalBody(Bookkeeping):
+    """The act that a supervisor approves, by its `Idempotency-Key`."""
+
+    command_id: Id = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
 
 
 class TrackingQuestion(BaseModel):

@@ -109,6 +109,7 @@ def outcome(
         "service-not-offered",
         "ineligible",
         "documents-missing",
+        "wrong-state",
     ),
 )
 def submit(
@@ -131,8 +132,13 @@ def submit(
             accept_now=body.accept,
             decline_reason=body.decline_reason,
             missing=tuple(body.missing),
+            asks_again=body.asks_again,
         ),
-        asking.envelope(effective_at=body.effective_at, is_approved=body.approved),
+        asking.envelope(
+            effective_at=body.effective_at,
+            is_approved=body.approved,
+            approval=body.approval,
+        ),
     )
     response.headers["Location"] = f"/v1/requests/{done.aggregate_id}"
     return outcome(house, done, asking, response, is_new=True)

@@ -468,8 +468,9 @@ class ServiceRequest(OfficeAggregate):
     # What each event leaves ------------------------------------------------------
 
     @event(Accepted)
-    def _accepted(self, terms: Terms) -> None:
+    def _accepted(self, documents: tuple[str, ...], terms: Terms) -> None:
         self.stage = Stage.IN_PROGRESS
+        self.documents = documents
         self.agency = terms.agency
         self.terms = terms
         self.due_at = terms.due_at

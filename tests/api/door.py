@@ -53,6 +53,18 @@ OFFER: dict[str, Any] = {
 """A service without its code."""
 AGENCY = {"name_ar": "جهة", "name_en": "An agency", "scope": "national"}
 CENTRE_FACTS = {"governorate": "SY-DI", "name_ar": "مركز", "name_en": "A centre"}
+WITHOUT_TOKEN = {
+    "assignment",
+    "claim",
+    "delivery",
+    "collection",
+    "return",
+    "message",
+    "withdrawal",
+    "refund",
+    "correction",
+}
+"""Acts that are not about who holds the request."""
 
 WHO: dict[str, dict[str, Any]] = {
     "clerk": {"role": ActorKind.CLERK, "subject": "clk-DI-1", "centre": CENTRE},
@@ -147,11 +159,7 @@ class Door:
 
     def act(self, who: str, request_id: str, act: str, **body: Any) -> Response:
         """One act with the present ETag and token, as a careful client does it."""
-        if who in {"clerk", "supervisor"} and act not in {
-            "assignment",
-            "delivery",
-            "message",
-        }:
+        if who in {"clerk", "supervisor"} and act not in WITHOUT_TOKEN:
             body.setdefault("token", self.token_of(request_id))
         return self.post(
             who,
@@ -179,6 +187,25 @@ class Door:
             amount=3000,
             unit="SYP.new",
         )
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def claimed(self) -> str:
+        request_id = self.online()
+        assert self.act("clerk", request_id, "claim").status_code == 200
+        return request_id
+
+    def asked(self) -> str:
+        request_id = self.submitted()
+        answer = self.act(
+            "clerk", request_id, "information-request", missing=["birth_place"]
+        )
+        assert answer.status_code == 200, answer.text
+        return request_id
+
+    def withdrawn(self) -> str:
+        request_id = self.paid()
+        answer = self.act("clerk", request_id, "withdrawal", reason="not_needed")
         assert answer.status_code == 200, answer.text
         return request_id
 

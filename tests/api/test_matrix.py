@@ -304,6 +304,59 @@ ROWS: dict[str, Row] = {
     "inform_citizen": Row(
         make=Door.submitted, body=fixed(message="ready", means="sms"), expected=ACT
     ),
+    "claim_request": Row(
+        make=Door.online,
+        body=fixed(),
+        expected={"clerk": 200, "foreign-clerk": 404},
+    ),
+    "release_request": Row(make=Door.claimed, body=held(), expected=ACT),
+    "request_information": Row(
+        make=Door.submitted, body=held(missing=["birth_place"]), expected=ACT
+    ),
+    "supply_information": Row(
+        make=Door.asked, body=held(supplied=["birth_place"]), expected=ACT
+    ),
+    "confirm_collection": Row(
+        make=Door.mailed,
+        body=fixed(item=ITEM, capacity="self"),
+        expected={**ACT, "post": 200},
+    ),
+    "return_item": Row(
+        make=Door.mailed,
+        body=fixed(item=ITEM, reason="receiver_absent"),
+        expected={**ACT, "post": 200},
+    ),
+    "withdraw_request": Row(
+        make=Door.online,
+        body=fixed(reason="not_needed"),
+        expected={**ACT, "citizen": 200, "foreign-citizen": 404},
+    ),
+    "refund_fee": Row(
+        make=Door.withdrawn,
+        body=fixed(kinds=["state_fee"], reason="withdrawn", channel="cash"),
+        expected={"supervisor": 200, "foreign-supervisor": 404},
+    ),
+    "correct_request": Row(
+        make=Door.submitted,
+        body=fixed(
+            field="address",
+            reason="changed_since",
+            party="applicant",
+            value="عنوان جديد",
+        ),
+        expected=ACT,
+    ),
+    "approve_act": Row(
+        body=fixed(command_id="019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"),
+        expected={"supervisor": 200, "foreign-supervisor": 200},
+    ),
+    "get_request_conditions": Row(
+        make=Door.submitted,
+        expected={**READ, "agency": 404, "bank": 200},
+    ),
+    "get_service_conditions": Row(
+        expected=EVERYBODY, path={"code": "CIV-01"}, asked={"centre": "SY-DI-01"}
+    ),
     "get_queue": Row(
         expected={**STAFF, "foreign-clerk": 200, "foreign-supervisor": 200}
     ),
