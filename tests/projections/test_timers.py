@@ -81,7 +81,8 @@ def folded(database: Database) -> Iterator[Folded]:
 class Life:
     """One request to which anything may happen, at any time that moves on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, is_imported: bool = False) -> None:
+        self.is_imported = is_imported
         self.random = Random(seed)  # noqa: S311 -- reproducible test data
         self.now = NINE + timedelta(minutes=seed)
         self.id = derived_id(f"timed/{seed}", NINE)
@@ -104,6 +105,8 @@ class Life:
         )
 
     def act(self, kind: ActorKind = ActorKind.CLERK) -> Act:
+        if self.is_imported:
+            kind = ActorKind.IMPORT
         return Act(
             command_id=derived_id(f"{self.id}/{self.now}", self.now),
             actor=Actor(kind=kind, id=CLERK, place=PLACE),
@@ -318,3 +321,29 @@ def test_what_has_come_is_read_in_order_page_by_page(
     assert folded.due(middle, LONG_AGO) == [
         timer for timer in whole if timer.due_at <= middle and not timer.is_before
     ]
+
+
+def test_what_was_taken_over_sets_no_timer_until_the_office_acts(
+    folded: Folded,
+) -> None:
+    life = Life(1, is_imported=True)
+    request = life.request
+    request.accept(
+        life.act(), terms=terms(life.now, direct_in=()), documents=("id-card",)
+    )
+    assert request.payment_due_at is not None
+    store(folded.recorder, request)
+    folded.runner.catch_up()
+    assert not folded.rows(request)
+    life.is_imported = False
+    for name in ("assign", "pay", "forward"):
+        life.now += timedelta(minutes=1)
+        if name == "assign":
+            request.assign(
+                life.system(), clerk=CLERK, reason=AssignedBecause.RESPONSIBLE
+            )
+        else:
+            DOINGS[name](life)
+    store(folded.recorder, request)
+    folded.runner.catch_up()
+    assert set(folded.rows(request)) == {TimerKind.FIRST_ANSWER}
