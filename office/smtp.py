@@ -7,22 +7,28 @@ can show it once.
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_LINES
 from email.utils import format_datetime
 from enum import StrEnum
+from threading import Timer
+from typing import Any
 
 from domain.requests import Means
 from office.acts import Clock
 from office.couriers import CourierError, Letter
 
 TIMEOUT_S = 30.0
-"""For each step of the talk with the server. It may be slow, never silent."""
+"""For each wait in the talk with the server. It may be slow, never silent."""
+LONGEST_TALK_S = 120.0
+"""For all of it: a server that answers a letter a second holds up nobody for long."""
+_READY = 220
 _OK = 250
 _FORWARDS = 251
 """RFC 5321, 4.2.3: the recipient is not local, and it will forward."""
@@ -62,11 +68,13 @@ class Mail:
         clock: Clock,
         context: ssl.SSLContext | None = None,
         timeout_s: float = TIMEOUT_S,
+        longest_talk_s: float = LONGEST_TALK_S,
     ) -> None:
         self._server = server
         self._clock = clock
         self._context = context or ssl.create_default_context()
         self._timeout_s = timeout_s
+        self._longest_talk_s = longest_talk_s
         self._domain = server.sender.rpartition("@")[2]
 
     def send(self, letter: Letter) -> None:
@@ -98,23 +106,24 @@ class Mail:
     def _connected(self) -> Iterator[smtplib.SMTP]:
         """A talk with the server that has been protected and logged in."""
         server = self._server
-        if server.tls is MailTls.IMPLICIT:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host,
-                server.port,
-                local_hostname=self._domain,
-                timeout=self._timeout_s,
-                context=self._context,
-            )
-        else:
-            # Our own name is given: looking it up may hang for a minute.
-            smtp = smtplib.SMTP(
-                server.host,
-                server.port,
-                local_hostname=self._domain,
-                timeout=self._timeout_s,
-            )
+        # Our own name is given: looking it up may hang for a minute.
+        ours: dict[str, Any] = {
+            "local_hostname": self._domain,
+            "timeout": self._timeout_s,
+        }
+        smtp = (
+            smtplib.SMTP_SSL(context=self._context, **ours)
+            if server.tls is MailTls.IMPLICIT
+            else smtplib.SMTP(**ours)
+        )
+        watch = Timer(self._longest_talk_s, _hang_up, args=(smtp,))
+        watch.daemon = True
+        watch.start()
         try:
+            # The name that certificates are checked against; connecting sets none.
+            smtp._host = server.host  # type: ignore[attr-defined]  # noqa: SLF001
+            greeting, _ = smtp.connect(server.host, server.port)
+            self._must_be(_READY, greeting, is_down=True)
             smtp.ehlo()
             if server.tls is MailTls.STARTTLS:
                 smtp.starttls(context=self._context)
@@ -123,6 +132,7 @@ class Mail:
                 smtp.login(server.user, server.password or "")
             yield smtp
         finally:
+            watch.cancel()
             # Not QUIT: what it answers, or that it does not, changes nothing any more.
             smtp.close()
 
@@ -138,6 +148,13 @@ class Mail:
     def sweep(self) -> int:
         """Nothing is kept here."""
         return 0
+
+
+def _hang_up(smtp: smtplib.SMTP) -> None:
+    """End a talk that takes too long; whoever waits in it gets an end of file."""
+    if smtp.sock is not None:
+        with suppress(OSError):
+            smtp.sock.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

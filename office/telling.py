@@ -65,6 +65,8 @@ KEPT = timedelta(days=30)
 """How long the outbox remembers what ended: far longer than OLDEST_TOLD, so that a
 ledger that came back from a backup makes nobody be told twice."""
 _BATCH = 200
+_FOLLOWED = 1_000
+"""Events looked at before the mark moves: an old history goes by in few steps."""
 _RETRY_S = 0.5
 _TIDY_EVERY_S = 3600.0
 """How often outbox and spool are swept."""
@@ -175,7 +177,7 @@ class Telling:
                 _log.info("telling.begins", position=position)
             while not stop.is_set():
                 batch = self._ledger.reader.entries(
-                    after=position, limit=_BATCH, topics=CAUSES
+                    after=position, limit=_FOLLOWED, topics=CAUSES
                 )
                 if not batch:
                     return

@@ -8,6 +8,7 @@ gateway that keeps ids sends each message once; the time lets it refuse replays.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -22,8 +23,9 @@ from office.couriers import CourierError, Letter
 
 CONNECT_TIMEOUT_S = 5.0
 """A gateway that is there answers the handshake at once."""
-ANSWER_TIMEOUT_S = 15.0
-"""Longer than a gateway may take to queue one message."""
+TIMEOUT_S = 15.0
+"""For one message from first to last, however slowly an answer trickles in: longer
+than a gateway may take to queue it."""
 _NOT_THIS_MESSAGE = frozenset({401, 403, 404, 405, 408, 425, 429})
 """Refusals that blame the set-up or the moment: trying again may help."""
 
@@ -47,12 +49,12 @@ class Webhook:
         key: bytes,
         *,
         now_s: Callable[[], int],
-        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._url = url
         self._key = key
         self._now_s = now_s
-        self._timeout = httpx2.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._timeout_s = timeout_s
 
     def send(self, letter: Letter) -> None:
         """Post the letter. Only an answer 2xx means that the gateway took it."""
@@ -68,7 +70,7 @@ class Webhook:
             ensure_ascii=False,
         ).encode()
         message_id, timestamp = str(letter.id), str(self._now_s())
-        status = self._post(
+        status = self._status(
             body,
             {
                 "content-type": "application/json; charset=utf-8",
@@ -87,23 +89,28 @@ class Webhook:
                 f"http-{status}", is_final=is_final, is_down=not is_final
             )
 
-    def _post(self, body: bytes, headers: dict[str, str]) -> int:
-        """The status. The answer's body is not read: nothing in it is for us."""
+    def _status(self, body: bytes, headers: dict[str, str]) -> int:
         try:
-            # A message is rare enough for a connection of its own, and a client that
-            # lives long would keep what a proxy or a name server said once.
-            with (
-                httpx2.Client(timeout=self._timeout, follow_redirects=False) as client,
-                client.stream(
-                    "POST", self._url, content=body, headers=headers
-                ) as answer,
-            ):
-                return answer.status_code
-        except httpx2.TimeoutException:
+            return asyncio.run(self._post(body, headers))
+        except (TimeoutError, httpx2.TimeoutException):
             raise CourierError("timeout", is_down=True) from None
         except httpx2.HTTPError as error:
             code = f"http-{type(error).__name__.lower()}"
             raise CourierError(code, is_down=True) from None
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> int:
+        """The status. The answer's body is not read: nothing in it is for us.
+
+        A message is rare enough for a connection of its own, and a client that lives
+        long would keep what a proxy or a name server said once.
+        """
+        timeout = httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
+        async with (
+            asyncio.timeout(self._timeout_s),
+            httpx2.AsyncClient(timeout=timeout, follow_redirects=False) as client,
+            client.stream("POST", self._url, content=body, headers=headers) as answer,
+        ):
+            return answer.status_code
 
     def sweep(self) -> int:
         """Nothing is kept here."""

@@ -8,13 +8,15 @@ import email
 import hashlib
 import hmac
 import ipaddress
+import itertools
 import json
+import socket
 import ssl
 import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default as modern
@@ -185,7 +187,11 @@ def mail_server(inbox: Inbox, **options: Any) -> Iterator[int]:
 
 def mail(port: int, **changes: Any) -> Mail:
     context = changes.pop("context", None)
-    timeout_s = changes.pop("timeout_s", 10.0)
+    limits = {
+        name: changes.pop(name)
+        for name in ("timeout_s", "longest_talk_s")
+        if name in changes
+    }
     facts: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": port,
@@ -196,7 +202,7 @@ def mail(port: int, **changes: Any) -> Mail:
         MailServer(**{**facts, **changes}),
         clock=utc_now,
         context=context,
-        timeout_s=timeout_s,
+        **limits,
     )
 
 
@@ -380,14 +386,55 @@ class TestTheMailServer:
         assert error.is_down
 
     def test_a_server_that_says_nothing_holds_nobody_up(self) -> None:
-        import socket
-
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             started = time.monotonic()
             error = failure(mail(port, timeout_s=0.2), e_mail())
         assert time.monotonic() - started < 5
         assert error.code == "disconnected"
+
+
+@contextmanager
+def trickling(text: bytes, every_s: float = 0.05) -> Iterator[int]:
+    """A server that answers anybody with ``text`` over and over, byte by byte."""
+    stop = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        with suppress(OSError):
+            talk, _ = listening.accept()
+            with talk:
+                for byte in itertools.cycle(text):
+                    if stop.wait(every_s):
+                        return
+                    talk.sendall(bytes([byte]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=trickle, args=(listening,))
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            stop.set()
+            thread.join()
+
+
+class TestWhoeverAnswersForEver:
+    """Each byte comes in time, so no wait is ever too long: the whole is bounded."""
+
+    def test_a_mail_server_is_hung_up_on(self) -> None:
+        started = time.monotonic()
+        with trickling(b"220-welcome\r\n") as port:
+            error = failure(mail(port, longest_talk_s=0.5), e_mail())
+        assert time.monotonic() - started < 5
+        assert error.code == "disconnected"
+
+    def test_a_gateway_is_left(self) -> None:
+        started = time.monotonic()
+        with trickling(b"HTTP/1.1 200 OK") as port:
+            url = f"http://127.0.0.1:{port}/"
+            error = failure(webhook(url, timeout_s=0.5), letter())
+        assert time.monotonic() - started < 5
+        assert error.code == "timeout"
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -521,11 +568,9 @@ class TestTheGateway:
         assert len(kind.seen) == 1, "a redirect was followed"
 
     def test_a_gateway_that_is_away_or_silent_is_down(self) -> None:
-        import socket
-
         away = failure(webhook(f"http://127.0.0.1:{free_port()}/"), letter())
         assert away.code == "http-connecterror"
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-            error = failure(webhook(url, answer_timeout_s=0.2), letter())
+            error = failure(webhook(url, timeout_s=0.2), letter())
         assert error.code == "timeout"
