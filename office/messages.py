@@ -36,7 +36,7 @@ LONGEST_SMS_UNITS = 134
 
 _ISOLATED = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
 _FOOT = "\n\nهذه رسالة آلية من مراكز خدمة المواطن، فلا حاجة إلى الرد عليها."
-_WHERE = "برقم التتبع والرمز السري المدوّن على الإيصال"
+_WHERE = "برقم التتبع والرمز السري"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ WORDS: Mapping[Message, Words] = {
         subject="وثيقة طلبكم رقم {number} جاهزة",
         text=(
             "وثيقة طلبكم رقم {number} جاهزة للتسليم في المركز الذي يتابع الطلب.\n\n"
-            "نرجو إحضار الهوية الشخصية والإيصال."
+            "نرجو إحضار الهوية الشخصية."
         ),
     ),
     Message.ISSUED: Words(

@@ -1,4 +1,4 @@
-"""Telling killed at random moments: each message one file, each recorded once."""
+"""Telling killed at random moments: each message goes out, and is recorded once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import multiprocessing
 import random
 import time
-from contextlib import suppress
+from collections import Counter
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
 
@@ -15,6 +16,9 @@ from ledger.settings import LedgerSettings
 from office.house import House
 from office.telling_settings import TellingSettings
 from tests.office.scene import Scene
+from tests.office.test_couriers import KEY, Gateway, gateway
+
+__all__ = ["gateway"]  # The fixture of the couriers' tests.
 
 REQUESTS = 60
 KILLS = 20
@@ -28,66 +32,99 @@ _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["office.house", __name__])
 
 
-def settings_of(spool: Path) -> TellingSettings:
-    return TellingSettings(telling="spool", spool=spool, telling_per_minute=60_000)
-
-
-def _tell(settings: LedgerSettings, spool: Path, parent: Connection) -> None:
+def _tell(
+    settings: LedgerSettings, telling: TellingSettings, parent: Connection
+) -> None:
     with House(settings) as house:
-        telling = house.telling(settings_of(spool))
+        made = house.telling(telling)
         parent.send("ready")
-        telling.run(Event())
+        made.run(Event())
 
 
-def live_for(settings: LedgerSettings, spool: Path, seconds: float) -> None:
-    """One life of the process, ended by SIGKILL."""
-    ours, theirs = _FORKED.Pipe()
-    child = _FORKED.Process(target=_tell, args=(settings, spool, theirs), daemon=True)
-    child.start()
+def live_for(
+    settings: LedgerSettings, telling: TellingSettings, seconds: float
+) -> None:
+    """One life of two processes at once, ended by SIGKILL."""
+    children: list[tuple[BaseProcess, Connection]] = []
     try:
-        assert ours.poll(FINISH_S)
+        for _ in range(2):
+            ours, theirs = _FORKED.Pipe()
+            child = _FORKED.Process(
+                target=_tell, args=(settings, telling, theirs), daemon=True
+            )
+            child.start()
+            children.append((child, ours))
+        for _, ours in children:
+            assert ours.poll(FINISH_S)
         time.sleep(seconds)
     finally:
-        child.kill()
-        child.join()
-        child.close()
-        ours.close()
+        for child, ours in children:
+            child.kill()
+            child.join()
+            child.close()
+            ours.close()
 
 
-def test_each_message_is_one_file_and_each_is_recorded_once(
-    scene: Scene, tmp_path: Path
-) -> None:
+def informed(scene: Scene) -> list[str]:
+    """The command ids of what was recorded, one a record."""
+    return [
+        json.loads(entry.body)["command_id"]
+        for entry in scene.entries()
+        if entry.topic.endswith(".informed.v1")
+    ]
+
+
+def die_again_and_again(scene: Scene, telling: TellingSettings) -> None:
+    """Submit many requests, kill whoever tells of them, and let one finish."""
     moments = random.Random(SEED)  # noqa: S311 -- moments of a test
-    spool = tmp_path / "spool"
-    telling = scene.house.telling(settings_of(spool))
-    telling.catch_up(Event())
-    telling.close()
-    requests = {str(scene.submit()) for _ in range(REQUESTS)}
+    first = scene.house.telling(telling)
+    first.catch_up(Event())
+    first.close()
+    requests = {scene.submit() for _ in range(REQUESTS)}
     seen = []
     for _ in range(KILLS):
         seconds = moments.uniform(SHORTEST_LIFE_S, LONGEST_LIFE_S)
-        live_for(scene.database.settings, spool, seconds)
-        with suppress(FileNotFoundError):
-            seen.append(len(list(spool.glob("*.json"))))
+        live_for(scene.database.settings, telling, seconds)
+        seen.append(len(informed(scene)))
     assert any(0 < count < REQUESTS for count in seen), "no kill struck at work"
-    finish(scene, spool)
-    files = [json.loads(path.read_text("utf-8")) for path in spool.glob("*.json")]
-    informed = [e for e in scene.entries() if e.topic.endswith(".informed.v1")]
-    assert len(files) == len(informed) == REQUESTS
-    assert {str(e.aggregate_id) for e in informed} == requests
-    recorded = {json.loads(e.body)["command_id"] for e in informed}
-    assert recorded == {file["id"] for file in files}
+    last = scene.house.telling(telling)
+    deadline = time.monotonic() + FINISH_S
+    while {each.state for each in scene.house.outbox.tally()} != {"told"}:
+        assert time.monotonic() < deadline
+        last.catch_up(Event())
+    last.close()
     (counted,) = scene.house.outbox.tally()
     assert (counted.state, counted.count) == ("told", REQUESTS)
+    told = Counter(
+        entry.aggregate_id
+        for entry in scene.entries()
+        if entry.topic.endswith(".informed.v1")
+    )
+    assert told == dict.fromkeys(requests, 1)
 
 
-def finish(scene: Scene, spool: Path) -> None:
-    """Let one process live until nothing is on its way."""
-    telling = scene.house.telling(settings_of(spool))
-    deadline = time.monotonic() + FINISH_S
-    try:
-        while {each.state for each in scene.house.outbox.tally()} != {"told"}:
-            assert time.monotonic() < deadline
-            telling.catch_up(Event())
-    finally:
-        telling.close()
+def test_in_the_spool_each_message_is_one_file(scene: Scene, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    die_again_and_again(
+        scene, TellingSettings(telling="spool", spool=spool, telling_per_minute=60_000)
+    )
+    files = [json.loads(path.read_text("utf-8")) for path in spool.glob("*.json")]
+    assert sorted(file["id"] for file in files) == sorted(informed(scene))
+
+
+def test_a_gateway_that_keeps_ids_sends_each_message_once(
+    scene: Scene, gateway: tuple[type[Gateway], str]
+) -> None:
+    kind, url = gateway
+    die_again_and_again(
+        scene,
+        TellingSettings(
+            telling="webhook",
+            sms_webhook_url=url,
+            sms_webhook_key=KEY.hex(),
+            telling_per_minute=60_000,
+        ),
+    )
+    assert sorted(message["id"] for message in kind.taken) == sorted(informed(scene))
+    # A death repeats one message at most: the one that was under way.
+    assert REQUESTS <= len(kind.seen) <= REQUESTS + KILLS
