@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from domain.ids import parse_tracking_number
-from domain.requests import Answer
+from domain.requests import Answer, CorrectedField
 from domain.stages import Stage
 from domain.standing import Standing
 from office.commands import Message
 
 RESPONDED = "sijil.request.agency-responded.v1"
 STAMPED = "sijil.request.stamped.v1"
+CORRECTED = "sijil.request.corrected.v1"
 MESSAGE_OF: Mapping[str, Message] = {
     "sijil.request.accepted.v1": Message.ACCEPTED,
     "sijil.request.not-accepted.v1": Message.NOT_ACCEPTED,
@@ -27,8 +29,8 @@ MESSAGE_OF: Mapping[str, Message] = {
     "sijil.request.withdrawn.v1": Message.WITHDRAWN,
     "sijil.request.expired.v1": Message.EXPIRED,
 }
-"""Events that always say the same. An answer and a stamp depend on what is next."""
-CAUSES = (*MESSAGE_OF, RESPONDED, STAMPED)
+"""Events that always say the same."""
+CAUSES = (*MESSAGE_OF, RESPONDED, STAMPED, CORRECTED)
 """Every topic that may have something to tell."""
 
 LONGEST_SMS_UNITS = 134
@@ -166,15 +168,17 @@ _ONLY_WHILE_IN_PROGRESS = frozenset({Message.READY, Message.ISSUED, Message.REFU
 """Whoever has the paper, or was told, need not be asked to come for it."""
 
 
-def message_of_answer(
-    topic: str, outcome: object, standing: Standing
+def message_by_standing(
+    topic: str, data: Mapping[str, Any], standing: Standing
 ) -> Message | None:
-    """What an answer or a stamp tells, by what is next once it was given.
+    """What an answer, a stamp or another delivery tells, by what is next after it.
 
     None where the citizen has nothing to do yet: the stamp or the post comes first.
     """
-    if topic == RESPONDED and outcome == Answer.REFUSED:
+    if topic == RESPONDED and data.get("outcome") == Answer.REFUSED:
         return Message.REFUSED
+    if topic == CORRECTED and data.get("field") != CorrectedField.DELIVERY:
+        return None
     if standing.stage is not Stage.IN_PROGRESS or standing.is_refused is not False:
         return None
     if not standing.has_paper:

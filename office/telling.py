@@ -41,7 +41,7 @@ from office.messages import (
     CAUSES,
     MESSAGE_OF,
     is_overtaken,
-    message_of_answer,
+    message_by_standing,
     written,
 )
 from office.requests import Requests
@@ -210,7 +210,7 @@ class Telling:
         request: ServiceRequest = self._ledger.repository.get(
             entry.aggregate_id, version=entry.version
         )
-        return message_of_answer(fact.topic, fact.data.get("outcome"), request.standing)
+        return message_by_standing(fact.topic, fact.data, request.standing)
 
     def _pass_everything_over(self) -> None:
         if time.monotonic() - self._passed_at >= _PASS_EVERY_S:

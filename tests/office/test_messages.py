@@ -8,18 +8,18 @@ import unicodedata
 import pytest
 
 from domain.errors import InvalidValueError
-from domain.requests import Answer
 from domain.services import FeeDue
 from domain.stages import Stage
 from domain.standing import Standing
 from office.commands import Message
 from office.messages import (
+    CORRECTED,
     LONGEST_SMS_UNITS,
     RESPONDED,
     STAMPED,
     WORDS,
     is_overtaken,
-    message_of_answer,
+    message_by_standing,
     written,
 )
 
@@ -120,14 +120,29 @@ def standing(**facts: object) -> Standing:
 def test_an_issued_answer_tells_what_the_citizen_can_do(
     topic: str, facts: dict[str, object], message: Message | None
 ) -> None:
-    assert message_of_answer(topic, Answer.ISSUED, standing(**facts)) is message
+    assert (
+        message_by_standing(topic, {"outcome": "issued"}, standing(**facts)) is message
+    )
 
 
 def test_a_refusal_is_told_and_a_request_for_information_is_not_an_answer() -> None:
     refused = standing(is_refused=True)
-    assert message_of_answer(RESPONDED, Answer.REFUSED, refused) is Message.REFUSED
+    assert (
+        message_by_standing(RESPONDED, {"outcome": "refused"}, refused)
+        is Message.REFUSED
+    )
     unanswered = standing(is_refused=None)
-    assert message_of_answer(RESPONDED, "information_needed", unanswered) is None
+    needed = {"outcome": "information_needed"}
+    assert message_by_standing(RESPONDED, needed, unanswered) is None
+
+
+def test_a_paper_that_shall_be_fetched_after_all_is_ready_at_once() -> None:
+    for field, message in (("delivery", Message.READY), ("phone", None)):
+        assert message_by_standing(CORRECTED, {"field": field}, standing()) is message
+    posted = standing(is_posted=True)
+    assert message_by_standing(CORRECTED, {"field": "delivery"}, posted) is None
+    unanswered = standing(is_refused=None)
+    assert message_by_standing(CORRECTED, {"field": "delivery"}, unanswered) is None
 
 
 def test_whoever_has_it_is_not_asked_to_come_for_it() -> None:
