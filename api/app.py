@@ -18,7 +18,6 @@ from api.settings import ApiSettings
 from api.tokens import TokenReader
 from api.v1 import (
     acts,
-    approvals,
     catalogue,
     conditions,
     people,
@@ -26,6 +25,7 @@ from api.v1 import (
     reading,
     requests,
     tracking,
+    work,
 )
 from domain.errors import NotFoundError
 from office.house import House
@@ -59,7 +59,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     for router in (
         requests.router,
         *acts.ROUTERS,
-        approvals.router,
+        work.router,
         conditions.router,
         people.router,
         reading.router,

@@ -1,9 +1,15 @@
-"""Assignment: every new request finds its clerk, by an act of the system.
+"""Assignment: every request finds a clerk who is there, by acts of the system.
 
 The clerk who accepted it, when responsible for the agency; else the centre's clerk
 responsible for it with the least open work, ties by id; else nobody, and it stands on
 the supervisor's desk. The command's id follows from the request, so being killed and
 run again, or twice at once, assigns each request once.
+
+Rebalancing: the open work of a clerk who is away or has left on the day, or was
+relieved of its agency, goes to the others who are responsible, or to the supervisor's
+desk; what nobody has finds whoever has become responsible. Each such move rests on the
+request's token, which it raises: the command's id follows from both, so that it
+happens once however often it is tried, and loses to whoever was quicker.
 
 Open work is what the queue shows, which has come at least as far as the request, and
 what this process has given since. Another process's gifts, or those from before a
@@ -13,8 +19,10 @@ little less even, never wrong.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from threading import Event
 
 import structlog
@@ -22,16 +30,20 @@ from eventsourcing.persistence import Tracking
 
 from domain.access import Principal
 from domain.acts import ActorKind
+from domain.calendars import office_day
+from domain.clerks import Clerk
 from domain.errors import RuleBrokenError, SijilError
 from domain.ids import derived_id
-from domain.requests import AssignedBecause
+from domain.requests import AssignedBecause, ReleasedBecause
+from ledger.bodies import parse_body
 from ledger.book import Ledger
 from ledger.entries import Entry
 from ledger.persistence.append import TrackingConflictError
-from office.acts import Envelope, translated
-from office.commands import AssignRequest
+from office.acts import Done, Envelope, translated
+from office.commands import AssignRequest, ReleaseRequest
+from office.errors import ConcurrencyError
 from office.requests import Requests
-from projections.clerk_queue import ClerkQueueQueries
+from projections.clerk_queue import ClerkQueueQueries, HeldItem
 from projections.facts import Fact, fact_of
 from projections.progress import ProgressQueries
 from projections.roster import RosterQueries
@@ -39,7 +51,12 @@ from projections.roster import RosterQueries
 NAME = "assignment"
 """Its name in the ledger's tracking: durable."""
 ROUTE = "system/assignment"
+REBALANCING_ROUTE = "system/rebalancing"
+REBALANCE_EVERY_S = 5.0
+"""How soon an absence that has begun, or is over, moves work."""
 _SUBMITTED = "sijil.request.submitted.v1"
+_RELIEVED = "sijil.clerk.relieved.v1"
+_FOLLOWED = (_SUBMITTED, _RELIEVED)
 _QUEUE_VIEW = "clerk_queue"
 _VIEWS = (_QUEUE_VIEW, "roster")
 _MOST_REMEMBERED = 10_000
@@ -63,7 +80,11 @@ class Assignment:
         roster: RosterQueries,
         queue: ClerkQueueQueries,
         progress: ProgressQueries,
+        clock: Callable[[], datetime],
     ) -> None:
+        self._clock = clock
+        self._rebalanced_at = -REBALANCE_EVERY_S
+        self._written = 0
         self._ledger = ledger
         self._requests = requests
         self._roster = roster
@@ -76,6 +97,8 @@ class Assignment:
         for _ in self._ledger.reader.pulses(stop=stop):
             try:
                 self.catch_up(stop)
+                if time.monotonic() - self._rebalanced_at >= REBALANCE_EVERY_S:
+                    self.rebalance(stop)
             except SijilError as error:
                 _log.warning("assignment.waits", error=error.code)
                 stop.wait(_RETRY_S)
@@ -87,12 +110,18 @@ class Assignment:
         while not stop.is_set():
             with translated():
                 batch = self._ledger.reader.entries(
-                    after=position, limit=_BATCH, topics=[_SUBMITTED]
+                    after=position, limit=_BATCH, topics=_FOLLOWED
                 )
             for entry in batch:
-                if not self._wait_for_views(entry.position, stop):
+                is_relief = entry.topic == _RELIEVED
+                # A relief moves what was given before it, by ourselves too.
+                level = max(entry.position, self._written if is_relief else 0)
+                if not self._wait_for_views(level, stop):
                     return
-                self._take(entry)
+                if is_relief:
+                    self._relieve(entry, stop)
+                else:
+                    self._take(entry)
                 position = entry.position
             if len(batch) < _BATCH:
                 return
@@ -129,16 +158,35 @@ class Assignment:
         if actor["kind"] == ActorKind.IMPORT:
             return None
         with translated():
-            responsible = self._roster.responsible_for(
-                centre=fact.data["centre"], agency=fact.data["agency"]
+            first = str(actor["id"]) if actor["kind"] == ActorKind.CLERK else None
+            return self._least_busy(
+                fact.data["centre"], fact.data["agency"], first=first
             )
-            if actor["kind"] == ActorKind.CLERK and actor["id"] in responsible:
-                return str(actor["id"])
-            if not responsible:
-                return None
-            if len(responsible) == 1:
-                return responsible[0]
-            work = self._open_work(responsible)
+
+    def _least_busy(
+        self,
+        centre: str,
+        agency: str,
+        *,
+        first: str | None = None,
+        but: str | None = None,
+    ) -> str | None:
+        """The responsible clerk who is there today with the least open work, or None.
+
+        ``first`` goes before all when responsible; ``but`` is left out.
+        """
+        responsible = [
+            code
+            for code in self._roster.responsible_for(
+                centre=centre, agency=agency, day=office_day(self._clock())
+            )
+            if code != but
+        ]
+        if first in responsible:
+            return first
+        if len(responsible) <= 1:
+            return responsible[0] if responsible else None
+        work = self._open_work(responsible)
         return min(responsible, key=lambda code: (work[code], code))
 
     def _open_work(self, clerks: Sequence[str]) -> Counter[str]:
@@ -173,9 +221,95 @@ class Assignment:
             because=AssignedBecause.RESPONSIBLE,
             asked={"trigger": entry.key},
         )
-        if done.last_position is not None and not done.is_repeat:
+        self._remember(done, clerk)
+
+    def _remember(self, done: Done, clerk: str | None) -> None:
+        if done.last_position is None:
+            return
+        self._written = max(self._written, done.last_position)
+        if clerk is not None and not done.is_repeat:
             self._given.append((done.last_position, clerk))
             del self._given[:-_MOST_REMEMBERED]
+
+    # Rebalancing ----------------------------------------------------------------
+
+    def rebalance(self, stop: Event) -> None:
+        """Move the work of those who are not there, and give what nobody has."""
+        with translated():
+            head = self._ledger.reader.head().position
+        if not self._wait_for_views(head, stop):
+            return
+        day = office_day(self._clock())
+        with translated():
+            absent = {
+                row.code
+                for row in self._roster.clerks()
+                if not row.is_available_on(day)
+            }
+            held = self._queue.held_by(sorted(absent)) if absent else ()
+            nobodys = self._queue.unassigned()
+        for item in held:
+            if stop.is_set():
+                return
+            self._move(item, AssignedBecause.CLERK_AWAY)
+        for item in nobodys:
+            if stop.is_set():
+                return
+            self._move(item, AssignedBecause.RESPONSIBLE)
+        self._rebalanced_at = time.monotonic()
+
+    def _relieve(self, entry: Entry, stop: Event) -> None:
+        """Move the open work of an agency away from a clerk relieved of it."""
+        agency = parse_body(entry.body)["data"]["agency"]
+        with translated():
+            clerk = self._ledger.find(Clerk, entry.aggregate_id)
+            is_back = clerk is None or agency in clerk.agencies
+            held = (
+                ()
+                if clerk is None or is_back
+                else self._queue.held_by([clerk.code], agency=agency)
+            )
+        for item in held:
+            if stop.is_set():
+                return
+            self._move(item, AssignedBecause.REBALANCED)
+        try:
+            self._pass_over(Tracking(NAME, entry.position))
+        except TrackingConflictError:
+            _log.debug("assignment.done_elsewhere", position=entry.position)
+
+    def _move(self, item: HeldItem, because: AssignedBecause) -> None:
+        """Give an item to somebody else, or to nobody: once for what was seen."""
+        with translated():
+            clerk = self._least_busy(item.centre, item.agency, but=item.clerk)
+        if clerk is None and item.clerk is None:
+            return
+        name = f"rebalance/{item.request_id}/{item.token}"
+        envelope = Envelope(
+            principal=Principal(role=ActorKind.SYSTEM, id=NAME),
+            command_id=derived_id(name, item.submitted_at),
+            route=REBALANCING_ROUTE,
+        )
+        asked = {"trigger": name}
+        try:
+            if clerk is not None:
+                assign = AssignRequest(
+                    request_id=item.request_id, clerk=clerk, token=item.token
+                )
+                done = self._requests.assign(
+                    assign, envelope, because=because, asked=asked
+                )
+            else:
+                release = ReleaseRequest(
+                    request_id=item.request_id,
+                    token=item.token,
+                    reason=ReleasedBecause.CLERK_AWAY,
+                )
+                done = self._requests.release(release, envelope, asked=asked)
+        except (RuleBrokenError, ConcurrencyError):
+            # It ended, or somebody moved it, or the clerk left, before its turn came.
+            return
+        self._remember(done, clerk)
 
     def _pass_over(self, tracking: Tracking) -> None:
         with translated():

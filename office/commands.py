@@ -89,10 +89,14 @@ class DeclineRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignRequest:
-    """Give a request to a clerk of its centre."""
+    """Give a request to a clerk of its centre.
+
+    With ``token``, only while that is the latest: the system moves what it has seen.
+    """
 
     request_id: UUID
     clerk: str
+    token: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
 from office.conditions import ConditionsDesk
 from office.couriers import Courier
+from office.moving import Moving
 from office.people import People
 from office.requests import Requests
 from office.settings import OfficeSettings
@@ -124,6 +125,9 @@ class House:
             looks=self.queries.looks,
         )
         self.catalogue = CatalogueDesk(self.acts)
+        self.moving = Moving(
+            self.requests, roster=self.queries.roster, queue=self.queries.queue
+        )
         self.conditions = ConditionsDesk(self.ledger, self.requests, clock)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)
 
@@ -145,6 +149,7 @@ class House:
             roster=self.queries.roster,
             queue=self.queries.queue,
             progress=self.queries.progress,
+            clock=self.clock,
         )
 
     def telling(self, settings: TellingSettings | None = None) -> Telling:

@@ -119,7 +119,7 @@ class Requests:
         principal.must_be_allowed(Permission.SUBMIT)
         _must_fit_channel(command, envelope)
         # The id follows from the command: a repeat can only ever mean this request.
-        named_at = envelope.effective_at or _time_of(envelope.command_id)
+        named_at = envelope.effective_at or time_of(envelope.command_id)
         request_id = derived_id(f"request/{envelope.command_id}", named_at)
         stored = self._acts.command(envelope, command)
         earlier = self._acts.earlier(stored, request_id)
@@ -323,13 +323,17 @@ class Requests:
     ) -> Done:
         """Give a request to a clerk of its centre.
 
-        The system only gives what nobody has: a supervisor who was quicker has
-        decided. ``asked`` replaces the command in the digest: a process manager's
-        covers its trigger, not its choice.
+        The system only gives what nobody has, or what stands as it has seen it: a
+        supervisor who was quicker has decided. ``asked`` replaces the command in the
+        digest: a process manager's covers its trigger, not its choice.
         """
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            if act.actor.kind is ActorKind.SYSTEM and request.clerk is not None:
+            if act.actor.kind is ActorKind.SYSTEM and (
+                request.clerk is not None
+                if command.token is None
+                else request.token != command.token
+            ):
                 return
             clerk = self._ledger.find(Clerk, Clerk.id_of(command.clerk))
             if clerk is None or clerk.centre != request.centre:
@@ -838,7 +842,7 @@ def _must_fit_channel(command: SubmitRequest, envelope: Envelope) -> None:
         raise InvalidValueError(field="applicant", reason="missing")
 
 
-def _time_of(command_id: UUID) -> datetime:
+def time_of(command_id: UUID) -> datetime:
     """The moment in a version 7 command id; for any other, one that never changes."""
     is_timed = command_id.version == 7  # noqa: PLR2004 -- RFC 9562
     milliseconds = command_id.int >> 80 if is_timed else 0

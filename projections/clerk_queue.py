@@ -64,7 +64,8 @@ CREATE INDEX clerk_queue_ended ON clerk_queue (valid_from, valid_to);
 _PAGE = """
 SELECT
     request_id::text, tracking_number, service, agency, centre, governorate, stage,
-    clerk, token, next_act, waiting_for, since, until, etag_version, valid_from
+    clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
+    lease_until
 FROM clerk_queue
 WHERE {valid} AND {scope}
     AND (%(clerk)s::text IS NULL OR clerk = %(clerk)s)
@@ -83,6 +84,39 @@ SELECT clerk, count(*) FROM clerk_queue
 WHERE valid_to IS NULL AND waiting_for = 'clerk' AND clerk = ANY(%s)
 GROUP BY clerk
 """
+
+
+_HELD = """
+SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
+FROM clerk_queue
+WHERE valid_to IS NULL AND clerk = ANY(%(clerks)s)
+    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
+ORDER BY submitted_at, request_id
+"""
+_UNASSIGNED = """
+SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
+FROM clerk_queue
+WHERE valid_to IS NULL AND clerk IS NULL
+    AND released_because IS DISTINCT FROM 'supervisor'
+ORDER BY submitted_at, request_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldItem:
+    """One piece of open work and who has it: None is nobody.
+
+    ``token`` is that of the latest assignment, claim or release; ``position`` the
+    entry that made the row.
+    """
+
+    request_id: UUID
+    centre: str
+    agency: str
+    clerk: str | None
+    token: int
+    submitted_at: datetime
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +139,14 @@ class QueueItem:
     is_overdue: bool
     etag_version: int
     position: int
+    lease_until: datetime | None = None
 
 
 class ClerkQueue:
     """The view: one current row for every request that is not at its end."""
 
     name = "clerk_queue"
-    version = 2
+    version = 3
     tables = ("clerk_queue",)
     ddl = _DDL
 
@@ -198,12 +233,38 @@ class ClerkQueueQueries:
             ),
         )
 
+    def held_by(
+        self, clerks: Sequence[str], *, agency: str | None = None
+    ) -> tuple[HeldItem, ...]:
+        """All open work that any of the clerks has, of one agency or of all."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_HELD, {"clerks": list(clerks), "agency": agency})
+            return tuple(_held(row) for row in cursor.fetchall())
+
+    def unassigned(self) -> tuple[HeldItem, ...]:
+        """All open work that nobody has, but for what a supervisor took back."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_UNASSIGNED)
+            return tuple(_held(row) for row in cursor.fetchall())
+
     def open_work(self, clerks: Sequence[str]) -> dict[str, int]:
         """How many items each of the clerks has to move now."""
         with self._datastore.autocommit() as cursor:
             cursor.execute(_OPEN_WORK, (list(clerks),))
             found = dict(cursor.fetchall())
         return {clerk: found.get(clerk, 0) for clerk in clerks}
+
+
+def _held(row: tuple[Any, ...]) -> HeldItem:
+    return HeldItem(
+        request_id=UUID(row[0]),
+        centre=row[1],
+        agency=row[2],
+        clerk=row[3],
+        token=row[4],
+        submitted_at=row[5],
+        position=row[6],
+    )
 
 
 def _item(row: tuple[Any, ...], now: datetime) -> QueueItem:
@@ -225,4 +286,5 @@ def _item(row: tuple[Any, ...], now: datetime) -> QueueItem:
         is_overdue=until is not None and until < now,
         etag_version=row[13],
         position=row[14],
+        lease_until=row[15],
     )

@@ -17,6 +17,9 @@ from domain.standing import Standing
 from projections.facts import Fact
 
 PREFIX = "sijil.request."
+_ENDS = frozenset(
+    {"not-accepted", "mailed", "handed-over", "result-told", "withdrawn", "expired"}
+)
 _RESULTS = frozenset({Answer.ISSUED, Answer.REFUSED})
 _BOOKKEEPING = frozenset({"assigned", "claimed", "released", "informed", "warned"})
 
@@ -48,6 +51,8 @@ REQUEST_COLUMNS = """
     clerk text,
     token integer NOT NULL,
     lease_until timestamptz,
+    assigned_clerk text,
+    released_because text,
     submitted_at timestamptz NOT NULL,
     since timestamptz NOT NULL,
     due_at timestamptz,
@@ -132,6 +137,8 @@ class RequestState:
     clerk: str | None = None
     token: int = 0
     lease_until: datetime | None = None
+    assigned_clerk: str | None = None
+    released_because: str | None = None
     due_at: datetime | None = None
     answer_due_at: datetime | None = None
     payment_due_at: datetime | None = None
@@ -200,6 +207,9 @@ def state_after(state: RequestState | None, fact: Fact) -> RequestState | None:
         etag_version=state.etag_version if name in _BOOKKEEPING else fact.entry.version,
         **_changes(state, name, fact),
     )
+    if name in _ENDS:
+        # What has ended is in nobody's hands any more.
+        changed = replace(changed, clerk=changed.assigned_clerk, lease_until=None)
     if changed.standing.next_act is not before:
         changed = replace(changed, since=fact.effective_at)
     return changed
@@ -240,20 +250,25 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
         case "assigned":
             return {
                 "clerk": data["clerk"],
+                "assigned_clerk": data["clerk"],
                 "token": data["token"],
                 "lease_until": None,
+                "released_because": None,
             }
         case "claimed":
             return {
                 "clerk": data["clerk"],
                 "token": data["token"],
                 "lease_until": _time(data, "lease_until"),
+                "released_because": None,
             }
         case "released":
             return {
                 "clerk": data.get("holder"),
+                "assigned_clerk": data.get("holder"),
                 "token": data["token"],
                 "lease_until": None,
+                "released_because": data["reason"],
             }
         case "fee-paid":
             return {"is_fee_outstanding": False, "payment_due_at": None}

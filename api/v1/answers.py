@@ -212,6 +212,20 @@ class ApprovalAnswer(BaseModel):
     until: datetime = Field(examples=[_TIME])
 
 
+class MoveAnswer(BaseModel):
+    """What became of a clerk's work."""
+
+    correlation_id: UUID = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
+    moved: list[UUID] = Field(examples=[[_REQUEST_ID]])
+    kept: list[UUID] = Field(
+        description="Changed by somebody meanwhile, or not to be moved.",
+        examples=[[]],
+    )
+    is_all: bool = Field(
+        description="False where more is left than one call moves.", examples=[True]
+    )
+
+
 class ListedRequest(BaseModel):
     """One request in a list, from the tracking view."""
 
@@ -297,6 +311,9 @@ class QueueAnswer(BaseModel):
     since: datetime = Field(examples=[_TIME])
     until: datetime | None = Field(examples=[_TIME])
     is_overdue: bool = Field(examples=[False])
+    lease_until: datetime | None = Field(
+        description="The end of the present claim.", examples=[_TIME]
+    )
     etag: str = Field(examples=['"4"'])
     position: int = Field(examples=[48213])
 
@@ -317,6 +334,7 @@ class QueueAnswer(BaseModel):
             since=item.since,
             until=item.until,
             is_overdue=item.is_overdue,
+            lease_until=item.lease_until,
             etag=f'"{item.etag_version}"',
             position=item.position,
         )

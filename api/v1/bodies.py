@@ -408,6 +408,13 @@ class ApprovalBody(Bookkeeping):
     command_id: Id = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
 
 
+class MovingBody(Bookkeeping):
+    """To whom a clerk's open work goes, and of which agency if not of all."""
+
+    to: Code = Field(examples=["clk-DI-2"])
+    agency: Code | None = Field(default=None, examples=["CIV"])
+
+
 class TrackingQuestion(BaseModel):
     """A tracking number and its secret code, as printed on the receipt."""
 

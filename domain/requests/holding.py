@@ -17,7 +17,7 @@ from domain.requests.facts import (
     ReleasedBecause,
     WarnedWhen,
 )
-from domain.requests.guards import wrong_state
+from domain.requests.guards import must_not_stand_still, wrong_state
 from domain.stages import Stage
 
 if TYPE_CHECKING:
@@ -128,12 +128,15 @@ def warn(
     when: WarnedWhen,
     due_at: datetime,
 ) -> None:
-    """Warn of a limit, once; of one that holds no more, nothing happens."""
+    """Warn of a limit, once; of one that holds no more, nothing happens.
+
+    While the clock stands still nobody is warned, and the act may be sent again: it
+    is refused, so that its id is not used up.
+    """
     given = GivenWarning(limit=limit, when=when, due_at=due_at)
     if request.stage is not Stage.IN_PROGRESS or given in request.warnings_given:
         return
-    if request.standing.is_clock_stopped:
-        return
+    must_not_stand_still(request, "warn")
     is_answered = not request.is_forwarded or request.answer is not None
     if limit is Limit.FIRST_ANSWER and is_answered:
         return

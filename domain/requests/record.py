@@ -467,6 +467,12 @@ class ServiceRequest(OfficeAggregate):
 
     # What each event leaves ------------------------------------------------------
 
+    def _end(self, stage: Stage) -> None:
+        """Reach a final stage: what has ended is in nobody's hands any more."""
+        self.stage = stage
+        self.claim_held = None
+        self.clerk = self.assigned_clerk
+
     @event(Accepted)
     def _accepted(self, documents: tuple[str, ...], terms: Terms) -> None:
         self.stage = Stage.IN_PROGRESS
@@ -479,7 +485,7 @@ class ServiceRequest(OfficeAggregate):
 
     @event(NotAccepted)
     def _not_accepted(self) -> None:
-        self.stage = Stage.NOT_ACCEPTED
+        self._end(Stage.NOT_ACCEPTED)
 
     @event(Assigned)
     def _assigned(self, clerk: str, token: int) -> None:
@@ -549,7 +555,7 @@ class ServiceRequest(OfficeAggregate):
 
     @event(Mailed)
     def _mailed(self, item: str, to: Delivery) -> None:
-        self.stage = Stage.COMPLETED_ISSUED
+        self._end(Stage.COMPLETED_ISSUED)
         self.item = item
         self.mailed_to = to
         self.is_returned = False
@@ -568,17 +574,14 @@ class ServiceRequest(OfficeAggregate):
 
     @event(HandedOver)
     def _handed_over(self) -> None:
-        self.stage = Stage.COMPLETED_ISSUED
+        self._end(Stage.COMPLETED_ISSUED)
         self.is_received = True
         self.is_returned = False
 
     @event(ResultTold)
     def _result_told(self, outcome: Answer) -> None:
-        self.stage = (
-            Stage.COMPLETED_ISSUED
-            if outcome is Answer.ISSUED
-            else Stage.COMPLETED_REFUSED
-        )
+        is_issued = outcome is Answer.ISSUED
+        self._end(Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED)
 
     @event(Informed)
     def _informed(self) -> None:
@@ -591,11 +594,11 @@ class ServiceRequest(OfficeAggregate):
 
     @event(Withdrawn)
     def _withdrawn(self) -> None:
-        self.stage = Stage.WITHDRAWN
+        self._end(Stage.WITHDRAWN)
 
     @event(Expired)
     def _expired(self) -> None:
-        self.stage = Stage.EXPIRED
+        self._end(Stage.EXPIRED)
 
     @event(Corrected)
     def _corrected(

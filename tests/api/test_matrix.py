@@ -350,6 +350,11 @@ ROWS: dict[str, Row] = {
         body=fixed(command_id="019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"),
         expected={"supervisor": 200, "foreign-supervisor": 200},
     ),
+    "move_work": Row(
+        body=fixed(to="clk-DI-2"),
+        path={"code": "clk-DI-1"},
+        expected={"supervisor": 200, "foreign-supervisor": 404},
+    ),
     "get_request_conditions": Row(
         make=Door.submitted,
         expected={**READ, "agency": 404, "bank": 200},

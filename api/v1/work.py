@@ -1,0 +1,70 @@
+"""What a supervisor does for the centre: approve an act, move a clerk's work."""
+
+from fastapi import APIRouter, Response
+
+from api.asking import TheAsking, TheHouse, ThePrincipal
+from api.problems import responses
+from api.v1 import bodies
+from api.v1.answers import ApprovalAnswer, MoveAnswer
+from api.v1.requests import WRITING
+from api.v1.things import ClerkCode
+from office.moving import MoveWork
+
+router = APIRouter(prefix="/v1", tags=["work"])
+
+
+@router.post(
+    "/approvals",
+    operation_id="approve_act",
+    summary="Approve an act",
+    responses=responses(
+        "unauthenticated",
+        "token-expired",
+        "login-unavailable",
+        "role-forbidden",
+        "invalid-value",
+        "malformed-json",
+        "body-too-large",
+        "unsupported-media-type",
+    ),
+)
+def approve(
+    principal: ThePrincipal,
+    house: TheHouse,
+    response: Response,
+    body: bodies.ApprovalBody,
+) -> ApprovalAnswer:
+    """Approve what the rules leave to a supervisor; nothing is stored by it."""
+    approval, until = house.acts.approvals.give(principal, body.command_id)
+    response.headers["Cache-Control"] = "no-store"
+    return ApprovalAnswer(approval=approval, command_id=body.command_id, until=until)
+
+
+@router.post(
+    "/clerks/{code}/moves",
+    operation_id="move_work",
+    summary="Move a clerk's work",
+    responses=responses(*WRITING, "not-found"),
+)
+def move_work(
+    code: ClerkCode,
+    asking: TheAsking,
+    house: TheHouse,
+    response: Response,
+    body: bodies.MovingBody,
+) -> MoveAnswer:
+    """Give a clerk's open work to another: an act on each request, one correlation.
+
+    What somebody changed meanwhile is kept, and told. Sent again, it moves what has
+    come since.
+    """
+    moved = house.moving.move(
+        MoveWork(clerk=code, to=body.to, agency=body.agency), asking.envelope()
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return MoveAnswer(
+        correlation_id=moved.correlation_id,
+        moved=list(moved.moved),
+        kept=list(moved.kept),
+        is_all=moved.is_all,
+    )
