@@ -24,7 +24,12 @@ from eventsourcing.persistence import Tracking
 
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.errors import InvalidValueError, NotFoundError, SijilError
+from domain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    RuleBrokenError,
+    SijilError,
+)
 from domain.ids import derived_id
 from domain.persons import PersonDetails
 from domain.requests import Means, PartyRole, ServiceRequest
@@ -58,12 +63,13 @@ PAUSES = tuple(
     for minutes in (1, 2, 4, 8, 16, 32, 64, 128, 240, 240, 240)
 )
 """Between attempts. After the last one, some sixteen hours, it is given up."""
-MOST_ATTEMPTS = len(PAUSES) + 1
 _DOWN_PAUSE = timedelta(seconds=30)
 """For the letters of a courier that is down; it costs them no attempt."""
 KEPT = timedelta(days=30)
 """How long the outbox remembers what ended: far longer than OLDEST_TOLD, so that a
 ledger that came back from a backup makes nobody be told twice."""
+_NOT_RECORDED_PAUSE = timedelta(hours=1)
+"""Until what went out but may not be recorded is tried again; others go first."""
 _BATCH = 200
 _FOLLOWED = 1_000
 """Events looked at before the mark moves: an old history goes by in few steps."""
@@ -245,14 +251,19 @@ class Telling:
         if item.state is OutboxState.SENT:
             self._record(item)
             return
-        request = self._still_to_tell(item)
-        way = None if request is None else self._way_to(item, request)
-        if request is None or way is None:
+        try:
+            prepared = self._prepared(item)
+        except (VaultError, InvalidValueError, ValueError, LookupError) as error:
+            # A seal that does not open, a message of a later release: no time mends
+            # it, and nobody else's letter has to wait for it.
+            self._give_up(item, f"unforeseen-{type(error).__name__.lower()}")
             return
+        if prepared is None:
+            return
+        way, letter = prepared
         if way.courier.name in down:
             self._outbox.later(item.id, pause=_DOWN_PAUSE)
             return
-        letter = self._letter(item, request, way)
         if not self._outbox.start(item):
             return
         failure = _handed_over(way.courier, letter)
@@ -264,6 +275,14 @@ class Telling:
             if failure.is_down:
                 down.add(way.courier.name)
         stop.wait(self._between_s)
+
+    def _prepared(self, item: OutboxItem) -> tuple[Way, Letter] | None:
+        """The letter and its way; None when the message came to its end here."""
+        request = self._still_to_tell(item)
+        way = None if request is None else self._way_to(item, request)
+        if request is None or way is None:
+            return None
+        return way, self._letter(item, request, way)
 
     def _still_to_tell(self, item: OutboxItem) -> ServiceRequest | None:
         """The request, unless it was told already or the message is untrue by now."""
@@ -281,11 +300,7 @@ class Telling:
         party = next(
             (p.id for p in request.parties if p.role is PartyRole.APPLICANT), None
         )
-        try:
-            told = None if party is None else self._known_of(party, request.id)
-        except (VaultError, InvalidValueError) as error:
-            self._give_up(item, type(error).__name__.lower())
-            return None
+        told = None if party is None else self._known_of(party, request.id)
         if told is not None:
             for courier in self._couriers:
                 for means in courier.carries:
@@ -373,6 +388,11 @@ class Telling:
         except ConcurrencyError:
             # It has gone and stays so; it is recorded at the next look.
             self._outbox.later(item.id, pause=timedelta(seconds=_RETRY_S))
+            return
+        except RuleBrokenError as error:
+            # It has gone; a rule that will not have it recorded is a fault of ours.
+            self._outbox.later(item.id, pause=_NOT_RECORDED_PAUSE, failure=error.code)
+            _log.error("telling.not_recorded", id=str(item.id), error=error.code)
             return
         except CommandReusedError:
             # Recorded under a command key that has been changed since.

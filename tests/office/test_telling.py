@@ -19,6 +19,7 @@ from pydantic import SecretStr
 import office.telling
 from domain.access import Principal
 from domain.acts import MINISTRY, ActorKind
+from domain.errors import WrongStateError
 from domain.persons import PersonDetails
 from domain.requests import (
     Answer,
@@ -656,6 +657,47 @@ class TestTrouble:
             each for each in told.scene.house.outbox.tally() if each.state == "waiting"
         ]
         assert stuck.failure == "unforeseen-valueerror"
+
+    def test_a_message_of_a_later_release_holds_up_no_other(self, told: Office) -> None:
+        told.begin_anew(told.box, pauses=PAUSES)
+        told.box.troubles = [CourierError("timeout")]
+        told.scene.submit()
+        told.tell()
+        told.execute(
+            "UPDATE outbox SET message = 'unheard-of',"
+            " next_try_at = clock_timestamp() - interval '1 day'"
+        )
+        told.scene.submit()
+        told.tell()
+        assert told.box.messages == ["accepted"]
+        assert told.states() == {"given_up": 1, "told": 1}
+
+    def test_a_record_that_a_rule_refuses_holds_up_no_other(
+        self, told: Office, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Refusing:
+            """Requests whose first word to a citizen breaks a rule."""
+
+            refusals = 1
+
+            def inform(self, *arguments: Any, **more: Any) -> Any:
+                if self.refusals:
+                    self.refusals -= 1
+                    raise WrongStateError(act="inform", stage="waiting", reason="x")
+                return told.scene.requests.inform(*arguments, **more)
+
+        told.begin_anew(told.box)
+        told.telling._requests = Refusing()  # type: ignore[assignment]
+        told.scene.submit()
+        told.scene.submit()
+        told.tell()
+        assert len(told.box.letters) == 2
+        assert told.states() == {"sent": 1, "told": 1}
+        assert "telling.not_recorded" in "".join(capsys.readouterr())
+        told.execute("UPDATE outbox SET next_try_at = clock_timestamp()")
+        told.tell()
+        assert len(told.box.letters) == 2
+        assert told.states() == {"told": 2}
 
     def test_a_courier_that_is_down_costs_the_others_no_attempt(
         self, told: Office
