@@ -87,4 +87,7 @@ class Renewable(CanMutateAggregate[Any]):
         """The aggregate, made by its first event or changed by a later one."""
         if aggregate is None:
             return super().mutate(None)
-        return CanMutateAggregate.mutate(self, aggregate)
+        renewed: Any = CanMutateAggregate.mutate(self, aggregate)
+        # What is said anew is never bookkeeping: whoever saw the old has a stale page.
+        renewed.etag_version = self.originator_version
+        return renewed

@@ -163,8 +163,8 @@ class Offer:
     live_stamp: bool
     post: bool
     basis: str
-    fee_is_placeholder: bool
-    turnaround_is_placeholder: bool
+    fee_is_placeholder: bool = False
+    turnaround_is_placeholder: bool = False
     first_answer_days: int = DEFAULT_FIRST_ANSWER_DAYS
     spouse_counts: bool = False
     receipt: tuple[str, ...] | None = None

@@ -19,10 +19,10 @@ from domain.centres import Centre
 from domain.clerks import Clerk
 from domain.governorates import Governorate, governorates
 from domain.ids import derived_id
-from domain.money import FeeKind, FeeLine, Unit
-from domain.services import Document, Offer, Service
+from domain.services import Service
 from domain.stamps import LIVE, Stamp
 from office.catalogue import CatalogueDesk
+from office.catalogue_files import documents_by_name, offer_of
 
 SEEDED_AT = datetime(2025, 12, 31, 21, 0, tzinfo=UTC)
 """The first moment of 2026 in Damascus: before anything the tables speak of."""
@@ -72,53 +72,6 @@ def _act(table: str, case: str, line: int) -> Act:
     )
 
 
-def _documents() -> dict[str, Document]:
-    return {
-        row["name_ar"]: Document(
-            code=row["code"],
-            name_ar=row["name_ar"],
-            name_en=row["name_en"],
-            is_required=row["required"] == "yes",
-        )
-        for _, row in _rows("documents")
-    }
-
-
-def _fee(pounds: str) -> tuple[FeeLine, ...]:
-    """The state fee of a number of new pounds; no line when there is none."""
-    hundredths = int(pounds) * 100
-    if hundredths == 0:
-        return ()
-    return (FeeLine(kind=FeeKind.STATE_FEE, amount=hundredths, unit=Unit.NEW),)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(";") if part)
-
-
-def _service(row: dict[str, str], line: int, documents: dict[str, Document]) -> Service:
-    return Service.publish(
-        _act("services", row["code"], line),
-        Offer(
-            code=row["code"],
-            agency=row["agency_code"],
-            name_ar=row["name_ar"],
-            name_en=row["name_en"],
-            direct_in=_split(row["direct_access_in"]),
-            completion_days=int(row["turnaround_working_days"]),
-            applicants=_split(row["applicants"]),
-            documents=tuple(documents[name] for name in _split(row["documents"])),
-            fee_lines=_fee(row["fee_syp"]),
-            paper=row["paper"] == "yes",
-            live_stamp=row["live_stamp"] == "yes",
-            post=row["post"] == "yes",
-            basis=row["basis"],
-            fee_is_placeholder=row["fee_is_placeholder"] == "yes",
-            turnaround_is_placeholder=row["turnaround_is_placeholder"] == "yes",
-        ),
-    )
-
-
 def _calendar() -> Calendar:
     """The one year of the table of holidays."""
     holidays: dict[date, Holiday] = {}
@@ -159,12 +112,14 @@ def seed(desk: CatalogueDesk) -> Seeded:
                 scope=AgencyScope(row["scope"]),
             ),
         )
-    documents = _documents()
+    documents = documents_by_name()
     for line, row in _rows("services"):
         new += desk.publish_once(
             Service,
             Service.id_of(row["code"]),
-            lambda row=row, line=line: _service(row, line, documents),  # type: ignore[misc]
+            lambda row=row, line=line: Service.publish(  # type: ignore[misc]
+                _act("services", row["code"], line), offer_of(row, documents)
+            ),
         )
     calendar = _calendar()
     new += desk.publish_once(Calendar, calendar.id, lambda: calendar)

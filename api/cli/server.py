@@ -39,10 +39,14 @@ class RefusedError(Failure):
             f"{error.get('pointer')} {error.get('detail')}"
             for error in problem.get("errors", ())
         )
+        facts = ", ".join(
+            f"{name} {value}" for name, value in problem.get("facts", {}).items()
+        )
+        title = " ".join(filter(None, (problem.get("title"), facts and f"({facts})")))
         page = problem.get("type")
         super().__init__(
             f"the server answered {status} {self.code}",
-            why=wrong or str(problem.get("title") or ""),
+            why=wrong or title,
             then=f"see {urljoin(url, page)}" if page else "",
         )
 

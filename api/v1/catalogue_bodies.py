@@ -1,9 +1,11 @@
 """What the administrator sends: strict and bounded, as in ``bodies.py``."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from api.v1.bodies import Body, Code, Codes, Text, _enum
 from domain.agencies import AgencyClosedBecause, AgencyScope
@@ -44,9 +46,10 @@ LONGEST_CERTAINTY = 200
 
 def _day(value: Any) -> date:
     """JSON has no dates: a text ``YYYY-MM-DD`` is read as one, nothing else."""
-    if not isinstance(value, str) or len(value) != len("YYYY-MM-DD"):
-        raise ValueError("a date is YYYY-MM-DD")
-    return date.fromisoformat(value)
+    if isinstance(value, str) and len(value) == len("YYYY-MM-DD"):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise PydanticCustomError("date", "a date is YYYY-MM-DD")
 
 
 Day = Annotated[date, BeforeValidator(_day)]

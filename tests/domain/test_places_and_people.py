@@ -105,6 +105,7 @@ def replayed(thing: Any) -> Any:
     copy = None
     for event in thing.collect_events():
         copy = MAPPER.to_domain_event(MAPPER.to_stored_event(event)).mutate(copy)
+    assert copy.etag_version == copy.version == thing.version
     hidden = {"_pending_events"}
     assert {k: v for k, v in vars(copy).items() if k not in hidden} == {
         k: v for k, v in vars(thing).items() if k not in hidden

@@ -1,0 +1,257 @@
+"""The catalogue over HTTP: versions, days, strict bodies, problems that help."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from httpx2 import Response
+
+from domain.calendars import office_day
+from tests.api.door import CENTRE_FACTS, OFFER, Door
+
+
+def new_code(kind: str = "T") -> str:
+    return f"{kind}-{uuid4().hex[:10]}"
+
+
+def admin(door: Door, path: str, body: Any, etag: str | None = None) -> Response:
+    return door.post("administrator", path, body, if_match=etag)
+
+
+def service(door: Door) -> tuple[str, Response]:
+    code = new_code("SRV")
+    answer = admin(door, "/v1/services", {**OFFER, "code": code})
+    assert answer.status_code == 201, answer.text
+    return code, answer
+
+
+def day(door: Door, number: int) -> str:
+    return (office_day(door.scene.clock()) + timedelta(days=number)).isoformat()
+
+
+def test_a_thing_is_read_with_its_etag_at_once_and_listed_once_the_view_is_there(
+    door: Door,
+) -> None:
+    code, made = service(door)
+    read = door.get("clerk", f"/v1/services/{code}")
+    assert read.headers["ETag"] == made.headers["ETag"] == '"1"'
+    assert read.json() == made.json()
+    door.scene.level()
+    listed: list[Any] = []
+    cursor = None
+    while True:
+        asked = {"limit": 20, **({"cursor": cursor} if cursor else {})}
+        page = door.get("clerk", "/v1/services", **asked).json()
+        listed += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert read.json() in listed
+    codes = [item["code"] for item in listed]
+    assert len(codes) == len(set(codes)) >= 48
+
+
+def test_publishing_again_wants_the_version_that_was_seen(door: Door) -> None:
+    code, made = service(door)
+    body = {**OFFER, "code": code, "completion_days": 5}
+    assert admin(door, "/v1/services", body).status_code == 428
+    assert admin(door, "/v1/services", body, '"9"').status_code == 412
+    again = admin(door, "/v1/services", body, made.headers["ETag"])
+    assert (again.status_code, again.headers["ETag"]) == (200, '"2"')
+    assert again.json()["facts"]["completion_days"] == 5
+    same = admin(door, "/v1/services", body, '"2"')
+    assert (same.status_code, same.headers["ETag"]) == (200, '"2"')
+    assert "Ledger-Position" not in same.headers
+    before = made.headers["Ledger-Position"]
+    then = door.get("auditor", f"/v1/services/{code}", as_of=before).json()
+    assert then["version"] == 1
+
+
+def test_a_suspension_is_seen_with_its_days_and_whether_it_holds_today(
+    door: Door,
+) -> None:
+    code, made = service(door)
+    path = f"/v1/services/{code}"
+    body = {"reason": "system_down", "first": day(door, 2), "last": day(door, 4)}
+    announced = admin(door, f"{path}/suspension", body, made.headers["ETag"])
+    assert announced.json()["rests"] == [body]
+    assert announced.json()["is_active"]
+    now = admin(
+        door, f"{path}/suspension", {"reason": "other", "last": day(door, 1)}, '"2"'
+    )
+    assert not now.json()["is_active"]
+    twice = admin(door, f"{path}/suspension", {**body, "first": day(door, 4)}, '"3"')
+    assert (twice.status_code, twice.json()["code"]) == (409, "already-suspended")
+    assert twice.json()["facts"] == {"first": day(door, 2), "last": day(door, 4)}
+    off = admin(door, f"{path}/resumption", {"on": day(door, 2)}, '"3"')
+    assert [rest["reason"] for rest in off.json()["rests"]] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"reason": "because"}, "/reason"),
+        ({}, "/reason"),
+        ({"reason": "other", "first": "tomorrow"}, "/first"),
+        ({"reason": "other", "first": 20261201}, "/first"),
+        ({"reason": "other", "first": "2026-02-30"}, "/first"),
+        ({"reason": "other", "first": "2026-12-01T00:00:00Z"}, "/first"),
+        ({"reason": "other", "note": "free text"}, "/note"),
+        ({"reason": "other", "first": "2999-01-02", "last": "2999-01-01"}, "/last"),
+    ],
+)
+def test_a_suspension_with_nonsense_is_told_where(
+    door: Door, body: dict[str, Any], pointer: str
+) -> None:
+    code, made = service(door)
+    answer = admin(door, f"/v1/services/{code}/suspension", body, made.headers["ETag"])
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"code": "two words"}, "/code"),
+        ({"code": "رمز"}, "/code"),
+        ({"name_ar": " "}, "/name_ar"),
+        ({"completion_days": 1000}, "/completion_days"),
+        ({"completion_days": True}, "/completion_days"),
+        ({"direct_in": ["SY-XX"]}, "/direct_in"),
+        ({"applicants": []}, "/applicants"),
+        ({"applicants": ["self", "self"]}, "/applicants"),
+        ({"documents": OFFER["documents"] * 2}, "/documents"),
+        ({"fee_lines": [{"kind": "tip", "amount": 1, "unit": "SYP.new"}]}, None),
+        (
+            {"fee_lines": [{"kind": "state_fee", "amount": 1.5, "unit": "SYP.new"}]},
+            None,
+        ),
+        ({"paper": False}, "/paper"),
+        ({"payment_days": 0}, "/payment_days"),
+        ({"surprise": 1}, "/surprise"),
+    ],
+)
+def test_a_service_that_cannot_be_is_not_published(
+    door: Door, changes: dict[str, Any], pointer: str | None
+) -> None:
+    body = {**OFFER, "code": new_code(), **changes}
+    answer = admin(door, "/v1/services", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")
+    if pointer is not None:
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert door.get("clerk", f"/v1/services/{new_code()}").status_code == 404
+
+
+def test_what_rests_on_a_closed_place_says_which(door: Door) -> None:
+    centre = new_code("C")
+    made = admin(door, "/v1/centres", {**CENTRE_FACTS, "code": centre})
+    closed = admin(
+        door,
+        f"/v1/centres/{centre}/closing",
+        {"reason": "works"},
+        made.headers["ETag"],
+    )
+    assert not closed.json()["is_active"]
+    answer = admin(door, "/v1/clerks", {"code": new_code("clk"), "centre": centre})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-open")
+    assert answer.json()["facts"] == {"thing": "centre", "name": centre}
+    opened = admin(
+        door,
+        "/v1/centres",
+        {**CENTRE_FACTS, "code": centre, "opens_on": day(door, 3)},
+        closed.headers["ETag"],
+    )
+    assert opened.status_code == 200
+    assert not opened.json()["is_active"]
+    assert opened.json()["rests"][0]["last"] == day(door, 2)
+
+
+def test_a_clerks_days_and_agencies(door: Door) -> None:
+    code = new_code("clk")
+    made = admin(door, "/v1/clerks", {"code": code, "centre": "SY-DI-01"})
+    assert made.status_code == 201
+    path = f"/v1/clerks/{code}"
+    given = admin(
+        door,
+        f"{path}/responsibility",
+        {"agencies": ["CIV", "CRM"]},
+        made.headers["ETag"],
+    )
+    assert (given.headers["ETag"], given.json()["agencies"]) == ('"3"', ["CIV", "CRM"])
+    away = door.post(
+        "supervisor", f"{path}/absence", {"reason": "leave"}, if_match='"3"'
+    )
+    assert away.json()["absences"] == [{"first": day(door, 0), "last": None}]
+    assert not away.json()["is_available"]
+    assert door.get("foreign-supervisor", path).status_code == 404
+    moved = admin(door, "/v1/clerks", {"code": code, "centre": "SY-HL-01"}, '"4"')
+    assert (moved.json()["centre"], moved.json()["agencies"]) == ("SY-HL-01", [])
+    assert door.get("supervisor", path).status_code == 404
+    assert door.get("foreign-supervisor", path).json() == moved.json()
+
+
+def test_stamps_and_clerks_are_listed_for_their_own_centre(door: Door) -> None:
+    for who, centre in (("supervisor", "SY-DI-01"), ("foreign-supervisor", "SY-HL-01")):
+        for kind in ("clerks", "stamps"):
+            items = door.get(who, f"/v1/{kind}", limit=200).json()["items"]
+            assert items
+            assert {
+                item.get("centre") or item["facts"]["centre"] for item in items
+            } == {centre}
+    assert door.get("foreign-clerk", "/v1/stamps/ختم-DI-000001").status_code == 404
+
+
+def test_a_calendar_is_corrected_before_the_day_and_not_after(door: Door) -> None:
+    holiday = {"name_ar": "عطلة", "name_en": "Holiday", "certainty": "announced"}
+    read = door.get("clerk", "/v1/calendars/2026")
+    known = read.json()["facts"]
+    body = {"year": 2026, "holidays": [*known["holidays"]]}
+    dates = {each["day"] for each in known["holidays"]}
+    later = next(
+        (
+            each
+            for each in (day(door, number) for number in range(1, 30))
+            if each not in dates and each.startswith("2026")
+        ),
+        None,
+    )
+    past = {**body, "holidays": [*body["holidays"], {**holiday, "day": "2026-01-05"}]}
+    refused = admin(door, "/v1/calendars", past, read.headers["ETag"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "day-begun")
+    assert refused.json()["facts"] == {"day": "2026-01-05"}
+    if later is not None:
+        coming = {**body, "holidays": [*body["holidays"], {**holiday, "day": later}]}
+        corrected = admin(door, "/v1/calendars", coming, read.headers["ETag"])
+        assert corrected.status_code == 200
+        assert later in {e["day"] for e in corrected.json()["facts"]["holidays"]}
+    overlapping = [
+        {
+            "first": "2032-02-01",
+            "last": "2032-02-10",
+            "opens": "09:00",
+            "closes": "13:00",
+        },
+        {
+            "first": "2032-02-10",
+            "last": "2032-02-12",
+            "opens": "09:00",
+            "closes": "13:00",
+        },
+    ]
+    answer = admin(
+        door, "/v1/calendars", {"year": 2032, "holidays": [], "hours": overlapping}
+    )
+    assert answer.json()["errors"] == [{"pointer": "/hours", "detail": "overlap"}]
+
+
+def test_an_act_sent_twice_has_the_same_answer(door: Door) -> None:
+    code, key = new_code(), uuid4()
+    body = {**OFFER, "code": code}
+    first = door.post("administrator", "/v1/services", body, key=key)
+    again = door.post("administrator", "/v1/services", body, key=key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again.headers["Idempotency-Hit"] == "true"
