@@ -13,6 +13,7 @@ from api.asking import (
 )
 from api.problems import responses
 from api.v1 import catalogue_bodies as bodies
+from api.v1.acts.shared import CHANGING, envelope
 from api.v1.catalogue_answers import (
     GovernorateAnswer,
     GovernorateList,
@@ -20,14 +21,12 @@ from api.v1.catalogue_answers import (
     PublishedList,
 )
 from api.v1.things import (
-    CHANGING,
     CREATED,
     MAKING,
     READING,
     AgencyCode,
     ThingCode,
     Year,
-    envelope_of,
     page_of,
     published,
     read_one,
@@ -103,7 +102,7 @@ def publish_service(
 ) -> PublishedAnswer:
     """Publish a service, or publish it anew: what is sent replaces what was said."""
     done = house.catalogue.publish_service(
-        commands.PublishService(offer=body.offer()), envelope_of(asking, body)
+        commands.PublishService(offer=body.offer()), envelope(asking, body)
     )
     return published(house, done, response)
 
@@ -127,7 +126,7 @@ def suspend_service(
         commands.SuspendService(
             code=code, reason=body.reason, first=body.first, last=body.last
         ),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -148,7 +147,7 @@ def resume_service(
 ) -> PublishedAnswer:
     """Offer a service again; on its first day a suspension is called off."""
     done = house.catalogue.resume_service(
-        commands.ResumeService(code=code, on=body.on), envelope_of(asking, body)
+        commands.ResumeService(code=code, on=body.on), envelope(asking, body)
     )
     return published(house, done, response)
 
@@ -218,7 +217,7 @@ def publish_agency(
         commands.PublishAgency(
             code=body.code, name_ar=body.name_ar, name_en=body.name_en, scope=body.scope
         ),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -240,7 +239,7 @@ def close_agency(
     """Close an agency from a day on: nothing new is asked of it."""
     done = house.catalogue.close_agency(
         commands.CloseAgency(code=code, reason=body.reason, on=body.on),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -315,7 +314,7 @@ def publish_calendar(
             opens=body.opens,
             closes=body.closes,
         ),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 

@@ -1,6 +1,7 @@
 """What the administrator sends: strict and bounded, as in ``bodies.py``."""
 
 from contextlib import suppress
+from dataclasses import fields
 from datetime import date
 from typing import Annotated, Any
 
@@ -150,7 +151,7 @@ class ServicePublication(Body):
 
     def offer(self) -> Offer:
         """The offer. Raises InvalidValueError for what cannot be offered."""
-        said = self.model_dump(exclude={"effective_at", "approved"})
+        said = self.model_dump(include={each.name for each in fields(Offer)})
         return Offer(
             **{
                 **said,

@@ -16,6 +16,7 @@ from api.asking import (
 )
 from api.problems import responses
 from api.v1 import catalogue_bodies as bodies
+from api.v1.acts.shared import CHANGING, envelope
 from api.v1.catalogue_answers import (
     ClerkAnswer,
     ClerkList,
@@ -23,7 +24,6 @@ from api.v1.catalogue_answers import (
     PublishedList,
 )
 from api.v1.things import (
-    CHANGING,
     CREATED,
     MAKING,
     READING,
@@ -32,8 +32,8 @@ from api.v1.things import (
     Serial,
     centre_to_read,
     clerk_after,
-    envelope_of,
     facts_of,
+    ledger_until,
     page_of,
     published,
     read_one,
@@ -120,7 +120,7 @@ def open_centre(
             name_en=body.name_en,
             opens_on=body.opens_on,
         ),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -142,7 +142,7 @@ def close_centre(
     """Close a centre from a day on: it takes nothing new."""
     done = house.catalogue.close_centre(
         commands.CloseCentre(code=code, reason=body.reason, on=body.on),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -198,7 +198,7 @@ def get_clerk(
 ) -> ClerkAnswer:
     """Read one clerk: where, for which agencies, and when not."""
     centre = centre_to_read(principal, Permission.READ_CLERKS)
-    until = position_to_read(house, as_of, min_position)
+    until = ledger_until(house, as_of, min_position)
     found = clerk_from(facts_of(house, id_of(Clerk, code), until=until))
     if found is None or centre not in {None, found.centre}:
         raise NotFoundError(thing="clerk")
@@ -219,7 +219,7 @@ def appoint_clerk(
     """Appoint a clerk to a centre: new, come again, or moved from another."""
     done = house.catalogue.appoint_clerk(
         commands.AppointClerk(code=body.code, centre=body.centre),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return clerk_after(house, done, response)
 
@@ -241,7 +241,7 @@ def make_responsible(
     """Make a clerk responsible for agencies; those the clerk has stay."""
     done = house.catalogue.make_responsible(
         commands.MakeResponsible(clerk=code, agencies=tuple(body.agencies)),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return clerk_after(house, done, response)
 
@@ -263,7 +263,7 @@ def relieve_clerk(
     """Relieve a clerk of agencies; requests the clerk has stay with the clerk."""
     done = house.catalogue.relieve_clerk(
         commands.RelieveClerk(clerk=code, agencies=tuple(body.agencies)),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return clerk_after(house, done, response)
 
@@ -287,7 +287,7 @@ def report_away(
         commands.ReportAway(
             clerk=code, reason=body.reason, first=body.first, last=body.last
         ),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return clerk_after(house, done, response)
 
@@ -308,7 +308,7 @@ def report_back(
 ) -> ClerkAnswer:
     """Record that a clerk works again; on its first day an absence is called off."""
     done = house.catalogue.report_back(
-        commands.ReportBack(clerk=code, on=body.on), envelope_of(asking, body)
+        commands.ReportBack(clerk=code, on=body.on), envelope(asking, body)
     )
     return clerk_after(house, done, response)
 
@@ -329,7 +329,7 @@ def record_departure(
 ) -> ClerkAnswer:
     """Record from which day on a clerk works here no more."""
     done = house.catalogue.record_departure(
-        commands.RecordDeparture(clerk=code, on=body.on), envelope_of(asking, body)
+        commands.RecordDeparture(clerk=code, on=body.on), envelope(asking, body)
     )
     return clerk_after(house, done, response)
 
@@ -397,7 +397,7 @@ def issue_stamp(
     """Give a stamp to a centre; a serial is issued once."""
     done = house.catalogue.issue_stamp(
         commands.IssueStamp(serial=body.serial, centre=body.centre, kind=body.kind),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)
 
@@ -419,6 +419,6 @@ def withdraw_stamp(
     """Take a stamp out of use from a day on; it is never issued again."""
     done = house.catalogue.withdraw_stamp(
         commands.WithdrawStamp(serial=serial, reason=body.reason, on=body.on),
-        envelope_of(asking, body),
+        envelope(asking, body),
     )
     return published(house, done, response)

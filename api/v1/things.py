@@ -11,16 +11,23 @@ from uuid import UUID
 
 from fastapi import Path, Request, Response, status
 
-from api.asking import Asking, etag_of, next_link, outcome_headers, position_to_read
-from api.v1.bodies import Body, Code
+from api.asking import (
+    etag_of,
+    next_link,
+    outcome_headers,
+    position_as_of,
+    position_to_read,
+)
+from api.v1.bodies import Code
 from api.v1.catalogue_answers import ClerkAnswer, PublishedAnswer, PublishedList
 from api.v1.requests import WRITING
 from domain.access import Permission, Principal
 from domain.aggregates import OfficeAggregate
 from domain.calendars import FIRST_YEAR, LAST_YEAR, office_day
 from domain.errors import NotFoundError
-from office.acts import Done, Envelope, translated
+from office.acts import Done, translated
 from office.catalogue import id_of
+from office.errors import NotFreshEnoughError
 from office.house import House
 from projections.catalogue import Published, published_from
 from projections.facts import Fact, fact_of
@@ -36,7 +43,6 @@ READING = (
     "not-fresh-enough",
 )
 MAKING = (*WRITING, "precondition-required", "stale-version")
-CHANGING = (*MAKING, "not-found")
 
 CREATED: dict[str, dict[int | str, dict[str, Any]]] = {
     answer.__name__: {201: {"model": answer, "description": "It is new."}}
@@ -76,6 +82,22 @@ def facts_of(
     ]
 
 
+def ledger_until(
+    house: House, as_of: str | None, min_position: int | None
+) -> int | None:
+    """The position up to which to read the ledger itself; None reads all of it.
+
+    Raises NotFreshEnoughError for a position that nothing has reached, and
+    InvalidValueError for an ``as_of`` without sense.
+    """
+    if min_position is not None:
+        with translated():
+            head = house.ledger.reader.head().position
+        if min_position > head:
+            raise NotFreshEnoughError(position=min_position)
+    return None if as_of is None else position_as_of(house, as_of)
+
+
 def page_of(
     kind: str,
     request: Request,
@@ -111,7 +133,7 @@ def read_one(
 ) -> PublishedAnswer:
     """One thing as the ledger has it, and its ETag. NotFoundError elsewhere."""
     min_position, as_of = asked
-    until = position_to_read(house, as_of, min_position)
+    until = ledger_until(house, as_of, min_position)
     found = published_from(facts_of(house, id_of(kind, code), until=until))
     if found is None or centre not in {None, found.facts.get("centre")}:
         raise NotFoundError(thing=kind.__name__.lower())
@@ -146,11 +168,6 @@ def clerk_after(house: House, done: Done, response: Response) -> ClerkAnswer:
     if found is None:
         raise NotFoundError(thing="entry")
     return ClerkAnswer.of(found, today_of(house))
-
-
-def envelope_of(asking: Asking, body: Body) -> Envelope:
-    """The envelope of an act, with what its body says of time and approval."""
-    return asking.envelope(effective_at=body.effective_at, is_approved=body.approved)
 
 
 def centre_to_read(principal: Principal, permission: Permission) -> str | None:
