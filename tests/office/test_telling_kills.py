@@ -7,6 +7,8 @@ import multiprocessing
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,8 +24,11 @@ __all__ = ["gateway"]  # The fixture of the couriers' tests.
 
 REQUESTS = 60
 KILLS = 20
-SHORTEST_LIFE_S = 0.01
-LONGEST_LIFE_S = 0.12
+MOST_IN_A_LIFE = 3
+"""Messages recorded before a kill: lives are measured in work, because a busy machine
+does nothing in a tenth of a second."""
+LONGEST_WAIT_S = 0.02
+"""Between the last of them and the kill, so that it strikes anywhere in the next."""
 FINISH_S = 60.0
 SEED = 20261124
 """Moments are random, but the same ones in every run."""
@@ -41,10 +46,9 @@ def _tell(
         made.run(Event())
 
 
-def live_for(
-    settings: LedgerSettings, telling: TellingSettings, seconds: float
-) -> None:
-    """One life of two processes at once, ended by SIGKILL."""
+@contextmanager
+def two_telling(settings: LedgerSettings, telling: TellingSettings) -> Iterator[None]:
+    """Two processes at once, ended by SIGKILL."""
     children: list[tuple[BaseProcess, Connection]] = []
     try:
         for _ in range(2):
@@ -56,7 +60,7 @@ def live_for(
             children.append((child, ours))
         for _, ours in children:
             assert ours.poll(FINISH_S)
-        time.sleep(seconds)
+        yield
     finally:
         for child, ours in children:
             child.kill()
@@ -74,6 +78,11 @@ def informed(scene: Scene) -> list[str]:
     ]
 
 
+def told_of(scene: Scene) -> int:
+    """How many messages are at their end."""
+    return sum(e.count for e in scene.house.outbox.tally() if e.state == "told")
+
+
 def die_again_and_again(scene: Scene, telling: TellingSettings) -> None:
     """Submit many requests, kill whoever tells of them, and let one finish."""
     moments = random.Random(SEED)  # noqa: S311 -- moments of a test
@@ -83,10 +92,15 @@ def die_again_and_again(scene: Scene, telling: TellingSettings) -> None:
     requests = {scene.submit() for _ in range(REQUESTS)}
     seen = []
     for _ in range(KILLS):
-        seconds = moments.uniform(SHORTEST_LIFE_S, LONGEST_LIFE_S)
-        live_for(scene.database.settings, telling, seconds)
-        seen.append(len(informed(scene)))
-    assert any(0 < count < REQUESTS for count in seen), "no kill struck at work"
+        wanted = min(told_of(scene) + moments.randint(1, MOST_IN_A_LIFE), REQUESTS)
+        with two_telling(scene.database.settings, telling):
+            deadline = time.monotonic() + FINISH_S
+            while told_of(scene) < wanted:
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            time.sleep(moments.uniform(0, LONGEST_WAIT_S))
+        seen.append(told_of(scene))
+    assert sum(count < REQUESTS for count in seen) > KILLS // 2, "few struck at work"
     last = scene.house.telling(telling)
     deadline = time.monotonic() + FINISH_S
     while {each.state for each in scene.house.outbox.tally()} != {"told"}:
