@@ -48,10 +48,11 @@ def shell_script(page: Path) -> str:
     parts = ["set -euo pipefail"]
     session: list[str] = []
     for number, block in enumerate(blocks(page)):
-        if block.language not in CODE or "not run" in block.markers:
+        is_file = "file" in block.markers
+        if "not run" in block.markers or not (is_file or block.language in CODE):
             continue
         title = f"{name(page)}:{block.line}"
-        if "file" in block.markers:
+        if is_file:
             parts.append(written(block.markers["file"], block.code, number))
         elif block.language == "python":
             session.append(f"print({f'== {title}'!r})\n{block.code}")
