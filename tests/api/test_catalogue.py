@@ -10,7 +10,9 @@ import pytest
 from httpx2 import Response
 
 from domain.calendars import office_day
-from tests.api.door import CENTRE_FACTS, OFFER, Door
+from tests.api.door import CENTRE_FACTS, OFFER, SUBMISSION, Door
+
+FEE = {"channel": "cash", "amount": 3000, "unit": "SYP.new"}
 
 
 def new_code(kind: str = "T") -> str:
@@ -255,3 +257,33 @@ def test_an_act_sent_twice_has_the_same_answer(door: Door) -> None:
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()
     assert again.headers["Idempotency-Hit"] == "true"
+
+
+def test_a_suspended_service_and_an_absent_clerk_get_nothing_new(door: Door) -> None:
+    code, made = service(door)
+    before = door.submitted(service=code)
+    suspended = admin(
+        door,
+        f"/v1/services/{code}/suspension",
+        {"reason": "agency_asked"},
+        made.headers["ETag"],
+    )
+    refused = door.post("clerk", "/v1/requests", {**SUBMISSION, "service": code})
+    assert (refused.status_code, refused.json()["code"]) == (409, "service-not-offered")
+    # What was accepted before goes on.
+    assert door.act("clerk", before, "payment", **FEE).status_code == 200
+    admin(door, f"/v1/services/{code}/resumption", {}, suspended.headers["ETag"])
+    assert (
+        door.post("clerk", "/v1/requests", {**SUBMISSION, "service": code}).status_code
+        == 201
+    )
+
+    clerk = new_code("clk")
+    made = admin(door, "/v1/clerks", {"code": clerk, "centre": "SY-DI-01"})
+    away = admin(
+        door, f"/v1/clerks/{clerk}/absence", {"reason": "leave"}, made.headers["ETag"]
+    )
+    answer = door.act("supervisor", before, "assignment", clerk=clerk)
+    assert (answer.status_code, answer.json()["code"]) == (409, "service-not-offered")
+    admin(door, f"/v1/clerks/{clerk}/return", {}, away.headers["ETag"])
+    assert door.act("supervisor", before, "assignment", clerk=clerk).status_code == 200

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.acts import Act, Actor, ActorKind
-from domain.clerks import Clerk
+from domain.clerks import AwayBecause, Clerk
 from domain.ids import derived_id, tracking_number
 from domain.money import Unit
 from domain.post import item_number
@@ -24,11 +24,19 @@ from domain.requests import (
     PaymentChannel,
     ServiceRequest,
 )
-from domain.services import Relationship
+from domain.services import Relationship, SuspendedBecause
 from ledger.bodies import BodyMapper
 from ledger.persistence.append import ActToAppend
 from ledger.persistence.recorders import PostgresProcessRecorder
-from tests.domain.office import DIGEST, NINE, WORKING_TIME, service, stamp, terms
+from tests.domain.office import (
+    DIGEST,
+    NINE,
+    WORKING_TIME,
+    act,
+    service,
+    stamp,
+    terms,
+)
 
 MAPPER = BodyMapper()
 PLACES = (("SY-DI-01", "SY-DI"), ("SY-HL-01", "SY-HL"), ("SY-QU-01", "SY-QU"))
@@ -182,6 +190,24 @@ def publish_catalogue(recorder: PostgresProcessRecorder) -> None:
         if number != 2:
             clerk.make_responsible(Life(0, Random(9)).act(), agency="CIV")  # noqa: S311
         store(recorder, clerk)
+
+
+def publish_days(recorder: PostgresProcessRecorder) -> None:
+    """A service that rests on two days, and a clerk who is away and then leaves."""
+    by = act("days", ActorKind.ADMINISTRATOR)
+    today = NINE.date()
+    resting = service()
+    resting.suspend(by, reason=SuspendedBecause.OTHER, first=today + timedelta(days=1))
+    resting.resume(by, on=today + timedelta(days=3))
+    store(recorder, resting)
+    clerk = Clerk.appoint(by, code="clk-9", centre="SY-DI-01")
+    for agency in ("CIV", "CRM"):
+        clerk.make_responsible(by, agency=agency)
+    clerk.relieve(by, agency="CRM")
+    clerk.be_away(by, reason=AwayBecause.LEAVE, first=today + timedelta(days=1))
+    clerk.be_back(by, on=today + timedelta(days=2))
+    clerk.leave(by, on=today + timedelta(days=3))
+    store(recorder, clerk)
 
 
 def party_of(life: Life) -> UUID:

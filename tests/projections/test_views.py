@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -34,6 +34,7 @@ from tests.conftest import Database
 from tests.domain.test_golden_events import stored_topics
 from tests.projections.histories import (
     publish_catalogue,
+    publish_days,
     random_history,
     store,
 )
@@ -184,6 +185,33 @@ class TestAgainstTheAggregates:
             "clk-3",
         )
         assert len(roster.clerks("SY-DI-01")) == 3
+
+    def test_days_of_rest_and_absence_are_the_same_in_any_batch(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish_days(views.recorder)
+        views.runner.catch_up()
+        whole = views.contents()
+        rows = {table: whole[table] for table in ("catalogue", "roster")}
+        assert all(rows.values())
+        today = date(2026, 11, 23)
+        published = CatalogueQueries(views.read).one("service", "CIV-06")
+        assert published is not None
+        assert [
+            published.is_active_on(today + timedelta(days=n)) for n in range(5)
+        ] == [True, False, False, True, True]
+        roster = RosterQueries(views.read)
+        assert [
+            roster.responsible_for(
+                centre="SY-DI-01", agency="CIV", day=today + timedelta(days=n)
+            )
+            for n in range(5)
+        ] == [("clk-9",), (), ("clk-9",), (), ()]
+        views.start_over()
+        monkeypatch.setattr("projections.runner.BATCH_SIZE", 1)
+        views.runner.catch_up()
+        again = views.contents()
+        assert {table: again[table] for table in rows} == rows
 
     def test_every_topic_has_words_in_both_languages(self) -> None:
         assert set(WORDS) == stored_topics()
