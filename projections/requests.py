@@ -278,7 +278,7 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
             return {
                 "outcome": data["outcome"],
                 "is_information_needed": data["outcome"] == Answer.INFORMATION_NEEDED,
-                **_payment_due(data),
+                **_payment_due(data, is_off=data["outcome"] != Answer.ISSUED),
             }
         case "information-requested":
             return {"is_information_asked": True, "is_information_needed": False}
@@ -320,9 +320,10 @@ def _time(data: dict[str, Any], name: str) -> datetime | None:
     return None if told is None else datetime.fromisoformat(told)
 
 
-def _payment_due(data: dict[str, Any]) -> dict[str, Any]:
+def _payment_due(data: dict[str, Any], *, is_off: bool = False) -> dict[str, Any]:
+    """A payment limit that begins; ``is_off``: one that may run holds no more."""
     due = _time(data, "payment_due_at")
-    return {} if due is None else {"payment_due_at": due}
+    return {} if due is None and not is_off else {"payment_due_at": due}
 
 
 def _supplied(state: RequestState, data: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg2.extensions
 
 from domain.acts import ActorKind
-from domain.requests import Limit, WarnedWhen
+from domain.requests import Answer, Limit, WarnedWhen
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
 from projections.requests import PREFIX
@@ -225,9 +225,14 @@ def _resumed(fact: Fact, row: _Row | None, due_at: str | None) -> _Row | None:
 
 
 def _payment(fact: Fact) -> _Changed:
-    """The fee that fell due with this step, where one did."""
+    """The fee that fell due with this step, where one did.
+
+    An answer that supersedes a positive one takes back that a fee fell due.
+    """
     due_at = fact.data.get("payment_due_at")
-    return {} if due_at is None else {TimerKind.EXPIRY: _at(fact, due_at)}
+    is_off = fact.data.get("outcome", Answer.ISSUED) != Answer.ISSUED
+    is_moved = due_at is not None or is_off
+    return {TimerKind.EXPIRY: _at(fact, due_at)} if is_moved else {}
 
 
 def _warned(pending: Mapping[TimerKind, _Row], data: Mapping[str, Any]) -> _Changed:

@@ -95,6 +95,11 @@ def must_be_settled(request: ServiceRequest) -> None:
         raise FeeUnpaidError(amount=amount, unit=unit)
 
 
+def will_never_be_due(request: ServiceRequest, terms: Terms) -> bool:
+    """Whether there is nothing to hand over, so that a fee due there is not taken."""
+    return terms.fee_due is FeeDue.HAND_OVER and request.answer is Answer.REFUSED
+
+
 def must_be_issued(request: ServiceRequest, act: str) -> None:
     """The agency's answer is positive."""
     if request.answer is not Answer.ISSUED:
@@ -130,17 +135,23 @@ def must_be_allowed_to_receive(capacity: Relationship, terms: Terms) -> None:
 
 def payment_due_with(
     request: ServiceRequest,
+    act: Act,
     terms: Terms,
     working_time: WorkingTime,
-    at: datetime,
     *,
     is_last_step: bool,
 ) -> datetime | None:
-    """When a fee that falls due at hand-over has to be paid, once all else is done."""
+    """When a fee that falls due at hand-over has to be paid, once all else is done.
+
+    Where the act is clamped to the previous event, the time to pay runs from there.
+    What is imported never expires: its payment may stand in the next line.
+    """
     is_due_now = (
         is_last_step
         and terms.fee_due is FeeDue.HAND_OVER
         and request.is_fee_outstanding
         and request.payment_due_at is None
+        and act.actor.kind is not ActorKind.IMPORT
     )
+    at = max(act.effective_at, request.modified_on)
     return working_time.due(at, terms.payment_days).at if is_due_now else None

@@ -525,7 +525,8 @@ class ServiceRequest(OfficeAggregate):
     def _responded(self, outcome: Answer, payment_due_at: datetime | None) -> None:
         self.answer = outcome
         self.answer_version = self.version + 1
-        if payment_due_at is not None:
+        # An answer that supersedes a positive one takes back that a fee fell due.
+        if outcome is not Answer.ISSUED or payment_due_at is not None:
             self.payment_due_at = payment_due_at
 
     @event(InformationRequested)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from domain.acts import Act
+from domain.acts import Act, ActorKind
 from domain.errors import DocumentsMissingError, IneligibleError, InvalidValueError
 from domain.requests.facts import Declined
 from domain.requests.guards import must_be_waiting, must_hold, must_not_stand_still
@@ -24,6 +25,8 @@ def accept(
 ) -> None:
     """Take the request in under ``terms``; ``documents`` are those ticked off.
 
+    What is imported never expires: its payment may stand in the next line.
+
     Raises IneligibleError or DocumentsMissingError: then decline instead.
     """
     must_be_waiting(request, "accept")
@@ -36,6 +39,8 @@ def accept(
     missing = tuple(code for code in terms.documents if code not in documents)
     if missing:
         raise DocumentsMissingError(missing=", ".join(missing))
+    if act.actor.kind is ActorKind.IMPORT:
+        terms = replace(terms, payment_due_at=None)
     request._happened(
         request.Accepted,
         act,

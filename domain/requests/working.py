@@ -22,6 +22,7 @@ from domain.requests.guards import (
     must_hold,
     must_not_stand_still,
     payment_due_with,
+    will_never_be_due,
     wrong_state,
 )
 from domain.services import Route
@@ -48,7 +49,7 @@ def pay(
     """Take the whole fee, to the hundredth and in its own unit."""
     terms = must_be_in_progress(request, "pay")
     must_hold(request, act, token)
-    if not request.is_fee_outstanding:
+    if not request.is_fee_outstanding or will_never_be_due(request, terms):
         raise wrong_state(request, "pay", "nothing-due")
     due, due_unit = total(terms.fee_lines)
     if (amount, unit) != (due, due_unit):
@@ -83,7 +84,9 @@ def forward(
         raise wrong_state(request, "forward", "forwarded-already")
     must_not_stand_still(request, "forward")
     must_be_paid(request)
-    due = working_time.due(act.effective_at, terms.first_answer_days)
+    # Where the act is clamped to the previous event, the time runs from there.
+    at = max(act.effective_at, request.modified_on)
+    due = working_time.due(at, terms.first_answer_days)
     request._happened(
         request.Forwarded,
         act,
@@ -148,9 +151,9 @@ def respond(
         supersedes=supersedes,
         payment_due_at=payment_due_with(
             request,
+            act,
             terms,
             working_time,
-            max(act.effective_at, request.modified_on),
             is_last_step=outcome is Answer.ISSUED
             and not (terms.paper and terms.live_stamp),
         ),
@@ -198,6 +201,8 @@ def supply_information(
     asked_at = request.asked_at
     if asked_at is None:
         raise wrong_state(request, "supply-information", "nothing-asked")
+    if not supplied:
+        raise InvalidValueError(field="supplied", reason="empty")
     terms = request.terms
     if terms is None:
         request._happened(request.InformationSupplied, act, supplied=supplied)
@@ -240,13 +245,13 @@ def stamp(
     """
     terms = must_be_in_progress(request, "stamp")
     must_hold(request, act, token)
+    must_not_stand_still(request, "stamp")
     must_be_issued(request, "stamp")
     if not terms.live_stamp or request.stamp_serial is not None:
         is_stamped = request.stamp_serial is not None
         raise wrong_state(
             request, "stamp", "stamped-already" if is_stamped else "no-stamp-wanted"
         )
-    must_not_stand_still(request, "stamp")
     must_be_paid(request)
     if stamp is None or stamp.serial != serial or stamp.centre != request.centre:
         raise UnknownStampError
@@ -259,9 +264,9 @@ def stamp(
         stamped_digest=stamped_digest,
         payment_due_at=payment_due_with(
             request,
+            act,
             terms,
             working_time,
-            max(act.effective_at, request.modified_on),
             is_last_step=True,
         ),
     )

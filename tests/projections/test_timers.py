@@ -304,6 +304,37 @@ def test_what_is_pending_is_what_the_requests_say(folded: Folded) -> None:
     assert met == set(TimerKind)
 
 
+def test_an_answer_that_takes_a_positive_one_back_ends_the_time_to_pay(
+    folded: Folded,
+) -> None:
+    for outcomes in (
+        (Answer.ISSUED,),
+        (Answer.ISSUED, Answer.REFUSED),
+        (Answer.ISSUED, Answer.INFORMATION_NEEDED),
+    ):
+        life = Life(len(outcomes) * 100 + len(outcomes[-1]))
+        later = terms(fee_due=FeeDue.HAND_OVER, live_stamp=False)
+        life.request.assign(
+            life.system(), clerk=CLERK, reason=AssignedBecause.RESPONSIBLE
+        )
+        life.request.accept(
+            life.act(), terms=later, documents=("id-card",), token=life.token
+        )
+        for outcome in outcomes:
+            life.request.respond(
+                life.act(),
+                outcome=outcome,
+                reason=None if outcome is Answer.ISSUED else "record-disputed",
+                supersedes=life.request.answer_version,
+                working_time=WORKING_TIME,
+                token=life.token,
+            )
+        store(folded.recorder, life.request)
+        folded.runner.catch_up()
+        is_due = TimerKind.EXPIRY in folded.rows(life.request)
+        assert is_due is (outcomes == (Answer.ISSUED,))
+
+
 def test_what_has_come_is_read_in_order_page_by_page(
     folded: Folded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
