@@ -31,7 +31,7 @@ from tests.domain.office import (
 
 R = ServiceRequest
 SUPERVISOR = act("supervisor", ActorKind.SUPERVISOR, actor="sup-DI")
-NOT_IDENTITY = (CorrectedField.PHONE, CorrectedField.ADDRESS)
+NOT_IDENTITY = sorted({*CorrectedField} - IDENTITY_FIELDS - {CorrectedField.DELIVERY})
 
 
 def correct(

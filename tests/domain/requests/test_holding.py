@@ -362,7 +362,9 @@ class TestWarn:
     def test_while_the_clock_stands_still_nobody_is_warned(self) -> None:
         request = accepted()
         request.request_information(act(), missing=("photograph",), token=1)
-        given(request).when(lambda r: warn(r, r.due_at)).then()
+        given(request).when(lambda r: warn(r, r.due_at)).refused(
+            WrongStateError, reason="information-outstanding"
+        )
 
     def test_a_limit_that_has_moved_is_warned_of_anew_and_the_old_one_is_not(
         self,
