@@ -34,6 +34,7 @@ format: .venv/dev.installed ## rewrite the code in the house's format
 bench: .venv/dev.installed ## measure the claims of speed, and kill what claims to survive it
 	$(BIN)/python -m benchmarks.append
 	$(BIN)/python -m benchmarks.timers_under_kills
+	$(BIN)/python -m benchmarks.assignment_under_kills
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
 	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from benchmarks.assignment_under_kills import drive, faults
 from domain.access import Principal
 from domain.acts import MINISTRY, Act, Actor, ActorKind
 from domain.calendars import office_day
@@ -271,3 +272,28 @@ class TestMoving:
         found = self.move(scene, SUPERVISOR)
         assert found.kept == (kept,)
         assert found.moved == (moved,)
+
+
+class TestDying:
+    def test_killed_at_any_moment_each_request_is_assigned_and_moved_once(
+        self, scene: Scene
+    ) -> None:
+        """A short run of the benchmark; that one kills hundreds over thousands."""
+        outcome = drive(scene.database.settings, requests=80, kills=12)
+        assert outcome.wrong == []
+        assert outcome.kills_at_work
+        assert outcome.moved
+
+    def test_the_checker_sees_what_is_missing_and_what_is_doubled(
+        self, scene: Scene
+    ) -> None:
+        missing, doubled = submitted(scene, 2)
+        other = uuid4()
+        scene.requests.assign(
+            AssignRequest(request_id=doubled, clerk="clk-DI-2", token=1),
+            envelope(Principal(role=ActorKind.SYSTEM, id=NAME), "system/rebalancing"),
+        )
+        wrong = faults(scene.house.ledger.reader, {missing, doubled, other}, {missing})
+        named = " ".join(wrong)
+        for request_id in (missing, doubled, other):
+            assert str(request_id) in named
