@@ -14,6 +14,7 @@ from domain.services import Document, Service, Terms, is_allowed
 from ledger.book import Ledger
 from office.acts import translated
 from office.requests import Requests
+from office.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class ConditionsDesk:
     ) -> None:
         self._ledger = ledger
         self._requests = requests
+        self._rules = Rules(ledger)
         self._clock = clock
 
     def of_service(self, code: str, centre: str, principal: Principal) -> Conditions:
@@ -54,13 +56,13 @@ class ConditionsDesk:
                 raise NotFoundError(thing="service")
             if place is None:
                 raise NotFoundError(thing="centre")
-            terms = self._requests.terms_at(service, place.governorate, now)
+            terms = self._rules.terms_at(service, place.governorate, now)
             return Conditions(
                 service=code,
                 terms=terms,
                 documents=service.published.documents,
                 due_at=terms.due_at,
-                is_offered=self._requests.is_offered(service, place, now),
+                is_offered=self._rules.is_offered(service, place, now),
             )
 
     def of_request(self, request_id: UUID, principal: Principal) -> Conditions:
@@ -80,13 +82,13 @@ class ConditionsDesk:
             if service is None or place is None:
                 raise ServiceNotOfferedError(what="service")
             if terms is None:
-                terms = self._requests.terms_at(service, request.governorate, now)
+                terms = self._rules.terms_at(service, request.governorate, now)
             return Conditions(
                 service=request.service,
                 terms=terms,
                 documents=service.published.documents,
                 due_at=request.due_at or terms.due_at,
-                is_offered=self._requests.is_offered(service, place, now),
+                is_offered=self._rules.is_offered(service, place, now),
                 shown=frozenset(request.documents),
                 is_eligible=is_allowed(
                     request.relationship,

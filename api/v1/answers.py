@@ -293,6 +293,10 @@ class PartyList(BaseModel):
     """The parties of one request."""
 
     items: list[PartyAnswer]
+    asks_again: UUID | None = Field(
+        description="The refused request that this one asks again for.",
+        examples=[None],
+    )
 
 
 class QueueAnswer(BaseModel):

@@ -226,7 +226,10 @@ def get_parties(
     """Read the persons of a request, for staff of its centre. The look is recorded."""
     told = house.requests.parties(request_id, principal)
     response.headers["Cache-Control"] = "no-store"
-    return PartyList(items=[PartyAnswer.of(p, details) for p, details in told.items()])
+    return PartyList(
+        items=[PartyAnswer.of(p, details) for p, details in told.items()],
+        asks_again=house.requests.refused_before(request_id),
+    )
 
 
 @router.get(

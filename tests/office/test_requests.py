@@ -532,3 +532,27 @@ class TestPersons:
             scene.seen(request_id, BANK, "payment"),
         )
         assert not scene.get(request_id).is_fee_outstanding
+
+
+class TestAskingAgain:
+    def test_a_new_request_names_a_refused_one_and_only_the_vault_knows(
+        self, scene: Scene
+    ) -> None:
+        refused = scene.assigned(service="CIV-06")
+        scene.pay(refused)
+        scene.forward(refused)
+        scene.respond(refused, AGENCY, Answer.REFUSED)
+        scene.tell(refused)
+        again = scene.submit(service="CIV-06", asks_again=refused)
+        assert scene.requests.refused_before(again) == refused
+        for entry in scene.entries(again):
+            assert str(refused).encode() not in entry.body
+
+    def test_only_what_was_refused_for_the_same_service_is_asked_again(
+        self, scene: Scene
+    ) -> None:
+        waiting = scene.submit(service="CIV-06")
+        with pytest.raises(WrongStateError):
+            scene.submit(service="CIV-06", asks_again=waiting)
+        with pytest.raises(NotFoundError):
+            scene.submit(service="CIV-06", asks_again=uuid4())

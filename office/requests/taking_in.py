@@ -1,0 +1,271 @@
+"""Taking in: a new request, accepted or declined."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from domain.access import Permission, Principal
+from domain.acts import Act, Actor, ActorKind
+from domain.centres import Centre
+from domain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    ServiceNotOfferedError,
+    WrongStateError,
+)
+from domain.ids import derived_id, tracking_number
+from domain.persons import PersonDetails
+from domain.requests import (
+    Channel,
+    Party,
+    PartyRole,
+    ServiceRequest,
+)
+from domain.services import Service
+from domain.stages import Stage
+from office.acts import Done, Envelope, On, translated
+from office.commands import (
+    AcceptRequest,
+    DeclineRequest,
+    SubmitRequest,
+)
+from office.requests.desk import RequestsDesk
+from office.rules import must_be_known
+
+_AT_A_CENTRE = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = 4_102_444_800_000
+"""The year 2100: a later time in a command id is nobody's clock."""
+
+
+class TakingIn(RequestsDesk):
+    """Submitting, accepting, declining."""
+
+    def submit(self, command: SubmitRequest, envelope: Envelope) -> Done:
+        """A new request; at the counter accepted or declined in the same act.
+
+        The persons' values reach the vault first; the event names parties only.
+        """
+        principal = envelope.principal
+        principal.must_be_allowed(Permission.SUBMIT)
+        _must_fit_channel(command, envelope)
+        # The id follows from the command: a repeat can only ever mean this request.
+        named_at = envelope.effective_at or time_of(envelope.command_id)
+        request_id = derived_id(f"request/{envelope.command_id}", named_at)
+        stored = self._acts.command(envelope, command)
+        earlier = self._acts.earlier(stored, request_id)
+        if earlier is not None:
+            return earlier
+        service, centre = self._offered(command, principal)
+        parties = self._parties(command, request_id)
+        actor = principal.actor
+        if principal.role is ActorKind.CITIZEN:
+            actor = Actor(
+                kind=ActorKind.CITIZEN, id=str(parties[0].id), place=centre.code
+            )
+
+        def decide(_: ServiceRequest | None, act: Act) -> ServiceRequest:
+            request = self._new_request(command, act, request_id, service, centre)
+            self._write_vault(command, parties, request_id, principal)
+            return request
+
+        return self._acts.on(
+            envelope,
+            stored,
+            On(
+                thing_id=request_id,
+                load=lambda: None,
+                actor=lambda _: actor,
+                centre=lambda _: centre.code,
+            ),
+            decide,
+        )
+
+    def _new_request(
+        self,
+        command: SubmitRequest,
+        act: Act,
+        request_id: UUID,
+        service: Service,
+        centre: Centre,
+    ) -> ServiceRequest:
+        """The new request with what is decided of it at once; nothing is stored."""
+        self._must_be_offered(act, service, centre)
+        if command.asks_again is not None:
+            self._must_be_refused(command.asks_again, command.service, act)
+        is_decided = command.accept_now or command.decline_reason is not None
+        may_expire = not is_decided and act.actor.kind is not ActorKind.IMPORT
+        request = ServiceRequest.submit(
+            act,
+            request_id=request_id,
+            service=command.service,
+            agency=service.published.agency,
+            centre=centre.code,
+            governorate=centre.governorate,
+            channel=command.channel,
+            parties=self._parties(command, request_id),
+            relationship=command.relationship,
+            documents=command.documents,
+            delivery=command.delivery,
+            tracking_number=tracking_number(request_id),
+            code_key=self._code_key_name,
+            expires_at=self._expiry(service, act.effective_at) if may_expire else None,
+        )
+        if command.accept_now:
+            terms = self._rules.terms(request, act.effective_at)
+            request.accept(act, terms=terms, documents=command.documents)
+        elif command.decline_reason is not None:
+            request.decline(act, reason=command.decline_reason, missing=command.missing)
+        return request
+
+    def _must_be_offered(self, act: Act, service: Service, centre: Centre) -> None:
+        """The service, its agency and the centre serve citizens on the act's day.
+
+        What is imported happened whatever the catalogue says of that day today.
+        """
+        if act.actor.kind is ActorKind.IMPORT:
+            return
+        closed = self._rules.closed(service, centre, act.effective_at)
+        if closed is not None:
+            raise ServiceNotOfferedError(what=closed)
+
+    def _must_be_refused(self, request_id: UUID, service: str, act: Act) -> None:
+        """What is asked again was refused: here, for the same service."""
+        refused = self._ledger.find(ServiceRequest, request_id)
+        party = act.actor.id if act.actor.kind is ActorKind.CITIZEN else None
+        if refused is None or (party is None and refused.centre != act.actor.place):
+            raise NotFoundError(thing="request")
+        ends = {Stage.COMPLETED_REFUSED, Stage.NOT_ACCEPTED}
+        if refused.stage not in ends or refused.service != service:
+            raise WrongStateError(
+                act="ask-again", stage=refused.stage, reason="not-refused"
+            )
+
+    def _expiry(self, service: Service, at: datetime) -> datetime:
+        """When a waiting request expires, by the rules of its first day."""
+        return self._rules.working_time(at).due(at, service.acceptance_days).at
+
+    def _offered(
+        self, command: SubmitRequest, principal: Principal
+    ) -> tuple[Service, Centre]:
+        code = command.centre or principal.centre
+        if code is None:
+            raise InvalidValueError(field="centre", reason="missing")
+        is_bound = principal.role in _AT_A_CENTRE or principal.centre is not None
+        if is_bound and code != principal.centre:
+            raise NotFoundError(thing="centre")
+        with translated():
+            centre = self._ledger.find(Centre, Centre.id_of(code))
+            service = self._ledger.find(Service, Service.id_of(command.service))
+        if centre is None:
+            raise ServiceNotOfferedError(what="centre")
+        if service is None:
+            raise ServiceNotOfferedError(what="service")
+        must_be_known(service, (*command.documents, *command.missing))
+        return service, centre
+
+    def _parties(self, command: SubmitRequest, request_id: UUID) -> tuple[Party, ...]:
+        """Random-looking ids that repeat with the command and link to nothing else."""
+        told = _told(command)
+        return tuple(
+            Party(role=role, id=self._party_id(request_id, role)) for role in told
+        )
+
+    def _party_id(self, request_id: UUID, role: PartyRole) -> UUID:
+        secret = self._code_keys[self._code_key_name]
+        name = f"party/{request_id}/{role}".encode()
+        digest = hmac.digest(secret, name, hashlib.sha256)
+        return UUID(bytes=digest[:16], version=4)
+
+    def _write_vault(
+        self,
+        command: SubmitRequest,
+        parties: tuple[Party, ...],
+        request_id: UUID,
+        principal: Principal,
+    ) -> None:
+        told = _told(command)
+        if command.asks_again is not None:
+            with translated():
+                self._vault.link_asked_again(
+                    request_id=request_id, refused_request_id=command.asks_again
+                )
+        for party in parties:
+            is_citizen = (
+                principal.role is ActorKind.CITIZEN
+                and party.role is PartyRole.APPLICANT
+            )
+            with translated():
+                self._vault.open_party(
+                    party_id=party.id,
+                    request_id=request_id,
+                    role=party.role,
+                    details=told[party.role],
+                    subject=principal.id if is_citizen else None,
+                )
+
+    def accept(self, command: AcceptRequest, envelope: Envelope) -> Done:
+        """Take a waiting request in under the terms of its service that day."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            terms = self._rules.terms(request, act.effective_at)
+            self._rules.must_know(request, command.documents)
+            request.accept(
+                act, terms=terms, documents=command.documents, token=command.token
+            )
+
+        return self._on(command, envelope, Permission.ACCEPT, decide)
+
+    def decline(self, command: DeclineRequest, envelope: Envelope) -> Done:
+        """Do not take a waiting request in."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._rules.must_know(request, command.missing)
+            request.decline(
+                act,
+                reason=command.reason,
+                missing=command.missing,
+                token=command.token,
+            )
+
+        return self._on(command, envelope, Permission.DECLINE, decide)
+
+
+def _told(command: SubmitRequest) -> dict[PartyRole, PersonDetails]:
+    told = {
+        PartyRole.APPLICANT: command.applicant,
+        PartyRole.CONCERNED: command.concerned,
+    }
+    return {role: details for role, details in told.items() if details is not None}
+
+
+def _must_fit_channel(command: SubmitRequest, envelope: Envelope) -> None:
+    """What a citizen, a clerk and the import may each say of a new request."""
+    principal = envelope.principal
+    is_citizen = principal.role is ActorKind.CITIZEN
+    if is_citizen != (command.channel is Channel.ONLINE) and (
+        principal.role is not ActorKind.IMPORT
+    ):
+        raise InvalidValueError(field="channel", reason="role")
+    decides_now = command.accept_now or command.decline_reason is not None
+    if decides_now and (is_citizen or command.channel is not Channel.COUNTER):
+        raise InvalidValueError(field="accept_now", reason="only-at-the-counter")
+    if command.accept_now and command.decline_reason is not None:
+        raise InvalidValueError(field="decline_reason", reason="accepted")
+    if command.missing and command.decline_reason is None:
+        raise InvalidValueError(field="missing", reason="not-declined")
+    if is_citizen and envelope.effective_at is not None:
+        # A citizen's request happens when it is sent: nobody else saw it earlier.
+        raise InvalidValueError(field="effective_at", reason="role")
+    if command.applicant is None and principal.role is not ActorKind.IMPORT:
+        raise InvalidValueError(field="applicant", reason="missing")
+
+
+def time_of(command_id: UUID) -> datetime:
+    """The moment in a version 7 command id; for any other, one that never changes."""
+    is_timed = command_id.version == 7  # noqa: PLR2004 -- RFC 9562
+    milliseconds = command_id.int >> 80 if is_timed else 0
+    return _EPOCH + timedelta(milliseconds=min(milliseconds, _LATEST_MS))

@@ -1,0 +1,124 @@
+"""The work on an accepted request: fee, agency, what is missing, stamp."""
+
+from __future__ import annotations
+
+from domain.access import Permission
+from domain.acts import Act
+from domain.calendars import office_day
+from domain.requests import (
+    MissingFact,
+    ServiceRequest,
+)
+from domain.stamps import Stamp
+from office.acts import Done, Envelope
+from office.commands import (
+    ForwardRequest,
+    PayFee,
+    RecordResponse,
+    RequestInformation,
+    StampDocument,
+    SupplyInformation,
+)
+from office.requests.desk import RequestsDesk
+
+
+class Working(RequestsDesk):
+    """From the fee to the stamp."""
+
+    def pay(self, command: PayFee, envelope: Envelope) -> Done:
+        """Take the fee."""
+        return self._on(
+            command,
+            envelope,
+            Permission.PAY,
+            lambda request, act: request.pay(
+                act,
+                channel=command.channel,
+                amount=command.amount,
+                unit=command.unit,
+                bank_reference=command.bank_reference,
+                token=command.token,
+            ),
+        )
+
+    def forward(self, command: ForwardRequest, envelope: Envelope) -> Done:
+        """Send a request to its agency."""
+        return self._on(
+            command,
+            envelope,
+            Permission.FORWARD,
+            lambda request, act: request.forward(
+                act,
+                working_time=self._rules.working_time_of(request, act),
+                agency_reference=command.agency_reference,
+                token=command.token,
+            ),
+        )
+
+    def respond(self, command: RecordResponse, envelope: Envelope) -> Done:
+        """Record the agency's answer: its own, or as a clerk read or received it."""
+        return self._on(
+            command,
+            envelope,
+            Permission.RESPOND,
+            lambda request, act: request.respond(
+                act,
+                outcome=command.outcome,
+                agency=envelope.principal.agency,
+                agency_reference=command.agency_reference,
+                reason=command.reason,
+                document_digest=command.document_digest,
+                supersedes=command.supersedes,
+                working_time=self._rules.working_time_of(request, act),
+                token=command.token,
+            ),
+        )
+
+    def request_information(
+        self, command: RequestInformation, envelope: Envelope
+    ) -> Done:
+        """Ask the citizen for what is missing; the clock stands still."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._rules.must_know(request, command.missing, also=MissingFact)
+            request.request_information(
+                act, missing=command.missing, token=command.token
+            )
+
+        return self._on(command, envelope, Permission.REQUEST_INFORMATION, decide)
+
+    def supply_information(
+        self, command: SupplyInformation, envelope: Envelope
+    ) -> Done:
+        """Record what the citizen brought; the clock goes on."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            self._rules.must_know(request, command.supplied, also=MissingFact)
+            request.supply_information(
+                act,
+                supplied=command.supplied,
+                working_time=self._rules.working_time_of(request, act),
+                token=command.token,
+            )
+
+        return self._on(command, envelope, Permission.SUPPLY_INFORMATION, decide)
+
+    def stamp(self, command: StampDocument, envelope: Envelope) -> Done:
+        """Put an issued stamp of the centre on the document."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            stamp = self._ledger.find(Stamp, Stamp.id_of(command.serial))
+            if stamp is not None and not stamp.is_valid_on(
+                office_day(act.effective_at)
+            ):
+                stamp = None
+            request.stamp(
+                act,
+                stamp=stamp,
+                serial=command.serial,
+                stamped_digest=command.stamped_digest,
+                working_time=self._rules.working_time_of(request, act),
+                token=command.token,
+            )
+
+        return self._on(command, envelope, Permission.STAMP, decide)

@@ -1,0 +1,128 @@
+"""The rules in force: which service, calendar and place held at a time.
+
+A backdated act is judged by what was in force then; what was accepted keeps the
+versions it was accepted under (docs/reference/contract.md, "Two times").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from domain.acts import Act
+from domain.agencies import Agency
+from domain.calendars import Calendar, office_day
+from domain.centres import Centre
+from domain.errors import (
+    InvalidValueError,
+    ServiceNotOfferedError,
+)
+from domain.requests import (
+    ServiceRequest,
+)
+from domain.services import Service, Terms
+from domain.working_time import WorkingTime
+from ledger.book import Ledger
+from office.acts import translated
+
+
+class Rules:
+    """Reads the rules from the ledger, as of an effective time or at a version."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def terms_at(self, service: Service, governorate: str, at: datetime) -> Terms:
+        """The terms that a service gives at a time, in a governorate."""
+        return service.terms(
+            governorate=governorate,
+            accepted_at=at,
+            working_time=self.working_time(at),
+        )
+
+    def terms(self, request: ServiceRequest, at: datetime) -> Terms:
+        """The terms of a request accepted at a time, by the rules in force then."""
+        service = self._ledger.find(
+            Service, Service.id_of(request.service), effective_at=at
+        )
+        if service is None:
+            raise ServiceNotOfferedError(what="service")
+        return self.terms_at(service, request.governorate, at)
+
+    def is_offered(self, service: Service, centre: Centre, at: datetime) -> bool:
+        """Whether service, agency and centre serve citizens on the day of a time."""
+        return self.closed(service, centre, at) is None
+
+    def closed(self, service: Service, centre: Centre, at: datetime) -> str | None:
+        """What does not serve citizens on the day of a time: the first, or None."""
+        day = office_day(at)
+        if not centre.is_open_on(day):
+            return "centre"
+        if not service.is_offered_on(day):
+            return "service"
+        agency = self._ledger.find(Agency, Agency.id_of(service.published.agency))
+        is_closed = agency is not None and not agency.is_open_on(day)
+        return "agency" if is_closed else None
+
+    def working_time(self, start: datetime) -> WorkingTime:
+        """The calendars, as published then, that an allowance can reach."""
+        with translated():
+            found = [
+                self._ledger.find(Calendar, Calendar.id_of(year), effective_at=start)
+                for year in _years_from(start)
+            ]
+        return WorkingTime(calendar for calendar in found if calendar is not None)
+
+    def working_time_of(self, request: ServiceRequest, act: Act) -> WorkingTime:
+        """The calendars a request was accepted under; for later years, those of now."""
+        terms = request.terms
+        start = act.effective_at if request.asked_at is None else request.asked_at
+        if terms is None:
+            return self.working_time(start)
+        pinned = {each.year: each.version for each in terms.calendars}
+        found = []
+        with translated():
+            for year in _years_from(min(start, act.effective_at)):
+                if year not in terms.unpublished_years:
+                    version = pinned.get(year)
+                    calendar = self._ledger.find(
+                        Calendar,
+                        Calendar.id_of(year),
+                        version=version,
+                        effective_at=act.effective_at if version is None else None,
+                    )
+                    found.append(calendar)
+        return WorkingTime(calendar for calendar in found if calendar is not None)
+
+    def must_know(
+        self,
+        request: ServiceRequest,
+        codes: tuple[str, ...],
+        *,
+        also: Iterable[str] = (),
+    ) -> None:
+        """The codes are documents of the request's service: no free text gets in.
+
+        ``also`` are codes that are known without the service.
+        """
+        version = None if request.terms is None else request.terms.service_version
+        service = self._ledger.find(
+            Service, Service.id_of(request.service), version=version
+        )
+        if service is None:
+            raise ServiceNotOfferedError(what="service")
+        known = frozenset(also)
+        must_be_known(service, tuple(code for code in codes if code not in known))
+
+
+def _years_from(start: datetime) -> range:
+    """The years an allowance, the longest of some 400 working days, can reach."""
+    year = office_day(start).year
+    return range(year, year + 3)
+
+
+def must_be_known(service: Service, codes: tuple[str, ...]) -> None:
+    """Raise InvalidValueError unless the codes are documents of the service."""
+    known = {document.code for document in service.published.documents}
+    if not known.issuperset(codes):
+        raise InvalidValueError(field="documents", reason="unknown-code")
