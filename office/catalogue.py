@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from domain.access import Permission, Principal
-from domain.acts import MINISTRY, Act
+from domain.acts import MINISTRY, Act, ActorKind
 from domain.agencies import Agency
 from domain.aggregates import OfficeAggregate
 from domain.calendars import Calendar, office_day
@@ -372,12 +372,14 @@ class CatalogueDesk:
     def give_agency(self, act: Act, *, clerk: str, agency: str) -> bool:
         """Give a seeded clerk an agency; whether that was new.
 
-        Raises ConcurrencyError when others keep changing the clerk.
+        Once somebody has decided about the clerk, seeding again decides nothing: it
+        would give back what was taken. Raises ConcurrencyError when others keep
+        changing the clerk.
         """
         for _ in range(TRIES):
             with translated():
                 found = self._ledger.find(Clerk, Clerk.id_of(clerk))
-                if found is None:
+                if found is None or self._is_decided(found):
                     return False
                 found.make_responsible(act, agency=agency)
                 if not found.pending_events:
@@ -388,6 +390,14 @@ class CatalogueDesk:
                     continue
             return True
         raise ConcurrencyError
+
+    def _is_decided(self, clerk: Clerk) -> bool:
+        """Whether somebody has changed the clerk since the reference data did."""
+        return any(
+            event.act.actor.kind is not ActorKind.IMPORT
+            for event in self._ledger.events.get(clerk.id)
+            if isinstance(event, OfficeAggregate.Event)
+        )
 
 
 class _Place(Protocol):

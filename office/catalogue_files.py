@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -250,7 +251,7 @@ def _from_csv(text: str, path: Path, kind: Kind | None) -> Iterator[Wanted]:
             f"{', '.join(f'{name}.csv' for name in KIND_OF_CSV)}, or give --kind"
         )
     try:
-        rows = list(csv.DictReader(text.splitlines(), strict=True))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise CatalogueFileError(f"{path.name} is not CSV: {error}") from error
     if kind is Kind.CALENDARS:

@@ -97,11 +97,14 @@ def apply(
 
 
 def _present(server: RunningServer, kind: Kind) -> dict[str, Known]:
-    """Everything of a kind as it is now, by code."""
+    """Everything of a kind as it is now, by code. Failure when it may not be read."""
     found: dict[str, Known] = {}
     cursor = None
     while True:
-        page = server.get(f"/v1/{kind}", limit=LARGEST_PAGE, cursor=cursor).body
+        try:
+            page = server.get(f"/v1/{kind}", limit=LARGEST_PAGE, cursor=cursor).body
+        except RefusedError as error:
+            raise Failure(str(error), exit_code=COULD_NOT_ASK) from error
         found |= {item["code"]: _known(kind, item) for item in page["items"]}
         cursor = page["next"]
         if cursor is None:

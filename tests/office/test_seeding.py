@@ -9,6 +9,8 @@ from importlib.resources import files
 
 import pytest
 
+from domain.access import Principal
+from domain.acts import ActorKind
 from domain.calendars import Calendar
 from domain.centres import Centre
 from domain.clerks import Clerk
@@ -16,10 +18,13 @@ from domain.governorates import governorates
 from domain.money import FeeKind, Unit
 from domain.services import Service
 from domain.stamps import Stamp
+from office.catalogue_commands import AppointClerk, RecordDeparture, RelieveClerk
 from office.house import House
 from office.seeding import SEEDED_AT, SOURCE, clerk_code, seed, stamp_serial
 from tests.conftest import Database
-from tests.office.scene import Scene
+from tests.office.scene import Scene, envelope
+
+ADMINISTRATOR = Principal(role=ActorKind.ADMINISTRATOR, id="adm-1")
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -121,3 +126,35 @@ def test_no_code_and_no_name_stands_twice(name: str) -> None:
     assert len({row["code"] for row in rows}) == len(rows)
     if name == "documents":
         assert len({row["name_ar"] for row in rows}) == len(rows)
+
+
+def test_seeding_again_gives_back_nothing_that_the_administrator_took(
+    scene: Scene,
+) -> None:
+    """``sijil run`` sows at every start, whatever has become of the clerks since."""
+    catalogue = scene.house.catalogue
+    for code, act in (
+        (
+            clerk_code("SY-DI", 1),
+            lambda code, asked: catalogue.relieve_clerk(
+                RelieveClerk(clerk=code, agencies=("CIV",)), asked
+            ),
+        ),
+        (
+            clerk_code("SY-DI", 2),
+            lambda code, asked: catalogue.record_departure(
+                RecordDeparture(clerk=code), asked
+            ),
+        ),
+        (
+            clerk_code("SY-DI", 3),
+            lambda code, asked: catalogue.appoint_clerk(
+                AppointClerk(code=code, centre="SY-HL-01"), asked
+            ),
+        ),
+    ):
+        version = scene.entries(Clerk.id_of(code))[-1].version
+        act(code, envelope(ADMINISTRATOR, if_version=version))
+    before = scene.house.ledger.reader.head().position
+    assert seed(catalogue).new == 0
+    assert scene.house.ledger.reader.head().position == before

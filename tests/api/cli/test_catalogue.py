@@ -328,6 +328,19 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     assert said in " ".join(words.split())
 
 
+def test_who_may_not_administer_could_not_ask(
+    door: Door, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text(service("NEW-99"), encoding="utf-8")
+    for who in ("clerk", "supervisor"):
+        monkeypatch.setenv("SIJIL_TOKEN", door.token(who))
+        ended, said = run("apply", str(file))
+        assert ended == 2
+        assert "role-forbidden" in said
+    assert door.get("auditor", "/v1/services/NEW-99").status_code == 404
+
+
 def test_what_is_wrong_in_a_line_is_told_there_and_the_rest_is_done(
     run: Run, tmp_path: Path
 ) -> None:
