@@ -29,6 +29,9 @@ from projections.requests import (
 from projections.scope import condition
 from projections.versioned import Change, VersionedTable, valid
 
+_RECEIVED = frozenset(
+    f"{PREFIX}{name}.v1" for name in ("delivered", "collected", "handed-over")
+)
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Sorts items without a due time last."""
 
@@ -89,14 +92,14 @@ GROUP BY clerk
 _HELD = """
 SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
 FROM clerk_queue
-WHERE valid_to IS NULL AND clerk = ANY(%(clerks)s)
+WHERE valid_to IS NULL AND waiting_for <> 'nobody' AND clerk = ANY(%(clerks)s)
     AND (%(agency)s::text IS NULL OR agency = %(agency)s)
 ORDER BY submitted_at, request_id
 """
 _UNASSIGNED = """
 SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
 FROM clerk_queue
-WHERE valid_to IS NULL AND clerk IS NULL
+WHERE valid_to IS NULL AND waiting_for <> 'nobody' AND clerk IS NULL
     AND released_because IS DISTINCT FROM 'supervisor'
 ORDER BY submitted_at, request_id
 """
@@ -143,10 +146,14 @@ class QueueItem:
 
 
 class ClerkQueue:
-    """The view: one current row for every request that is not at its end."""
+    """The view: one current row for every request that is not at its end.
+
+    Paper in the post may come back and be work again, so its row waits for nobody
+    until somebody has received it.
+    """
 
     name = "clerk_queue"
-    version = 3
+    version = 4
     tables = ("clerk_queue",)
     ddl = _DDL
 
@@ -162,16 +169,17 @@ class ClerkQueue:
         for fact in ours:
             before = states.get(fact.key)
             state = state_after(before, fact)
-            row = None if state is None else _row(state)
+            row = None if state is None else _row(state, fact)
             states[fact.key] = state if row is not None else None
             if before is not None or row is not None:
                 changes.append(Change(position=fact.position, key=(fact.key,), row=row))
         _TABLE.write(cursor, changes)
 
 
-def _row(state: RequestState) -> dict[str, Any] | None:
+def _row(state: RequestState, fact: Fact) -> dict[str, Any] | None:
     standing = state.standing
-    if standing.next_act is NextAct.NOTHING:
+    is_in_the_post = state.is_mailed and fact.topic not in _RECEIVED
+    if standing.next_act is NextAct.NOTHING and not is_in_the_post:
         return None
     return {
         **state.row(),

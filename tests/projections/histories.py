@@ -22,6 +22,7 @@ from domain.requests import (
     Party,
     PartyRole,
     PaymentChannel,
+    ReturnedBecause,
     ServiceRequest,
 )
 from domain.services import Relationship, SuspendedBecause
@@ -103,6 +104,18 @@ class Life:
             token=1,
         )
         yield
+        if self.random.random() < 0.2:
+            request.request_information(
+                self.act(system), missing=("birth_place",), token=1
+            )
+            yield
+            request.supply_information(
+                self.act(system),
+                supplied=("birth_place",),
+                working_time=WORKING_TIME,
+                token=1,
+            )
+            yield
         request.pay(
             self.act(system),
             channel=PaymentChannel.CASH,
@@ -138,6 +151,13 @@ class Life:
         item = item_number(self.random.randint(0, 10**8 - 1))
         request.mail(self.act(system), item=item, to=Delivery.HOME, token=1)
         yield
+        if self.random.random() < 0.3:
+            post, absent = self.act(ActorKind.POST), ReturnedBecause.RECEIVER_ABSENT
+            request.bring_back(post, item=item, reason=absent)
+            yield
+            item = item_number(self.random.randint(0, 10**8 - 1))
+            request.mail(self.act(system), item=item, to=Delivery.HOME, token=1)
+            yield
         request.deliver(self.act(ActorKind.POST), item=item, capacity=Relationship.SELF)
         yield
 
