@@ -109,28 +109,32 @@ class Ledger(Application[UUID]):
         if effective_at is not None and version is not None:
             raise TypeError("either an effective time or a version")
         if effective_at is not None:
-            version = self._version_at(aggregate_id, effective_at)
-            if version is None:
-                return None
+            found: object = self._as_of(aggregate_id, effective_at)
+            return found if isinstance(found, kind) else None
         try:
-            found: object = self.repository.get(aggregate_id, version=version)
+            found = self.repository.get(aggregate_id, version=version)
         except AggregateNotFoundError:
             return None
         if not isinstance(found, kind):
             return None
         return found if version in {None, found.version} else None
 
-    def _version_at(self, aggregate_id: UUID, effective_at: datetime) -> int | None:
-        """The highest version effective at or before a time, or None."""
-        return max(
-            (
-                event.originator_version
-                for event in self.events.get(aggregate_id)
-                if isinstance(event, OfficeAggregate.Event)
-                and event.timestamp <= effective_at
-            ),
-            default=None,
+    def _as_of(self, aggregate_id: UUID, effective_at: datetime) -> object:
+        """What the events up to the highest version effective by then make, or None."""
+        events = tuple(
+            event
+            for event in self.events.get(aggregate_id)
+            if isinstance(event, OfficeAggregate.Event)
         )
+        last = max(
+            (e.originator_version for e in events if e.timestamp <= effective_at),
+            default=0,
+        )
+        found: object = None
+        for event in events:
+            if event.originator_version <= last:
+                found = event.mutate(found)
+        return found
 
     def append(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -287,3 +288,92 @@ def test_a_suspended_service_and_an_absent_clerk_get_nothing_new(door: Door) -> 
     assert (answer.status_code, answer.json()["code"]) == (409, "service-not-offered")
     admin(door, f"/v1/clerks/{clerk}/return", {}, away.headers["ETag"])
     assert door.act("supervisor", before, "assignment", clerk=clerk).status_code == 200
+
+
+NONSENSE: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2**63,
+    "",
+    " ",
+    "x" * 300,
+    "\0",
+    "\ud800",
+    "../x",
+    "2026-02-30",
+    "9999-12-31",
+    [],
+    [[]],
+    {},
+    [{"day": "9999-12-31"}],
+)
+DAY = "2999-01-01"
+HOLIDAY = {"day": DAY, "name_ar": "ع", "name_en": "H", "certainty": "-"}
+
+
+def whole_bodies() -> dict[str, dict[str, Any]]:
+    """Every route of the administrator with a body that says all it can."""
+    dated = {"on": DAY, "effective_at": "2026-01-01T00:00:00Z", "approval": "x"}
+    spell = {"reason": "other", "first": DAY, "last": DAY, "approved": True}
+    return {
+        "/v1/services": {
+            **OFFER,
+            "code": "F-1",
+            "receipt": ["self"],
+            "acceptance_days": 3,
+            "fee_due": "acceptance",
+        },
+        "/v1/agencies": {
+            "code": "F-1",
+            "name_ar": "ج",
+            "name_en": "A",
+            "scope": "national",
+        },
+        "/v1/centres": {**CENTRE_FACTS, "code": "F-1", "opens_on": DAY},
+        "/v1/clerks": {"code": "F-1", "centre": "SY-DI-01"},
+        "/v1/stamps": {"serial": "F-1", "centre": "SY-DI-01", "kind": "live"},
+        "/v1/calendars": {
+            "year": 2050,
+            "holidays": [HOLIDAY],
+            "hours": [{"first": DAY, "last": DAY, "opens": "08:00", "closes": "09:00"}],
+            "weekend": [4],
+            "opens": "08:00",
+            "closes": "09:00",
+        },
+        "/v1/services/CIV-03/suspension": spell,
+        "/v1/services/CIV-03/resumption": dated,
+        "/v1/agencies/LND/closing": {"reason": "other", **dated},
+        "/v1/centres/SY-QU-01/closing": {"reason": "other", **dated},
+        "/v1/clerks/clk-QU-1/responsibility": {"agencies": ["CIV"]},
+        "/v1/clerks/clk-QU-1/relief": {"agencies": ["CIV"]},
+        "/v1/clerks/clk-QU-1/absence": spell,
+        "/v1/clerks/clk-QU-1/return": dated,
+        "/v1/clerks/clk-QU-2/departure": dated,
+        "/v1/stamps/ختم-QU-000001/withdrawal": {"reason": "other", **dated},
+    }
+
+
+@pytest.mark.parametrize("path", whole_bodies())
+def test_nothing_that_is_sent_makes_the_server_stumble(door: Door, path: str) -> None:
+    body = whole_bodies()[path]
+    thing = path.rpartition("/")[0] if path.count("/") > 2 else None
+    for name in body:
+        for value in NONSENSE:
+            etag = door.get("auditor", thing).headers["ETag"] if thing else None
+            sent = json.dumps({**body, name: value})
+            answer = door.client.post(
+                path,
+                headers={
+                    **door.headers(
+                        "administrator", Idempotency_Key=str(uuid4()), If_Match=etag
+                    ),
+                    "Content-Type": "application/json",
+                },
+                content=sent,
+            )
+            assert answer.status_code < 500, (path, name, value, answer.text)
+            if answer.status_code >= 400:
+                assert answer.json()["code"] != "internal-error"
