@@ -14,7 +14,7 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
 
-from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
+from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Lock, Role
 from ledger.roles import connected, ensure_roles, grant_ledger, grant_vault
 from ledger.settings import LedgerSettings
 
@@ -24,7 +24,6 @@ STATEMENT_TIMEOUT = "15min"
 """Longer than the largest migration may take on the largest ledger."""
 CONNECT_TIMEOUT_S = 5
 """How long a health check may hang on a server that is not there."""
-_LOCK_KEY = 0x51411A
 _NAME = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.sql")
 
 _HISTORY = """
@@ -97,7 +96,7 @@ def _alone(settings: LedgerSettings) -> Iterator[None]:
     """
     dsn = {**settings.admin_dsn(), "dbname": "postgres"}
     with connected(dsn) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+        cursor.execute("SELECT pg_advisory_lock(%s)", (Lock.MIGRATION.value,))
         yield
 
 

@@ -20,10 +20,8 @@ from uuid import UUID
 import psycopg2
 import psycopg2.extensions
 
+from ledger.names import Lock
 from ledger.persistence.datastore import PostgresDatastore
-
-_TURN_KEY = 0x51411B
-"""The advisory lock of whoever sends; the vault's database has no other."""
 
 
 class OutboxState(StrEnum):
@@ -253,7 +251,7 @@ class Turn:
             self._connection = self._datastore.listen_connection()
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", (_TURN_KEY,))
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", (Lock.TELLING.value,))
                 row = cursor.fetchone()
         except psycopg2.Error:
             self.close()

@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.requests import PartyRole
+from ledger.names import Lock
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.vault import SWEEP_BATCH
-
-_MERGE_LOCK = 0x51411B
-"""One merge at a time, so that no record is ever merged into a merged one."""
 
 # Whose the parties are: the record that stands for each, unless it was erased.
 _RECORDS = """
@@ -107,7 +105,7 @@ class PersonRecords:
         so merges may be told in any order and in a ring.
         """
         with self._datastore.transaction() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MERGE_LOCK,))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (Lock.MERGE.value,))
             cursor.execute(_PROPOSED, (str(merge_id),))
             parties = cursor.fetchone()
             if parties is None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain.persons import PersonDetails
 from domain.requests import PartyRole
 from ledger.names import Role
+from ledger.outbox import Outbox
 from ledger.records import PersonRecords
 from tests.conftest import Database
 from tests.ledger.test_vault import Scene as VaultScene
@@ -179,6 +180,20 @@ def test_whatever_is_told_and_merged_it_is_as_in_the_model(
             assert scene.found(base + number) == parties
             assert scene.of_person(next(iter(told[number]))) == parties
     assert scene.chains() == 0
+
+
+def test_merging_waits_for_nobody_who_sends_messages(scene: Scene) -> None:
+    # Whoever sends has the turn for as long as its process lives.
+    first, second = scene.person(901), scene.person(902)
+    merging = threading.Thread(target=scene.merge, args=(first, second))
+    with Outbox(scene.database.datastore(Role.VAULT)).turn() as turn:
+        assert turn.take()
+        merging.start()
+        merging.join(timeout=10)
+        is_waiting = merging.is_alive()
+    merging.join()
+    assert not is_waiting
+    assert scene.found(901) == {first, second}
 
 
 def test_what_no_event_tells_of_is_dropped_and_what_counts_is_not(scene: Scene) -> None:
