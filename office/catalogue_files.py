@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.errors import InvalidValueError, SijilError
 from domain.ids import derived_id
 from domain.money import FeeKind, FeeLine, Unit
+from domain.persons import ascii_digits
 from domain.services import Document, FeeDue, Offer
 from ledger.bodies import canonical, plain
 from office.catalogue_commands import (
@@ -227,7 +228,7 @@ def _days_of(spans: Any) -> Iterator[dict[str, Any]]:
         facts = dict(span)
         start = facts.pop("day", None) or facts.pop("start", None)
         if isinstance(start, str):
-            start = date.fromisoformat(start)
+            start = date.fromisoformat(ascii_digits(start))
         if not isinstance(start, date):
             raise TypeError("a holiday has a day, or a start and days")
         length = int(facts.pop("days", 1))

@@ -23,6 +23,7 @@ from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
 from domain.money import LARGEST_INTEGER, FeeKind, FeeLine, Unit
 from domain.naming import LONGEST_NAME
+from domain.persons import ascii_digits
 from domain.services import (
     DEFAULT_ACCEPTANCE_DAYS,
     DEFAULT_FIRST_ANSWER_DAYS,
@@ -46,10 +47,10 @@ LONGEST_CERTAINTY = 200
 
 
 def _day(value: Any) -> date:
-    """JSON has no dates: a text ``YYYY-MM-DD`` is read as one, nothing else."""
+    """JSON has no dates: a text ``YYYY-MM-DD`` is read as one, in either digits."""
     if isinstance(value, str) and len(value) == len("YYYY-MM-DD"):
         with suppress(ValueError):
-            return date.fromisoformat(value)
+            return date.fromisoformat(ascii_digits(value))
     raise PydanticCustomError("date", "a date is YYYY-MM-DD")
 
 

@@ -387,7 +387,7 @@ hours = [{ first = 2033-01-10, last = 2033-02-08, opens = "09:00", closes = "14:
     assert [d["day"] for d in thing["changes"]["holidays"]["after"]] == ["2033-01-03"]
     holidays = tmp_path / "holidays.csv"
     holidays.write_text(
-        "start,days,name_en,name_ar,certainty\n2033-01-01,2,Feast,عيد,-\n",
+        "start,days,name_en,name_ar,certainty\n٢٠٣٣-٠١-٠١,٢,Feast,عيد,-\n",
         encoding="utf-8",
     )
     # A table of holidays has no hours: those of the year stay.
