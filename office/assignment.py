@@ -241,13 +241,17 @@ class Assignment:
             return
         day = office_day(self._clock())
         with translated():
-            absent = {
-                row.code
-                for row in self._roster.clerks()
-                if not row.is_available_on(day)
-            }
+            clerks = self._roster.clerks()
+            there = [row for row in clerks if row.is_available_on(day)]
+            absent = {row.code for row in clerks} - {row.code for row in there}
             held = self._queue.held_by(sorted(absent)) if absent else ()
-            nobodys = self._queue.unassigned()
+            # What nobody could take is left alone: there may be a lot of it.
+            staffed = {(row.centre, agency) for row in there for agency in row.agencies}
+            nobodys = [
+                item
+                for item in self._queue.unassigned()
+                if (item.centre, item.agency) in staffed
+            ]
         for item in held:
             if stop.is_set():
                 return
