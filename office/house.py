@@ -126,7 +126,10 @@ class House:
         )
         self.catalogue = CatalogueDesk(self.acts)
         self.moving = Moving(
-            self.requests, roster=self.queries.roster, queue=self.queries.queue
+            self.requests,
+            roster=self.queries.roster,
+            queue=self.queries.queue,
+            clock=clock,
         )
         self.conditions = ConditionsDesk(self.ledger, self.requests, clock)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)

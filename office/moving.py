@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.access import Permission, Principal
-from domain.errors import NotFoundError, RuleBrokenError
+from domain.calendars import office_day
+from domain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    RuleBrokenError,
+    ServiceNotOfferedError,
+)
 from domain.ids import derived_id
-from office.acts import Envelope, translated
+from office.acts import Clock, Envelope, translated
 from office.commands import AssignRequest
 from office.errors import ConcurrencyError, StaleVersionError
 from office.requests import Requests, time_of
 from projections.clerk_queue import ClerkQueueQueries, HeldItem
-from projections.roster import RosterQueries
+from projections.roster import RosterQueries, RosterRow
 
 LARGEST_MOVE = 500
 """Requests of one call: a clerk has some dozens, and a call must end."""
@@ -42,23 +48,35 @@ class Moving:
     """Moves work between the clerks of a centre, as its supervisor says."""
 
     def __init__(
-        self, requests: Requests, *, roster: RosterQueries, queue: ClerkQueueQueries
+        self,
+        requests: Requests,
+        *,
+        roster: RosterQueries,
+        queue: ClerkQueueQueries,
+        clock: Clock,
     ) -> None:
         self._requests = requests
         self._roster = roster
         self._queue = queue
+        self._clock = clock
 
     def move(self, command: MoveWork, envelope: Envelope) -> Moved:
         """Move the work, request by request; what somebody changes meanwhile is kept.
 
         Sent again, it moves what has come since; no request is moved twice under one
-        command. Raises NotFoundError for a clerk of another centre.
+        command. Raises NotFoundError for a clerk of another centre, and
+        ServiceNotOfferedError when the one who is to get the work is not there today:
+        said once, not once for each request.
         """
         principal = envelope.principal
         principal.must_be_allowed(Permission.ASSIGN)
+        if command.clerk == command.to:
+            raise InvalidValueError(field="to", reason="same-clerk")
+        today = office_day(self._clock())
         with translated():
-            self._must_be_of_centre(command.clerk, principal)
-            self._must_be_of_centre(command.to, principal)
+            self._of_centre(command.clerk, principal)
+            if not self._of_centre(command.to, principal).is_available_on(today):
+                raise ServiceNotOfferedError(what="clerk")
             held = self._queue.held_by([command.clerk], agency=command.agency)
         moved: list[UUID] = []
         kept: list[UUID] = []
@@ -72,9 +90,11 @@ class Moving:
             is_all=len(held) <= LARGEST_MOVE,
         )
 
-    def _must_be_of_centre(self, clerk: str, principal: Principal) -> None:
-        if self._roster.one(clerk, centre=principal.centre) is None:
+    def _of_centre(self, clerk: str, principal: Principal) -> RosterRow:
+        found = self._roster.one(clerk, centre=principal.centre)
+        if found is None:
             raise NotFoundError(thing="clerk")
+        return found
 
     def _assign(self, item: HeldItem, clerk: str, envelope: Envelope) -> bool:
         name = f"move/{envelope.command_id}/{item.request_id}"

@@ -44,7 +44,7 @@ def approve(
     "/clerks/{code}/moves",
     operation_id="move_work",
     summary="Move a clerk's work",
-    responses=responses(*WRITING, "not-found"),
+    responses=responses(*WRITING, "not-found", "service-not-offered"),
 )
 def move_work(
     code: ClerkCode,

@@ -16,7 +16,12 @@ from domain.access import Principal
 from domain.acts import MINISTRY, Act, Actor, ActorKind
 from domain.calendars import office_day
 from domain.clerks import AwayBecause, Clerk
-from domain.errors import NotFoundError, RoleForbiddenError
+from domain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    RoleForbiddenError,
+    ServiceNotOfferedError,
+)
 from domain.ids import new_id
 from domain.requests import AssignedBecause, Channel, WithdrawnBecause
 from office.acts import Envelope
@@ -262,6 +267,18 @@ class TestMoving:
             self.move(scene, foreign)
         with pytest.raises(NotFoundError):
             self.move(scene, SUPERVISOR, to="clk-HL-1")
+
+    def test_to_who_is_not_there_nothing_moves_and_it_is_said_once(
+        self, scene: Scene
+    ) -> None:
+        submitted(scene, 2)
+        away(scene, "clk-DI-2")
+        scene.level()
+        with pytest.raises(ServiceNotOfferedError):
+            self.move(scene, SUPERVISOR)
+        with pytest.raises(InvalidValueError):
+            self.move(scene, SUPERVISOR, to="clk-DI-1")
+        assert scene.attempts() == []
 
     def test_what_ended_meanwhile_is_kept(self, scene: Scene) -> None:
         kept, moved = submitted(scene, 2)
