@@ -39,6 +39,8 @@ HITS_A_SEARCH = 50
 """More than a screen shows: who finds more asks with another word."""
 PARTIES_AN_EXPORT = 1_000
 """A representative may stand in many requests; a paper for one person is finite."""
+LOOKS_A_REQUEST = 10 * LARGEST_PAGE
+"""Looks an export tells of one request: more than an office takes in a year."""
 FOUND_BY = (
     PersonField.NATIONAL_NUMBER,
     PersonField.OTHER_IDENTIFIER,
@@ -137,6 +139,7 @@ class HeldRequest:
     asks_again_of: UUID | None
     events: tuple[HeldEvent, ...]
     looks: tuple[LookRow, ...]
+    is_every_look: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,7 +364,8 @@ class People:
             )
             return Held(
                 made_at=self._acts.clock(),
-                is_complete=len(known) <= PARTIES_AN_EXPORT,
+                is_complete=len(known) <= PARTIES_AN_EXPORT
+                and all(held.is_every_look for held in requests),
                 merged_at=self._merged_at(parties),
                 asked_by=frozenset(
                     identifier
@@ -407,9 +411,7 @@ class People:
         entries = self._ledger.reader.aggregate(request.id)
         corrected = list(_corrected(entries, corrections))
         ids = [party.id for party in parties]
-        looks = self._looks.page(
-            ids, looks=self._records.exports_of(ids), limit=LARGEST_PAGE
-        )
+        looks, is_every_look = self._looks_at(ids)
         return HeldRequest(
             request=request,
             parties=tuple(
@@ -427,8 +429,24 @@ class People:
             ),
             asks_again_of=self._vault.refused_before(request.id),
             events=tuple(_event(entry) for entry in entries),
-            looks=looks.items,
+            looks=looks,
+            is_every_look=is_every_look,
         )
+
+    def _looks_at(self, parties: Sequence[UUID]) -> tuple[tuple[LookRow, ...], bool]:
+        """The newest looks at the parties up to a bound, and whether that is all."""
+        exports = self._records.exports_of(parties)
+        rows: list[LookRow] = []
+        after = None
+        while len(rows) < LOOKS_A_REQUEST:
+            page: Page[LookRow] = self._looks.page(
+                parties, looks=exports, after=after, limit=LARGEST_PAGE
+            )
+            rows += page.items
+            after = page.next
+            if after is None:
+                break
+        return tuple(rows), after is None
 
     # Who looked -----------------------------------------------------------------
 

@@ -340,7 +340,8 @@ class PersonExport(BaseModel):
 
     made_at: datetime = Field(examples=[_TIME])
     is_complete: bool = Field(
-        description="False when the person has more requests than one answer holds.",
+        description="False when the person has more requests, or a request more "
+        "looks, than one answer holds.",
         examples=[True],
     )
     merged_at: list[datetime] = Field(

@@ -538,6 +538,23 @@ class TestExport:
             (look,) = scene.house.people.looks(request_id, asker).items
             assert (look.purpose, look.actor_place) == ("export", CENTRE)
 
+    def test_every_look_is_told_and_where_there_are_too_many_it_is_said(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request_id = scene.submit()
+        for number in range(3):
+            clerk = replace(CLERK, id=f"clk-DI-{number + 1}")
+            scene.requests.parties(request_id, clerk)
+        scene.level()
+        monkeypatch.setattr("office.people.LARGEST_PAGE", 2)
+        held = scene.house.people.export(applicant(request_id), SUPERVISOR)
+        assert len(held.requests[0].looks) == 3
+        assert held.is_complete
+        monkeypatch.setattr("office.people.LOOKS_A_REQUEST", 2)
+        held = scene.house.people.export(applicant(request_id), SUPERVISOR)
+        assert len(held.requests[0].looks) == 2
+        assert not held.is_complete
+
     def test_corrections_are_told_with_their_reasons(self, scene: Scene) -> None:
         request_id = scene.submit()
         correct(scene, request_id, CorrectedField.PHONE, "0944000009")
