@@ -34,7 +34,7 @@ def mail(
 ) -> None:
     """Give the paper to the post; the first mailing completes the request.
 
-    What came back may be mailed again, under another item number.
+    What came back may be mailed again, under a number that it never had.
     """
     terms = must_have_paper_here(request, "mail")
     must_hold(request, act, token)
@@ -42,7 +42,8 @@ def mail(
     if not terms.post or to is Delivery.COUNTER or terms.fee_due is FeeDue.HAND_OVER:
         raise NotPostableError
     number = parse_item_number(item)
-    if number == request.item:
+    # A late scan of an earlier journey must never be taken for one of this journey.
+    if number == request.item or number in request.former_items:
         raise wrong_state(request, "mail", "same-item")
     request._happened(request.Mailed, act, item=number, to=to)
 

@@ -341,6 +341,7 @@ class ServiceRequest(OfficeAggregate):
         # Where the paper is.
         self.stamp_serial: str | None = None
         self.item: str | None = None
+        self.former_items: frozenset[str] = frozenset()
         self.mailed_to: Delivery | None = None
         self.is_received = False
         self.is_returned = False
@@ -557,6 +558,8 @@ class ServiceRequest(OfficeAggregate):
     @event(Mailed)
     def _mailed(self, item: str, to: Delivery) -> None:
         self._end(Stage.COMPLETED_ISSUED)
+        if self.item is not None:
+            self.former_items = self.former_items | {self.item}
         self.item = item
         self.mailed_to = to
         self.is_returned = False

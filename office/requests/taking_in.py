@@ -211,7 +211,9 @@ class TakingIn(RequestsDesk):
         """Take a waiting request in under the terms of its service that day."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            terms = self._rules.terms(request, act.effective_at)
+            # An import that claims an earlier time is moved up to the submission's.
+            at = max(act.effective_at, request.modified_on)
+            terms = self._rules.terms(request, at)
             self._rules.must_know(request, command.documents)
             request.accept(
                 act, terms=terms, documents=command.documents, token=command.token

@@ -7,6 +7,7 @@ same.
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
 import os
@@ -21,6 +22,7 @@ from domain.requests import ServiceRequest
 from domain.services import Route
 from domain.stages import NextAct, Stage
 from tests.docs.pages import REFERENCE
+from tests.docs.surface import subclasses
 from tests.domain.transitions import (
     ACTS,
     EITHER,
@@ -33,8 +35,10 @@ from tests.domain.transitions import (
     drawn,
     elsewhere,
     names,
+    reasons,
     rows,
 )
+from tests.running import REPOSITORY
 
 TABLE = rows()
 CELLS = [
@@ -194,6 +198,45 @@ def test_the_stages_are_named_as_in_the_glossary() -> None:
     for stage in Stage:
         arabic, english = known[stage]
         assert f"| {arabic} | {english} | `{stage}` |" in glossary
+
+
+def test_every_reason_of_wrong_state_is_explained_and_no_other_is() -> None:
+    assert said_in_code() == reasons()
+    said_in_table = {
+        each
+        for row in TABLE.values()
+        for cell in row.cells.values()
+        for each in (cell.refused or "").split(EITHER)
+    }
+    codes = {made.code for made in subclasses(SijilError)}
+    assert said_in_table - {""} <= reasons() | codes
+
+
+def said_in_code() -> set[str]:
+    """Every reason that the rules give a wrong state, read from their source."""
+    found = set()
+    for folder in ("domain", "office"):
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                found |= reasons_of(node)
+    return found
+
+
+def reasons_of(node: ast.AST) -> set[str]:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return set()
+    given_as = {
+        "wrong_state": node.args[2:],
+        "WrongStateError": [
+            each.value for each in node.keywords if each.arg == "reason"
+        ],
+    }.get(node.func.id, [])
+    return {
+        part.value
+        for argument in given_as
+        for part in ast.walk(argument)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
 
 
 @pytest.mark.parametrize("wrong", ["refused", "stamped, to be posted", "forwarded"])

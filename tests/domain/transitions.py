@@ -552,6 +552,11 @@ def names() -> dict[str, tuple[str, str]]:
     }
 
 
+def reasons() -> set[str]:
+    """The reasons of wrong-state that the page explains."""
+    return {reason.strip("`") for reason, _, _ in _table("reasons")}
+
+
 def _table(marker: str, page: str | None = None) -> Iterator[list[str]]:
     """The body of the table between two markers of the page."""
     text = PAGE.read_text(encoding="utf-8") if page is None else page

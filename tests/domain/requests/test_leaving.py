@@ -258,6 +258,15 @@ class TestReturned:
         request.mail(act(), item=OTHER_ITEM, to=Delivery.POST_OFFICE, token=1)
         given(request).when(lambda r: returned(r, OTHER_ITEM)).then((R.Returned, {}))
 
+    def test_no_number_of_an_earlier_journey_serves_again(self) -> None:
+        request = returned()
+        request.mail(act(), item=OTHER_ITEM, to=Delivery.HOME, token=1)
+        returned(request, OTHER_ITEM)
+        for item in (ITEM, OTHER_ITEM):
+            given(request).when(
+                lambda r, item=item: r.mail(act(), item=item, to=Delivery.HOME, token=1)
+            ).refused(WrongStateError, reason="same-item")
+
     def test_it_is_handed_over_under_the_receipt_condition(self) -> None:
         given(returned()).when(
             lambda r: r.hand_over(act(), capacity=Relationship.OTHER, token=1)
