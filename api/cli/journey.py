@@ -1,4 +1,4 @@
-"""One request's whole life against a running server, with the tokens of who acts.
+"""One request's whole life against a running server, in four ways.
 
 The persons are invented and say so. Nothing here decides: a step that the office
 refuses ends the journey with the office's own words.
@@ -6,34 +6,20 @@ refuses ends the journey with the office's own words.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
 
-from api.cli.failures import Failure
-from api.cli.logins import Login, login_of, mint
-from api.cli.server import Answer, RunningServer
-from api.cli.sightings import Expected, Seen, Sightings
+from api.cli.logins import login_of
+from api.cli.sightings import Expected
+from api.cli.steps import CENTRE, GOVERNORATE, Step, Steps
 from api.settings import ApiSettings
 from domain.acts import ActorKind
-from domain.ids import new_id
 from domain.post import SERIALS, item_number
-from office.seeding import centre_code, stamp_serial
-
-GOVERNORATE = "SY-DI"
-CENTRE = centre_code(GOVERNORATE)
-ASSIGNED_TIMEOUT_S = 20.0
-"""How long the runner may take to find a clerk; it needs milliseconds."""
-_LOOK_EVERY_S = 0.1
-
-Body = Mapping[str, Any]
+from domain.requests import MissingFact
+from domain.stages import Stage
+from office.seeding import stamp_serial
 
 
 class Outcome(StrEnum):
@@ -41,58 +27,109 @@ class Outcome(StrEnum):
 
     ISSUED = "issued"
     REFUSED = "refused"
+    RETURNED = "returned"
+    """Issued as well, after missing information and a paper that came back."""
+    WITHDRAWN = "withdrawn"
+
+    @property
+    def stage(self) -> Stage:
+        """Where the request stands at the end."""
+        return {
+            Outcome.REFUSED: Stage.COMPLETED_REFUSED,
+            Outcome.WITHDRAWN: Stage.WITHDRAWN,
+        }.get(self, Stage.COMPLETED_ISSUED)
 
 
-SERVICES = {Outcome.ISSUED: "CIV-01", Outcome.REFUSED: "CIV-06"}
+_DIRECT, _BY_REPLY = "CIV-01", "CIV-06"
 """A service with direct access everywhere, and one that its agency replies to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step: who did what, its events with their leaf hashes, what views show."""
-
-    by: str
-    does: str
-    events: list[dict[str, Any]]
-    seen: list[Seen]
-
-
-class Journey:
+class Journey(Steps):
     """Drives one request. Iterate it: each step is done when it is yielded."""
 
     def __init__(self, url: str, settings: ApiSettings, outcome: Outcome) -> None:
+        service = _BY_REPLY if outcome is Outcome.REFUSED else _DIRECT
+        super().__init__(url, settings, service=service)
         self.outcome = outcome
-        self.service = SERVICES[outcome]
-        self._url = url
-        self._settings = settings
-        self._servers: dict[Login, RunningServer] = {}
-        self._stack = ExitStack()
-        self._auditor = login_of(ActorKind.AUDITOR)
-        self._supervisor = login_of(ActorKind.SUPERVISOR, centre=CENTRE)
-        self._clerk = login_of(ActorKind.CLERK, centre=CENTRE)
-        self._request: dict[str, Any] = {}
-        self._known = 0
-
-    @property
-    def request_id(self) -> str:
-        """The request's id, once it is submitted."""
-        return str(self._request["id"])
-
-    @property
-    def tracking_number(self) -> str:
-        """The number a citizen follows it by."""
-        return str(self._request["tracking_number"])
 
     def __iter__(self) -> Iterator[Step]:
         """The steps, each done and seen in all four views."""
+        lives = {
+            Outcome.ISSUED: self._issued,
+            Outcome.REFUSED: self._refused,
+            Outcome.RETURNED: self._returned,
+            Outcome.WITHDRAWN: self._withdrawn,
+        }
         with self._stack:
-            yield from (
-                self._issued() if self.outcome is Outcome.ISSUED else self._refused()
-            )
-
-    # The two lives --------------------------------------------------------------
+            yield from lives[self.outcome]()
 
     def _issued(self) -> Iterator[Step]:
+        yield from self._taken_in()
+        yield self._paid()
+        yield from self._stamped()
+        yield self._act(
+            self._clerk,
+            "tells the citizen that it is ready",
+            "message",
+            {"message": "ready", "means": "sms"},
+            _stays("in_progress", "mail"),
+        )
+        item = item_number(secrets.randbelow(SERIALS))
+        yield self._mailed(item, moved_from="in_progress")
+        yield self._delivered(item)
+
+    def _returned(self) -> Iterator[Step]:
+        """The longest way: something is missing, and the first item comes back."""
+        yield from self._taken_in()
+        missing = [MissingFact.BIRTH_PLACE.value]
+        yield self._act(
+            self._clerk,
+            "asks the citizen for what is missing; the clock stands still",
+            "information-request",
+            {"missing": missing, **self._token()},
+            _stays("in_progress", "record_information", waiting_for="citizen"),
+        )
+        yield self._act(
+            self._clerk,
+            "records what the citizen brought; the clock goes on",
+            "information",
+            {"supplied": missing, **self._token()},
+            _stays("in_progress", "take_fee"),
+        )
+        yield self._paid()
+        yield from self._stamped()
+        item = item_number(secrets.randbelow(SERIALS))
+        yield self._mailed(item, moved_from="in_progress")
+        yield self._act(
+            login_of(ActorKind.POST),
+            "brings it back: nobody was there",
+            "return",
+            {"item": item, "reason": "receiver_absent"},
+            _stays("completed_issued", "deal_with_return"),
+        )
+        item = item_number(secrets.randbelow(SERIALS))
+        yield self._mailed(item, moved_from="completed_issued")
+        yield self._delivered(item)
+
+    def _withdrawn(self) -> Iterator[Step]:
+        yield from self._taken_in()
+        yield self._paid()
+        yield self._act(
+            self._clerk,
+            "takes it back on the citizen's word",
+            "withdrawal",
+            {"reason": "not_needed"},
+            Expected(stage="withdrawn", next_act=None, moved_from="in_progress"),
+        )
+        yield self._act(
+            self._supervisor,
+            "pays the fee back",
+            "refund",
+            {"kinds": self._kinds(), "reason": "withdrawn", "channel": "cash"},
+            _stays("withdrawn", None),
+        )
+
+    def _taken_in(self) -> Iterator[Step]:
         yield self._submit(
             self._clerk,
             "submits and accepts at the counter",
@@ -100,13 +137,17 @@ class Journey:
             Expected(stage="in_progress", next_act="take_fee"),
         )
         yield self._await_assignment(_stays("in_progress", "take_fee"))
-        yield self._act(
+
+    def _paid(self) -> Step:
+        return self._act(
             self._clerk,
             "takes the fee in cash",
             "payment",
             {**self._fee(), "channel": "cash", **self._token()},
             _stays("in_progress", "record_reply"),
         )
+
+    def _stamped(self) -> Iterator[Step]:
         yield self._act(
             self._clerk,
             "reads the answer in the agency's system: issued",
@@ -122,22 +163,18 @@ class Journey:
             {"serial": serial, "stamped_digest": _digest(), **self._token()},
             _stays("in_progress", "mail"),
         )
-        yield self._act(
-            self._clerk,
-            "tells the citizen that it is ready",
-            "message",
-            {"message": "ready", "means": "sms"},
-            _stays("in_progress", "mail"),
-        )
-        item = item_number(secrets.randbelow(SERIALS))
-        yield self._act(
+
+    def _mailed(self, item: str, *, moved_from: str) -> Step:
+        return self._act(
             self._clerk,
             f"gives it to the post as {item}",
             "mailing",
             {"item": item, "to": "home", **self._token()},
-            Expected(stage="completed_issued", next_act=None, moved_from="in_progress"),
+            Expected(stage="completed_issued", next_act=None, moved_from=moved_from),
         )
-        yield self._act(
+
+    def _delivered(self, item: str) -> Step:
+        return self._act(
             login_of(ActorKind.POST),
             "reports it delivered",
             "delivery",
@@ -210,150 +247,6 @@ class Journey:
             ),
         )
 
-    # Steps ----------------------------------------------------------------------
-
-    def _submit(self, by: Login, does: str, how: Body, expected: Expected) -> Step:
-        answer = self._as(by).post(
-            "/v1/requests",
-            {
-                "service": self.service,
-                "applicant": _invented_person(),
-                "relationship": "self",
-                "documents": self._documents(),
-                "delivery": "home",
-                **how,
-            },
-            command_id=new_id(datetime.now(UTC)),
-        )
-        self._request = answer.body
-        return self._done(by, does, answer, expected)
-
-    def _act(
-        self, by: Login, does: str, path: str, body: Body, expected: Expected
-    ) -> Step:
-        server = self._as(by)
-        page = server.get(f"/v1/requests/{self.request_id}")
-        answer = server.post(
-            f"/v1/requests/{self.request_id}/{path}",
-            body,
-            command_id=new_id(datetime.now(UTC)),
-            if_match=page.etag,
-        )
-        self._request |= {name: answer.body[name] for name in ("stage", "next_act")}
-        return self._done(by, does, answer, expected)
-
-    def _await_assignment(self, expected: Expected) -> Step:
-        """Until the system has given the request to a clerk, whose token acts carry."""
-        deadline = time.monotonic() + ASSIGNED_TIMEOUT_S
-        while True:
-            answer = self._as(self._supervisor).get(f"/v1/requests/{self.request_id}")
-            if answer.body["clerk"] is not None:
-                break
-            if time.monotonic() > deadline:
-                raise Failure(
-                    "no clerk got the request",
-                    why="the runner did not assign it in time",
-                    then="see the runner's log and `sijil views`",
-                )
-            time.sleep(_LOOK_EVERY_S)
-        self._request = {**answer.body, "secret_code": self._request["secret_code"]}
-        self._clerk = login_of(
-            ActorKind.CLERK, subject=answer.body["clerk"], centre=CENTRE
-        )
-        return self._done(None, f"assigns it to {answer.body['clerk']}", None, expected)
-
-    def _done(
-        self, by: Login | None, does: str, answer: Answer | None, expected: Expected
-    ) -> Step:
-        events = self._events_since(self._known, answer)
-        self._known = events[-1]["version"]
-        sightings = Sightings(
-            self._as(self._supervisor), centre=CENTRE, service=self.service
-        )
-        return Step(
-            by="system assignment" if by is None else f"{by.role} {by.subject}",
-            does=does,
-            events=events,
-            seen=sightings.look(self.request_id, events, expected),
-        )
-
-    def _events_since(
-        self, version: int, answer: Answer | None
-    ) -> list[dict[str, Any]]:
-        """The step's events, each with the leaf of its raw entry.
-
-        Those above ``version``, up to the act's position: the system may have acted
-        since.
-        """
-        last = None if answer is None else answer.position
-        deadline = time.monotonic() + ASSIGNED_TIMEOUT_S
-        auditor = self._as(self._auditor)
-        while True:
-            rows = auditor.get(
-                f"/v1/requests/{self.request_id}/trail",
-                limit=200,
-                min_position=last,
-                as_of=last,
-            ).body["items"]
-            new = [
-                row
-                for row in rows
-                if row["aggregate_id"] == self.request_id and row["version"] > version
-            ]
-            if new:
-                return [self._attested(row) for row in new]
-            if time.monotonic() > deadline:
-                raise Failure("the trail does not show the step", then="see the logs")
-            time.sleep(_LOOK_EVERY_S)
-
-    def _attested(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The event; its hash is computed here, over the bytes of its entry."""
-        entry = self._as(self._auditor).get(f"/v1/entries/{row['position']}").body
-        leaf = hashlib.sha256(b"\x00" + base64.b64decode(entry["entry"])).hexdigest()
-        if leaf != entry["leaf_hash"]:
-            raise Failure(f"the entry at {row['position']} has another leaf hash")
-        return {
-            "position": row["position"],
-            "version": row["version"],
-            "topic": row["topic"],
-            "leaf_hash": leaf,
-        }
-
-    def track(self) -> dict[str, Any]:
-        """What the citizen sees with the number and the code on the receipt."""
-        with RunningServer(self._url) as anybody:
-            answer = anybody.ask(
-                "/v1/tracking",
-                {
-                    "number": self.tracking_number,
-                    "code": self._request["secret_code"],
-                },
-            )
-        tracked: dict[str, Any] = answer.body
-        return tracked
-
-    # What steps say -------------------------------------------------------------
-
-    def _as(self, login: Login) -> RunningServer:
-        if login not in self._servers:
-            token = mint(self._settings, login)
-            self._servers[login] = self._stack.enter_context(
-                RunningServer(self._url, token)
-            )
-        return self._servers[login]
-
-    def _token(self) -> Body:
-        return {"token": self._request["token"]}
-
-    def _fee(self) -> Body:
-        page = self._as(self._supervisor).get(f"/v1/requests/{self.request_id}")
-        due = page.body["fee_due"]
-        return {"amount": due["amount"], "unit": due["unit"]}
-
-    def _documents(self) -> list[str]:
-        found = self._as(self._supervisor).get(f"/v1/services/{self.service}")
-        return [document["code"] for document in found.body["facts"]["documents"]]
-
 
 def _stays(stage: str, next_act: str | None, *, waiting_for: str = "clerk") -> Expected:
     return Expected(
@@ -363,13 +256,3 @@ def _stays(stage: str, next_act: str | None, *, waiting_for: str = "clerk") -> E
 
 def _digest() -> str:
     return hashlib.sha256(secrets.token_bytes(32)).hexdigest()
-
-
-def _invented_person() -> Body:
-    """Nobody: the name says so, and the number begins as no registry's does."""
-    return {
-        "full_name": "شخص مختلق للتجربة",
-        "national_number": f"000{secrets.randbelow(10**8):08d}",
-        "phone": f"+9639{secrets.randbelow(10**8):08d}",
-        "address": "عنوان مختلق للتجربة",
-    }

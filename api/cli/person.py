@@ -6,7 +6,6 @@ lists of processes and stays in the shell's history.
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,10 +13,10 @@ from uuid import UUID
 
 import typer
 
-from api.cli.failures import COULD_NOT_ASK, Failure
 from api.cli.logins import connect, login_of
 from api.cli.options import AsJson
 from api.cli.tables import print_facts, print_json, print_table
+from api.cli.typed import value_of
 from domain.acts import ActorKind
 from domain.ids import new_id
 from domain.records import MergeReason
@@ -26,8 +25,6 @@ from domain.requests import PartyRole
 person = typer.Typer(
     help="Find a person, merge records, tell what is held.", no_args_is_help=True
 )
-LONGEST_LINE = 1_000
-"""Of standard input: longer than any name, shorter than a file sent by mistake."""
 
 Centre = Annotated[str, typer.Option(help="Seen as its supervisor.")]
 _FOUND = {
@@ -49,20 +46,6 @@ class By(StrEnum):
     NAME = "name"
 
 
-def _value(by: By) -> str:
-    """What is typed at a prompt that shows nothing, or the first line of a pipe."""
-    if sys.stdin.isatty():
-        return str(typer.prompt(str(by), hide_input=True))
-    line = sys.stdin.readline(LONGEST_LINE).strip()
-    if not line:
-        raise Failure(
-            f"there is no {by} on standard input",
-            then="type it at the prompt, or send it through a pipe",
-            exit_code=COULD_NOT_ASK,
-        )
-    return line
-
-
 @person.command()
 def search(
     *,
@@ -76,7 +59,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the requests of a person at a centre. The value comes from stdin."""
-    asked: dict[str, Any] = {str(by): _value(by)}
+    asked: dict[str, Any] = {str(by): value_of(by)}
     if cursor is not None:
         asked["cursor"] = cursor
     with connect(login_of(ActorKind.SUPERVISOR, centre=centre)) as server:

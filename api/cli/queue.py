@@ -19,6 +19,7 @@ _COLUMNS = {
     "tracking_number": "tracking number",
     "service": "service",
     "clerk": "clerk",
+    "lease_until": "in hand until",
     "stage": "stage",
     "since": "since",
 }

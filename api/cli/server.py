@@ -27,6 +27,7 @@ class Answer:
     position: int | None = None
     etag: str | None = None
     location: str | None = None
+    is_repeat: bool = False
 
 
 class RefusedError(Failure):
@@ -39,14 +40,12 @@ class RefusedError(Failure):
             f"{error.get('pointer')} {error.get('detail')}"
             for error in problem.get("errors", ())
         )
-        facts = ", ".join(
-            f"{name} {value}" for name, value in problem.get("facts", {}).items()
-        )
-        title = " ".join(filter(None, (problem.get("title"), facts and f"({facts})")))
+        facts = told_facts(problem.get("facts") or {})
+        title = wrong or str(problem.get("title") or "")
         page = problem.get("type")
         super().__init__(
             f"the server answered {status} {self.code}",
-            why=wrong or title,
+            why=f"{title} ({facts})" if facts else title,
             then=f"see {urljoin(url, page)}" if page else "",
         )
 
@@ -107,6 +106,14 @@ class RunningServer:
                 then="start it with `make run`, or name it with SIJIL_URL",
                 exit_code=COULD_NOT_ASK,
             ) from error
+        except UnicodeEncodeError:
+            # Without its cause, which holds what was typed.
+            raise Failure(
+                "what was typed cannot be sent",
+                why="it is not UTF-8",
+                then="see the terminal's encoding",
+                exit_code=COULD_NOT_ASK,
+            ) from None
         body = _json(response)
         if response.status_code >= _FAILED:
             problem = body if isinstance(body, dict) else {}
@@ -118,7 +125,21 @@ class RunningServer:
             position=None if position is None else int(position),
             etag=response.headers.get("ETag"),
             location=response.headers.get("Location"),
+            is_repeat="Idempotency-Hit" in response.headers,
         )
+
+
+def told_facts(facts: Mapping[str, Any]) -> str:
+    """A problem's facts in words: who has it now, until when, what is due."""
+    told = {name: str(value) for name, value in facts.items()}
+    parts = []
+    if holder := told.pop("holder", None):
+        parts.append(f"{holder} has it now")
+    if amount := told.pop("amount", told.pop("due", None)):
+        unit = told.pop("unit", "")
+        parts.append(f"{amount} hundredths of {unit} are due")
+    parts += [f"{name.replace('_', ' ')} {value}" for name, value in told.items()]
+    return ", ".join(parts)
 
 
 def _json(response: httpx2.Response) -> Any:

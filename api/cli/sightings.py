@@ -122,6 +122,8 @@ class Sightings:
             "in_progress",
             "completed_issued",
             "completed_refused",
+            "withdrawn",
+            "expired",
         )
         answer = self._server.get(
             "/v1/counts",

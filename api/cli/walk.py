@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 
 from api.cli.failures import COULD_NOT_ASK, Failure
-from api.cli.journey import Journey, Outcome, Step
+from api.cli.journey import Journey, Outcome
 from api.cli.options import AsJson
 from api.cli.settings import ClientSettings
+from api.cli.steps import Step
 from api.cli.tables import print_json
 from api.settings import ApiSettings
-from domain.requests import Answer
 
 
 class Ends(StrEnum):
@@ -23,6 +23,20 @@ class Ends(StrEnum):
     ISSUED = "issued"
     REFUSED = "refused"
     BOTH = "both"
+    RETURNED = "returned"
+    WITHDRAWN = "withdrawn"
+    ALL = "all"
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The lives to walk."""
+        match self:
+            case Ends.BOTH:
+                return (Outcome.ISSUED, Outcome.REFUSED)
+            case Ends.ALL:
+                return tuple(Outcome)
+            case _:
+                return (Outcome(self.value),)
 
 
 def walk(
@@ -46,8 +60,9 @@ def walk(
             exit_code=COULD_NOT_ASK,
         )
     url = client.url or settings.own_url
-    ends = Outcome if outcome is Ends.BOTH else (Outcome(outcome),)
-    document = [_walk(Journey(url, settings, end), quiet=as_json) for end in ends]
+    document = [
+        _walk(Journey(url, settings, end), quiet=as_json) for end in outcome.outcomes
+    ]
     if as_json:
         print_json(document)
 
@@ -94,9 +109,8 @@ def _as_plain(step: Step) -> dict[str, Any]:
 
 
 def _must_have_arrived(outcome: Outcome, tracked: dict[str, Any]) -> None:
-    answer = Answer.ISSUED if outcome is Outcome.ISSUED else Answer.REFUSED
-    if tracked["outcome"] != answer:
+    if tracked["stage"] != outcome.stage:
         raise Failure(
             "the citizen's tracking does not show the result",
-            why=f"it shows {tracked['outcome']} where {answer} was expected",
+            why=f"it shows {tracked['stage']} where {outcome.stage} was expected",
         )

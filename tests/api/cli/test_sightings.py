@@ -24,6 +24,8 @@ NOBODY = dict.fromkeys(
         "in_progress",
         "completed_issued",
         "completed_refused",
+        "withdrawn",
+        "expired",
     ),
     0,
 )
