@@ -5,7 +5,7 @@ Work that waits for the agency is kept apart: visible, not counted as the clerk'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -95,6 +95,15 @@ FROM clerk_queue
 WHERE valid_to IS NULL AND waiting_for <> 'nobody' AND clerk = ANY(%(clerks)s)
     AND (%(agency)s::text IS NULL OR agency = %(agency)s)
 ORDER BY submitted_at, request_id
+"""
+_ELSEWHERE = """
+SELECT q.request_id::text, q.centre, q.agency, q.clerk, q.token, q.submitted_at,
+    q.valid_from
+FROM clerk_queue q
+JOIN unnest(%(codes)s::text[], %(centres)s::text[]) AS roster (code, centre)
+    ON q.clerk = roster.code AND q.centre <> roster.centre
+WHERE q.valid_to IS NULL
+ORDER BY q.submitted_at, q.request_id
 """
 _UNASSIGNED = """
 SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
@@ -247,6 +256,18 @@ class ClerkQueueQueries:
         """All open work that any of the clerks has, of one agency or of all."""
         with self._datastore.autocommit() as cursor:
             cursor.execute(_HELD, {"clerks": list(clerks), "agency": agency})
+            return tuple(_held(row) for row in cursor.fetchall())
+
+    def held_elsewhere(self, places: Mapping[str, str]) -> tuple[HeldItem, ...]:
+        """All open work of clerks who are at another centre by now.
+
+        ``places`` gives each clerk's centre.
+        """
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _ELSEWHERE,
+                {"codes": list(places), "centres": list(places.values())},
+            )
             return tuple(_held(row) for row in cursor.fetchall())
 
     def unassigned(self) -> tuple[HeldItem, ...]:

@@ -157,6 +157,19 @@ class TestAbsence:
         rebalance(scene)
         assert scene.get(request_id).clerk == "clk-DI-2"
 
+    def test_who_went_to_another_centre_leaves_the_work_behind(
+        self, scene: Scene
+    ) -> None:
+        (request_id,) = submitted(scene)
+        responsible(scene, "clk-DI-2")
+        change(
+            scene,
+            "clk-DI-1",
+            lambda clerk, act: clerk.appoint_again(act, centre="SY-HL-01"),
+        )
+        rebalance(scene)
+        assert scene.get(request_id).clerk == "clk-DI-2"
+
     def test_it_bars_nobodys_backdated_work(self, scene: Scene) -> None:
         (request_id,) = submitted(scene)
         before = scene.get(request_id).modified_on
