@@ -179,7 +179,7 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "already-merged": _kind(
         409,
-        "سجلّ الطرفين واحد بالفعل",
+        "الطرفان في سجل واحد من قبل",
         "The two parties are of one record already",
         "لا يلزم أي إجراء آخر.",
         "Nothing more has to be done.",
@@ -213,7 +213,7 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "fee-unpaid": _kind(
         409,
-        "الرسم المستحق غير مسدد",
+        "الرسم المستحق لم يُدفع",
         "A due fee is unpaid",
         "استوفِ الرسم أولاً.",
         "Take the fee first.",
@@ -229,14 +229,14 @@ KINDS: dict[str, ProblemKind] = {
         409,
         "صفة مقدم الطلب لا تسمح بهذه الخدمة",
         "The applicant may not ask for this service",
-        "اعتذر عن القبول مع ذكر السبب.",
+        "سجّل عدم القبول مع ذكر السبب.",
         "Decline the request with this reason.",
     ),
     "documents-missing": _kind(
         409,
         "وثائق مطلوبة لم تُبرز",
         "Documents that the service wants were not shown",
-        "اطلب الوثائق الناقصة أو اعتذر عن القبول.",
+        "اطلب الوثائق الناقصة أو سجّل عدم القبول.",
         "Ask for the missing documents, or decline.",
     ),
     "wrong-route": _kind(
@@ -255,9 +255,9 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "unknown-stamp": _kind(
         409,
-        "الختم غير مصروف لهذا المركز",
+        "لم يُصدر هذا الختم لهذا المركز",
         "The stamp was not issued to this centre",
-        "استعمل ختماً مصروفاً للمركز.",
+        "استعمل ختماً صادراً للمركز.",
         "Use a stamp that was issued to the centre.",
     ),
     "stamp-required": _kind(
@@ -285,14 +285,14 @@ KINDS: dict[str, ProblemKind] = {
         409,
         "الجهة أو المركز غير موجود أو مغلق",
         "The agency or centre is not there, or is closed",
-        "انشر الجهة أو افتح المركز أولاً، أو اختر غيره.",
+        "انشر الجهة أو افتتح المركز أولاً، أو اختر غيرهما.",
         "Publish the agency or open the centre first, or choose another.",
     ),
     "already-closed": _kind(
         409,
         "أُعلن الإغلاق من قبل",
         "The closing was said before",
-        "أعد النشر أو الافتتاح أولاً إن تغيّر اليوم.",
+        "أعد النشر أو الافتتاح أولاً إن تغيّر الموعد.",
         "Publish or open it again first, if the day has changed.",
     ),
     "already-suspended": _kind(
@@ -313,7 +313,7 @@ KINDS: dict[str, ProblemKind] = {
         409,
         "لا تتغير محافظة المركز",
         "A centre stays in its governorate",
-        "افتح مركزاً جديداً برمز آخر.",
+        "افتتح مركزاً جديداً برمز آخر.",
         "Open a new centre under another code.",
     ),
     "already-away": _kind(
@@ -355,21 +355,21 @@ KINDS: dict[str, ProblemKind] = {
         409,
         "الختم مسحوب من الاستعمال",
         "The stamp is out of use",
-        "استعمل ختماً آخر؛ ولا يُصرف المسحوب ثانية.",
+        "استعمل ختماً آخر، فالختم المسحوب لا يُعاد إصداره.",
         "Use another stamp; a withdrawn one is never issued again.",
     ),
     "day-begun": _kind(
         409,
         "يغيّر التصحيح يوماً بدأ أو انقضى",
         "The correction would change a day that has begun or is over",
-        "صحّح الأيام التي لم تبدأ بعد فقط.",
+        "لا تصحّح إلا الأيام التي لم تبدأ بعد.",
         "Correct only days that have not begun.",
     ),
     "date-passed": _kind(
         409,
         "انقضى اليوم المذكور",
         "The day is over",
-        "اذكر اليوم أو يوماً لاحقاً، أو اذكر وقت الحدوث.",
+        "اذكر يوم الإجراء أو يوماً بعده، أو اذكر وقت الحدوث.",
         "Give today or a later day, or say when the act happened.",
     ),
     "effective-time": _kind(
@@ -381,7 +381,7 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "approval-required": _kind(
         409,
-        "يلزم لهذا الإجراء موافقة المشرف",
+        "تلزم لهذا الإجراء موافقة المشرف",
         "This act needs a supervisor's approval",
         "اطلب موافقة المشرف وأرسلها مع الإجراء.",
         "Ask the supervisor for an approval and send it along.",

@@ -453,7 +453,7 @@ class StepAnswer(BaseModel):
     """One step a citizen may know of: what and when, by nobody's name."""
 
     step: str = Field(examples=["mailed"])
-    words_ar: str = Field(examples=["إيداع الوثيقة في البريد"])
+    words_ar: str = Field(examples=["إرسال الوثيقة بالبريد"])
     words_en: str = Field(examples=["Document mailed"])
     at: datetime = Field(examples=[_TIME])
 
