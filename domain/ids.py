@@ -14,6 +14,10 @@ from domain.errors import InvalidValueError
 CODES_NAMESPACE = UUID("6f2a4c1e-8f0b-5d53-9c86-5b1f6d0a7e21")
 """The fixed namespace of every code (UUIDv5): a code is unique, seeding idempotent."""
 
+_VERSION = 7
+"""RFC 9562: the version whose first 48 bits are a time."""
+_LATEST_MS = 4_102_444_800_000
+"""The year 2100: a later time in somebody's id is nobody's clock."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHECK_SYMBOLS = _CROCKFORD + "*~$=U"
@@ -24,7 +28,7 @@ _TRACKING_BITS = 60
 def _uuid7(milliseconds: int, random_bits: int) -> UUID:
     """The UUIDv7 of a 48-bit time and 74 random bits."""
     value = (milliseconds & ((1 << 48) - 1)) << 80
-    value |= 0x7 << 76
+    value |= _VERSION << 76
     value |= ((random_bits >> 62) & 0xFFF) << 64
     value |= 0b10 << 62
     value |= random_bits & ((1 << 62) - 1)
@@ -34,6 +38,13 @@ def _uuid7(milliseconds: int, random_bits: int) -> UUID:
 def milliseconds(time: datetime) -> int:
     """Whole milliseconds since 1970 in UTC; exact, no float on the way."""
     return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
+def time_in(an_id: UUID) -> datetime:
+    """The moment in a version 7 id; for any other, one that never changes."""
+    is_timed = an_id.version == _VERSION
+    moment = an_id.int >> 80 if is_timed else 0
+    return _EPOCH + timedelta(milliseconds=min(moment, _LATEST_MS))
 
 
 def new_id(now: datetime) -> UUID:

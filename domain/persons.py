@@ -30,6 +30,15 @@ class PersonField(StrEnum):
     EMAIL = "email"
 
 
+FOUND_BY = (
+    PersonField.NATIONAL_NUMBER,
+    PersonField.OTHER_IDENTIFIER,
+    PersonField.PHONE,
+)
+"""What a person is found by through a keyed digest, without opening a seal.
+
+Names are not among it: they are not written in one way.
+"""
 _NATIONAL_NUMBER = re.compile(r"[0-9]{11}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _SYRIAN_MOBILE = re.compile(r"9[0-9]{8}")

@@ -12,11 +12,7 @@ from eventsourcing.domain import event
 from domain.acts import Act
 from domain.aggregates import OfficeAggregate, Renewable
 from domain.calendars import CalendarVersion
-from domain.errors import (
-    AlreadySuspendedError,
-    InvalidValueError,
-    NotSuspendedError,
-)
+from domain.errors import AlreadySuspendedError, InvalidValueError, NotSuspendedError
 from domain.ids import code_id
 from domain.money import FeeLine, total
 from domain.naming import checked_code, checked_text

@@ -19,6 +19,7 @@ from domain.calendars import (
     Calendar,
     CalendarVersion,
     clock,
+    office_day,
 )
 from domain.errors import InvalidValueError
 
@@ -107,7 +108,7 @@ class WorkingTime:
         """
         if not 0 <= working_days <= LONGEST_ALLOWANCE_DAYS:
             raise InvalidValueError(field="working_days", reason="range")
-        day = _office_day(start)
+        day = office_day(start)
         if not self.is_working_day(day) or start > self.closing(day):
             day = self._next_working_day(day)
         for _ in range(working_days):
@@ -127,7 +128,7 @@ class WorkingTime:
         instant in between, the parts are the whole.
         """
         spent = _NOTHING
-        for opens, closes in self._open_from(_office_day(start), _office_day(end)):
+        for opens, closes in self._open_from(office_day(start), office_day(end)):
             spent += max(min(end, closes) - max(start, opens), _NOTHING)
         return spent
 
@@ -152,7 +153,7 @@ class WorkingTime:
             raise InvalidValueError(field="working", reason="range")
         if not working:
             return start.astimezone(UTC)
-        first = _office_day(start)
+        first = office_day(start)
         for opens, closes in self._open_from(first, first + _SEARCH):
             begin = max(start, opens)
             if closes - begin >= working:
@@ -169,7 +170,7 @@ class WorkingTime:
             raise InvalidValueError(field="working", reason="range")
         if not working:
             return end.astimezone(UTC)
-        last = _office_day(end)
+        last = office_day(end)
         for opens, closes in self._open_back(last, last - _SEARCH):
             finish = min(end, closes)
             if finish - opens >= working:
@@ -182,7 +183,7 @@ class WorkingTime:
 
         This is what a count between the two rests on, and what its keeper records.
         """
-        years = range(_office_day(start).year, _office_day(end).year + 1)
+        years = range(office_day(start).year, office_day(end).year + 1)
         return Basis(
             calendars=tuple(
                 CalendarVersion(year=year, version=self._years[year][1])
@@ -226,10 +227,6 @@ class WorkingTime:
             if self.is_working_day(day):
                 return day
         raise InvalidValueError(field="calendar", reason="no-working-day")
-
-
-def _office_day(at: datetime) -> date:
-    return at.astimezone(OFFICE_ZONE).date()
 
 
 def _instant(day: date, hours: str) -> datetime:

@@ -25,12 +25,7 @@ from domain import (
 from domain.aggregates import OfficeAggregate
 from ledger.bodies import BodyMapper
 from ledger.names import LEDGER_SCHEMA, Role
-from ledger.persistence.append import (
-    ActToAppend,
-    Appended,
-    Command,
-    must_be_appended,
-)
+from ledger.persistence.append import ActToAppend, Appended, Command, must_be_appended
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.factory import PostgresFactory
 from ledger.persistence.recorders import PostgresProcessRecorder

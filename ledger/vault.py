@@ -20,7 +20,7 @@ import psycopg2.extensions
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.persons import PersonDetails, PersonField, normalised
+from domain.persons import FOUND_BY, PersonDetails, PersonField, normalised
 from domain.requests import PartyRole
 from ledger.persistence.datastore import PostgresDatastore
 
@@ -32,12 +32,6 @@ SWEEP_AFTER = timedelta(days=1)
 """A party younger than this may still be named by an act under way."""
 SWEEP_BATCH = 1_000
 """Parties looked at together: one short transaction."""
-_FOUND_BY = (
-    PersonField.NATIONAL_NUMBER,
-    PersonField.OTHER_IDENTIFIER,
-    PersonField.PHONE,
-)
-"""What has a keyed digest. Names have none: they are not written in one way."""
 
 # Whoever was told under a digest, or is known by it since a correction that counts.
 _FOUND = """
@@ -315,7 +309,7 @@ class Vault:
                     party_id=party_id, field=field, value=value
                 ):
                     raise CorrectionReusedError("the correction's id was used before")
-            elif field in _FOUND_BY:
+            elif field in FOUND_BY:
                 digest = blind(self._keys.index, field, value)
                 cursor.execute(
                     _INDEX_CORRECTED, (str(field), digest, str(correction_id))
@@ -554,7 +548,7 @@ class Vault:
         return kind, blind(self._keys.index, kind, value)
 
     def _digests(self, details: PersonDetails) -> Iterable[tuple[str, bytes]]:
-        for kind in _FOUND_BY:
+        for kind in FOUND_BY:
             value = getattr(details, kind)
             if value is not None:
                 yield str(kind), blind(self._keys.index, kind, value)

@@ -13,11 +13,11 @@ from domain.errors import (
     RuleBrokenError,
     ServiceNotOfferedError,
 )
-from domain.ids import derived_id
+from domain.ids import derived_id, time_in
 from office.acts import Clock, Envelope, translated
 from office.commands import AssignRequest
 from office.errors import ConcurrencyError, StaleVersionError
-from office.requests import Requests, time_of
+from office.requests import Requests
 from projections.clerk_queue import ClerkQueueQueries, HeldItem
 from projections.roster import RosterQueries, RosterRow
 
@@ -104,7 +104,7 @@ class Moving:
                 AssignRequest(request_id=item.request_id, clerk=clerk),
                 replace(
                     envelope,
-                    command_id=derived_id(name, time_of(envelope.command_id)),
+                    command_id=derived_id(name, time_in(envelope.command_id)),
                     correlation_id=envelope.command_id,
                     if_version=request.etag_version,
                 ),

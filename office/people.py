@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from domain.access import Permission, Principal
 from domain.acts import Act
 from domain.errors import AlreadyMergedError, InvalidValueError, NotFoundError
-from domain.ids import derived_id
+from domain.ids import derived_id, time_in
 from domain.persons import (
+    FOUND_BY,
     PersonDetails,
     PersonField,
     is_named,
@@ -41,16 +42,7 @@ PARTIES_AN_EXPORT = 1_000
 """A representative may stand in many requests; a paper for one person is finite."""
 LOOKS_A_REQUEST = 10 * LARGEST_PAGE
 """Looks an export tells of one request: more than an office takes in a year."""
-FOUND_BY = (
-    PersonField.NATIONAL_NUMBER,
-    PersonField.OTHER_IDENTIFIER,
-    PersonField.PHONE,
-)
-"""What a person can be found by without opening a seal."""
 _IDENTIFIERS = (PersonField.NATIONAL_NUMBER, PersonField.OTHER_IDENTIFIER)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 4_102_444_800_000
-"""The year 2100: a later time in a command id is nobody's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +279,7 @@ class People:
         # same command cannot take over what this one meant.
         merge_id = derived_id(
             f"merge/{envelope.command_id}/{stored.digest.hex()}",
-            _time_of(envelope.command_id),
+            time_in(envelope.command_id),
         )
 
         def load() -> None:
@@ -511,10 +503,3 @@ def _corrected(
                 reason=body["data"].get("reason"),
                 corrected_at=datetime.fromisoformat(body["effective_at"]),
             )
-
-
-def _time_of(command_id: UUID) -> datetime:
-    """The time in a version 7 command id; for any other, one that never changes."""
-    is_timed = command_id.version == 7  # noqa: PLR2004 -- RFC 9562
-    milliseconds = command_id.int >> 80 if is_timed else 0
-    return _EPOCH + timedelta(milliseconds=min(milliseconds, _LATEST_MS))

@@ -13,13 +13,8 @@ from domain.acts import Act
 from domain.agencies import Agency
 from domain.calendars import Calendar, office_day
 from domain.centres import Centre
-from domain.errors import (
-    InvalidValueError,
-    ServiceNotOfferedError,
-)
-from domain.requests import (
-    ServiceRequest,
-)
+from domain.errors import InvalidValueError, ServiceNotOfferedError
+from domain.requests import ServiceRequest
 from domain.services import Service, Terms
 from domain.working_time import WorkingTime
 from ledger.book import Ledger

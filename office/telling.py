@@ -24,12 +24,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.errors import (
-    InvalidValueError,
-    NotFoundError,
-    RuleBrokenError,
-    SijilError,
-)
+from domain.errors import InvalidValueError, NotFoundError, RuleBrokenError, SijilError
 from domain.ids import derived_id
 from domain.persons import PersonDetails
 from domain.requests import Means, PartyRole, ServiceRequest

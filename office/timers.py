@@ -19,7 +19,7 @@ import structlog
 
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.calendars import OFFICE_ZONE, Calendar
+from domain.calendars import Calendar, office_day
 from domain.errors import NotFoundError, RuleBrokenError, SijilError
 from domain.ids import derived_id
 from domain.requests import Limit, ReleasedBecause, WarnedWhen
@@ -119,7 +119,7 @@ class Scheduler:
         known = self._working_time
         if known is not None and read_at - known[0] < CALENDARS_FOR_S:
             return known[1]
-        year = now.astimezone(OFFICE_ZONE).year
+        year = office_day(now).year
         found = (
             self._ledger.find(Calendar, Calendar.id_of(each))
             for each in (year, year + 1)

@@ -18,7 +18,7 @@ from psycopg2 import sql
 from psycopg2.extras import execute_values
 
 from domain.access import Scope
-from domain.calendars import OFFICE_ZONE
+from domain.calendars import office_day
 from domain.errors import InvalidValueError
 from domain.requests import Answer
 from domain.stages import Stage
@@ -148,7 +148,7 @@ class GovernorateCounts:
             if left is not None:
                 stocks.append((fact.position, (*place, left), -1))
             stocks.append((fact.position, (*place, entered), 1))
-            day = fact.effective_at.astimezone(OFFICE_ZONE).date()
+            day = office_day(fact.effective_at)
             flows.append((fact.position, (day, *place, entered), 1))
         _add(cursor, _STOCKS, stocks)
         _add(cursor, _FLOWS, flows)

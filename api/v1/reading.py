@@ -29,7 +29,7 @@ from api.v1.answers import (
 from api.v1.bodies import Code
 from domain.access import Permission
 from domain.acts import ActorKind
-from domain.calendars import OFFICE_ZONE
+from domain.calendars import office_day
 from domain.errors import InvalidValueError, NotFoundError
 from domain.governorates import governorates
 from domain.stages import WaitingFor
@@ -161,7 +161,7 @@ def get_flows(
     """Count the requests that entered each stage, by effective day in Damascus."""
     principal.must_be_allowed(Permission.READ_COUNTS)
     position = position_to_read(house, as_of, min_position, "governorate_counts")
-    last = last or house.clock().astimezone(OFFICE_ZONE).date()
+    last = last or office_day(house.clock())
     first = first or last - timedelta(days=min(30, last.toordinal() - 1))
     if not 0 <= (last - first).days <= LONGEST_SPAN_DAYS:
         raise InvalidValueError(field="first", reason="span")

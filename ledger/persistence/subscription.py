@@ -11,10 +11,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from eventsourcing.persistence import (
-    ListenNotifySubscription,
-    PersistenceError,
-)
+from eventsourcing.persistence import ListenNotifySubscription, PersistenceError
 from psycopg2 import sql
 
 from ledger.persistence.datastore import PostgresDatastore

@@ -7,10 +7,10 @@ from office.requests.desk import secret_code
 from office.requests.ending import Ending
 from office.requests.holding import Holding
 from office.requests.leaving import Leaving
-from office.requests.taking_in import TakingIn, time_of
+from office.requests.taking_in import TakingIn
 from office.requests.working import Working
 
-__all__ = ["Requests", "secret_code", "time_of"]
+__all__ = ["Requests", "secret_code"]
 
 
 class Requests(TakingIn, Holding, Working, Leaving, Ending):

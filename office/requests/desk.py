@@ -11,21 +11,13 @@ from uuid import UUID
 
 from domain.access import Permission, Principal
 from domain.acts import Act
-from domain.errors import (
-    NotFoundError,
-)
+from domain.errors import NotFoundError
 from domain.persons import PersonDetails
 from domain.reads import Purpose
-from domain.requests import (
-    Party,
-    ServiceRequest,
-)
+from domain.requests import Party, ServiceRequest
 from ledger.vault import Vault
 from office.acts import Acts, Done, Envelope, translated
-from office.commands import (
-    Command,
-    SubmitRequest,
-)
+from office.commands import Command, SubmitRequest
 from office.looking import Looking
 from office.rules import Rules
 

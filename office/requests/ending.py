@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from domain.access import Permission
 from domain.acts import Act
-from domain.errors import (
-    InvalidValueError,
-)
+from domain.errors import InvalidValueError
 from domain.persons import PersonField
-from domain.requests import (
-    CorrectedField,
-    ServiceRequest,
-)
+from domain.requests import CorrectedField, ServiceRequest
 from office.acts import Done, Envelope, translated
-from office.commands import (
-    CorrectRequest,
-    ExpireRequest,
-    RefundFee,
-    WithdrawRequest,
-)
+from office.commands import CorrectRequest, ExpireRequest, RefundFee, WithdrawRequest
 from office.requests.desk import RequestsDesk
 
 

@@ -5,22 +5,10 @@ from __future__ import annotations
 from domain.access import Permission
 from domain.acts import Act, ActorKind
 from domain.clerks import Clerk
-from domain.errors import (
-    InvalidValueError,
-    ServiceNotOfferedError,
-)
-from domain.requests import (
-    AssignedBecause,
-    ReleasedBecause,
-    ServiceRequest,
-)
+from domain.errors import InvalidValueError, ServiceNotOfferedError
+from domain.requests import AssignedBecause, ReleasedBecause, ServiceRequest
 from office.acts import Done, Envelope
-from office.commands import (
-    AssignRequest,
-    ClaimRequest,
-    ReleaseRequest,
-    WarnOfLimit,
-)
+from office.commands import AssignRequest, ClaimRequest, ReleaseRequest, WarnOfLimit
 from office.requests.desk import RequestsDesk
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from domain.access import Permission, Principal
@@ -16,29 +16,17 @@ from domain.errors import (
     ServiceNotOfferedError,
     WrongStateError,
 )
-from domain.ids import derived_id, tracking_number
+from domain.ids import derived_id, time_in, tracking_number
 from domain.persons import PersonDetails
-from domain.requests import (
-    Channel,
-    Party,
-    PartyRole,
-    ServiceRequest,
-)
+from domain.requests import Channel, Party, PartyRole, ServiceRequest
 from domain.services import Service
 from domain.stages import Stage
 from office.acts import Done, Envelope, On, translated
-from office.commands import (
-    AcceptRequest,
-    DeclineRequest,
-    SubmitRequest,
-)
+from office.commands import AcceptRequest, DeclineRequest, SubmitRequest
 from office.requests.desk import RequestsDesk
 from office.rules import must_be_known
 
 _AT_A_CENTRE = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 4_102_444_800_000
-"""The year 2100: a later time in a command id is nobody's clock."""
 
 
 class TakingIn(RequestsDesk):
@@ -53,7 +41,7 @@ class TakingIn(RequestsDesk):
         principal.must_be_allowed(Permission.SUBMIT)
         _must_fit_channel(command, envelope)
         # The id follows from the command: a repeat can only ever mean this request.
-        named_at = envelope.effective_at or time_of(envelope.command_id)
+        named_at = envelope.effective_at or time_in(envelope.command_id)
         request_id = derived_id(f"request/{envelope.command_id}", named_at)
         stored = self._acts.command(envelope, command)
         earlier = self._acts.earlier(stored, request_id)
@@ -264,10 +252,3 @@ def _must_fit_channel(command: SubmitRequest, envelope: Envelope) -> None:
         raise InvalidValueError(field="effective_at", reason="role")
     if command.applicant is None and principal.role is not ActorKind.IMPORT:
         raise InvalidValueError(field="applicant", reason="missing")
-
-
-def time_of(command_id: UUID) -> datetime:
-    """The moment in a version 7 command id; for any other, one that never changes."""
-    is_timed = command_id.version == 7  # noqa: PLR2004 -- RFC 9562
-    milliseconds = command_id.int >> 80 if is_timed else 0
-    return _EPOCH + timedelta(milliseconds=min(milliseconds, _LATEST_MS))

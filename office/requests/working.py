@@ -5,10 +5,7 @@ from __future__ import annotations
 from domain.access import Permission
 from domain.acts import Act
 from domain.calendars import office_day
-from domain.requests import (
-    MissingFact,
-    ServiceRequest,
-)
+from domain.requests import MissingFact, ServiceRequest
 from domain.stamps import Stamp
 from office.acts import Done, Envelope
 from office.commands import (

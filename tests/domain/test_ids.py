@@ -16,6 +16,7 @@ from domain.ids import (
     milliseconds,
     new_id,
     parse_tracking_number,
+    time_in,
     tracking_number,
 )
 from domain.post import item_number, parse_item_number
@@ -28,6 +29,13 @@ def test_a_new_id_is_a_v7_of_its_time() -> None:
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert made.int >> 80 == milliseconds(AT) == 1795421645473
     assert new_id(AT) != made
+
+
+def test_the_time_in_an_id_is_that_of_a_v7_and_never_beyond_its_century() -> None:
+    assert time_in(new_id(AT)) == AT.replace(microsecond=AT.microsecond // 1000 * 1000)
+    assert time_in(uuid4()) == time_in(uuid4())
+    farthest = UUID(int=new_id(AT).int | ((1 << 48) - 1) << 80)
+    assert time_in(farthest).year == 2100
 
 
 def test_a_derived_id_repeats_with_its_cause_and_is_v7_in_shape() -> None:
