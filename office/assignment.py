@@ -245,6 +245,8 @@ class Assignment:
             there = [row for row in clerks if row.is_available_on(day)]
             absent = {row.code for row in clerks} - {row.code for row in there}
             held = self._queue.held_by(sorted(absent)) if absent else ()
+            # Who went to another centre left the work of the former one behind.
+            held += self._queue.held_elsewhere({row.code: row.centre for row in there})
             # What nobody could take is left alone: there may be a lot of it.
             staffed = {(row.centre, agency) for row in there for agency in row.agencies}
             nobodys = [
