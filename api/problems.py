@@ -456,6 +456,16 @@ def _prefers_english(accepted: str) -> bool:
     return weights["en"] > weights["ar"]
 
 
+ASKING = ("unauthenticated", "token-expired", "login-unavailable", "role-forbidden")
+"""What whoever asks may be told."""
+READING = (*ASKING, "invalid-value", "ledger-unavailable")
+"""What every route that reads may answer."""
+FRESH = (*READING, "not-fresh-enough")
+"""The same, where a view is read."""
+SENDING = ("malformed-json", "body-too-large", "unsupported-media-type")
+"""What every route that takes a body may answer."""
+
+
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """What a route declares: its problems by status, with their codes."""
     found: dict[int | str, dict[str, Any]] = {}

@@ -94,10 +94,14 @@ Token = Annotated[
 Time = Annotated[datetime, BeforeValidator(_from_text)]
 
 
-class Bookkeeping(BaseModel):
-    """What has no time of its own: it takes that of what happened last."""
+class Strict(BaseModel):
+    """Nothing unknown, nothing converted, and no error repeats what was sent."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Bookkeeping(Strict):
+    """What has no time of its own: it takes that of what happened last."""
 
 
 class Approvable(Bookkeeping):
@@ -125,7 +129,7 @@ class Body(Approvable):
     )
 
 
-def _enum(kind: type[Any]) -> BeforeValidator:
+def one_of(kind: type[Any]) -> BeforeValidator:
     """An enum read from its JSON text in strict mode."""
 
     def read(value: Any) -> Any:
@@ -136,10 +140,8 @@ def _enum(kind: type[Any]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-class Person(BaseModel):
+class Person(Strict):
     """A person as they are written down at the counter. Kept in the vault only."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     full_name: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] = Field(
         examples=["الاسم الثلاثي كما في البطاقة"]
@@ -178,20 +180,20 @@ class Submission(Body):
         description="Where it is to be handled; a clerk's own centre by default.",
         examples=["SY-DI-01"],
     )
-    channel: Annotated[Channel, _enum(Channel)] = Field(examples=["counter"])
+    channel: Annotated[Channel, one_of(Channel)] = Field(examples=["counter"])
     applicant: Person
     concerned: Person | None = Field(
         default=None, description="The person concerned, if not the applicant."
     )
-    relationship: Annotated[Relationship, _enum(Relationship)] = Field(
+    relationship: Annotated[Relationship, one_of(Relationship)] = Field(
         description="What the applicant is to the person concerned.", examples=["self"]
     )
     documents: Codes = Field(
         default_factory=list, description="Documents shown.", examples=[["id-card"]]
     )
-    delivery: Annotated[Delivery, _enum(Delivery)] = Field(examples=["home"])
+    delivery: Annotated[Delivery, one_of(Delivery)] = Field(examples=["home"])
     accept: bool = Field(default=False, examples=[True])
-    decline_reason: Annotated[Declined, _enum(Declined)] | None = Field(
+    decline_reason: Annotated[Declined, one_of(Declined)] | None = Field(
         default=None, examples=[None]
     )
     missing: Codes = Field(default_factory=list, examples=[[]])
@@ -213,7 +215,7 @@ class Declining(Body):
     """Not taking a waiting request in."""
 
     token: Token = None
-    reason: Annotated[Declined, _enum(Declined)] = Field(examples=["ineligible"])
+    reason: Annotated[Declined, one_of(Declined)] = Field(examples=["ineligible"])
     missing: Codes = Field(default_factory=list, examples=[[]])
 
 
@@ -227,9 +229,11 @@ class Payment(Body):
     """The fee: hundredths of a pound of ``unit``."""
 
     token: Token = None
-    channel: Annotated[PaymentChannel, _enum(PaymentChannel)] = Field(examples=["cash"])
+    channel: Annotated[PaymentChannel, one_of(PaymentChannel)] = Field(
+        examples=["cash"]
+    )
     amount: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = Field(examples=[3000])
-    unit: Annotated[Unit, _enum(Unit)] = Field(examples=["SYP.new"])
+    unit: Annotated[Unit, one_of(Unit)] = Field(examples=["SYP.new"])
     bank_reference: Reference | None = Field(default=None, examples=["B-2026-000077"])
 
 
@@ -244,7 +248,7 @@ class AgencyAnswer(Body):
     """The agency's answer. A refusal has a reason code, an issue may have a digest."""
 
     token: Token = None
-    outcome: Annotated[Answer, _enum(Answer)] = Field(examples=["issued"])
+    outcome: Annotated[Answer, one_of(Answer)] = Field(examples=["issued"])
     agency_reference: Reference | None = Field(default=None, examples=["CIV/2026/1187"])
     reason: ReasonCode | None = Field(
         default=None,
@@ -280,7 +284,7 @@ class Mailing(Body):
     item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
         examples=["RA473124829GB"]
     )
-    to: Annotated[Delivery, _enum(Delivery)] = Field(examples=["home"])
+    to: Annotated[Delivery, one_of(Delivery)] = Field(examples=["home"])
 
 
 class DeliveryReport(Body):
@@ -289,28 +293,28 @@ class DeliveryReport(Body):
     item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
         examples=["RA473124829GB"]
     )
-    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+    capacity: Annotated[Relationship, one_of(Relationship)] = Field(examples=["self"])
 
 
 class HandingOver(Body):
     """Handing the paper over at the counter."""
 
     token: Token = None
-    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+    capacity: Annotated[Relationship, one_of(Relationship)] = Field(examples=["self"])
 
 
 class Telling(Body):
     """Telling the citizen the result."""
 
     token: Token = None
-    means: Annotated[Means, _enum(Means)] = Field(examples=["phone"])
+    means: Annotated[Means, one_of(Means)] = Field(examples=["phone"])
 
 
 class Informing(Bookkeeping):
     """A message that went to the citizen on the way."""
 
-    message: Annotated[Message, _enum(Message)] = Field(examples=["ready"])
-    means: Annotated[Means, _enum(Means)] = Field(examples=["sms"])
+    message: Annotated[Message, one_of(Message)] = Field(examples=["ready"])
+    means: Annotated[Means, one_of(Means)] = Field(examples=["sms"])
 
 
 class Claiming(Bookkeeping):
@@ -343,7 +347,7 @@ class CollectionReport(Body):
     item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
         examples=["RA473124829GB"]
     )
-    capacity: Annotated[Relationship, _enum(Relationship)] = Field(examples=["self"])
+    capacity: Annotated[Relationship, one_of(Relationship)] = Field(examples=["self"])
 
 
 class ReturnReport(Body):
@@ -352,7 +356,7 @@ class ReturnReport(Body):
     item: Annotated[Digits, Field(max_length=LONGEST_CODE)] = Field(
         examples=["RA473124829GB"]
     )
-    reason: Annotated[ReturnedBecause, _enum(ReturnedBecause)] = Field(
+    reason: Annotated[ReturnedBecause, one_of(ReturnedBecause)] = Field(
         examples=["receiver_absent"]
     )
 
@@ -360,7 +364,7 @@ class ReturnReport(Body):
 class Withdrawal(Body):
     """The citizen takes the request back."""
 
-    reason: Annotated[WithdrawnBecause, _enum(WithdrawnBecause)] = Field(
+    reason: Annotated[WithdrawnBecause, one_of(WithdrawnBecause)] = Field(
         examples=["not_needed"]
     )
 
@@ -369,25 +373,27 @@ class Refund(Body):
     """Lines of the fee that are paid back."""
 
     kinds: Annotated[
-        list[Annotated[FeeKind, _enum(FeeKind)]], Field(min_length=1, max_length=2)
+        list[Annotated[FeeKind, one_of(FeeKind)]], Field(min_length=1, max_length=2)
     ] = Field(examples=[["state_fee"]])
-    reason: Annotated[RefundedBecause, _enum(RefundedBecause)] = Field(
+    reason: Annotated[RefundedBecause, one_of(RefundedBecause)] = Field(
         examples=["withdrawn"]
     )
-    channel: Annotated[PaymentChannel, _enum(PaymentChannel)] = Field(examples=["cash"])
+    channel: Annotated[PaymentChannel, one_of(PaymentChannel)] = Field(
+        examples=["cash"]
+    )
     bank_reference: Reference | None = Field(default=None, examples=["B-2026-000078"])
 
 
 class CorrectionBody(Approvable):
     """A field that was wrong. It is effective when it is made."""
 
-    field: Annotated[CorrectedField, _enum(CorrectedField)] = Field(
+    field: Annotated[CorrectedField, one_of(CorrectedField)] = Field(
         examples=["address"]
     )
-    reason: Annotated[CorrectedBecause, _enum(CorrectedBecause)] = Field(
+    reason: Annotated[CorrectedBecause, one_of(CorrectedBecause)] = Field(
         examples=["typing_error"]
     )
-    party: Annotated[PartyRole, _enum(PartyRole)] | None = Field(
+    party: Annotated[PartyRole, one_of(PartyRole)] | None = Field(
         default=None, description="Whose value it is.", examples=["applicant"]
     )
     value: Annotated[Text, Field(min_length=1, max_length=LONGEST_ADDRESS)] | None = (
@@ -397,7 +403,7 @@ class CorrectionBody(Approvable):
             examples=["العنوان الصحيح"],
         )
     )
-    delivery: Annotated[Delivery, _enum(Delivery)] | None = Field(
+    delivery: Annotated[Delivery, one_of(Delivery)] | None = Field(
         default=None, description="The new choice of delivery.", examples=[None]
     )
 
@@ -415,10 +421,8 @@ class MovingBody(Bookkeeping):
     agency: Code | None = Field(default=None, examples=["CIV"])
 
 
-class TrackingQuestion(BaseModel):
+class TrackingQuestion(Strict):
     """A tracking number and its secret code, as printed on the receipt."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     number: Annotated[Text, Field(max_length=LONGEST_CODE)] = Field(
         examples=["A77W-EAA2-E5G9-Q"]

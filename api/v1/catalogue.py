@@ -11,7 +11,7 @@ from api.asking import (
     TheHouse,
     ThePrincipal,
 )
-from api.problems import responses
+from api.problems import FRESH, responses
 from api.v1 import catalogue_bodies as bodies
 from api.v1.acts.shared import CHANGING, envelope
 from api.v1.catalogue_answers import (
@@ -23,7 +23,6 @@ from api.v1.catalogue_answers import (
 from api.v1.things import (
     CREATED,
     MAKING,
-    READING,
     AgencyCode,
     ThingCode,
     Year,
@@ -48,7 +47,7 @@ router = APIRouter(prefix="/v1")
     tags=["catalogue"],
     operation_id="list_services",
     summary="List the services",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_services(
     request: Request,
@@ -71,7 +70,7 @@ def list_services(
     tags=["catalogue"],
     operation_id="get_service",
     summary="Read one service",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_service(
     code: ThingCode,
@@ -160,7 +159,7 @@ def resume_service(
     tags=["catalogue"],
     operation_id="list_agencies",
     summary="List the agencies",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_agencies(
     request: Request,
@@ -183,7 +182,7 @@ def list_agencies(
     tags=["catalogue"],
     operation_id="get_agency",
     summary="Read one agency",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_agency(
     code: AgencyCode,
@@ -252,7 +251,7 @@ def close_agency(
     tags=["catalogue"],
     operation_id="list_calendars",
     summary="List the calendars",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_calendars(
     request: Request,
@@ -275,7 +274,7 @@ def list_calendars(
     tags=["catalogue"],
     operation_id="get_calendar",
     summary="Read one calendar",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_calendar(
     year: Year,

@@ -5,10 +5,10 @@ from dataclasses import fields
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.v1.bodies import Body, Code, Codes, Text, _enum
+from api.v1.bodies import Body, Code, Codes, Strict, Text, one_of
 from domain.agencies import AgencyClosedBecause, AgencyScope
 from domain.calendars import (
     DEFAULT_CLOSES,
@@ -67,13 +67,7 @@ _To = Annotated[
 ]
 
 
-class _Part(BaseModel):
-    """A part of a body: as strict as the whole."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class DocumentPart(_Part):
+class DocumentPart(Strict):
     """A document that the service wants to see."""
 
     code: Code = Field(examples=["id-card"])
@@ -82,12 +76,12 @@ class DocumentPart(_Part):
     is_required: bool = Field(default=True, examples=[True])
 
 
-class FeePart(_Part):
+class FeePart(Strict):
     """One line of the fee: hundredths of a pound of ``unit``."""
 
-    kind: Annotated[FeeKind, _enum(FeeKind)] = Field(examples=["state_fee"])
+    kind: Annotated[FeeKind, one_of(FeeKind)] = Field(examples=["state_fee"])
     amount: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = Field(examples=[3000])
-    unit: Annotated[Unit, _enum(Unit)] = Field(examples=["SYP.new"])
+    unit: Annotated[Unit, one_of(Unit)] = Field(examples=["SYP.new"])
 
 
 class ServicePublication(Body):
@@ -103,7 +97,7 @@ class ServicePublication(Body):
     )
     first_answer_days: Days = Field(default=DEFAULT_FIRST_ANSWER_DAYS, examples=[3])
     completion_days: Days = Field(examples=[1])
-    applicants: list[Annotated[Applicants, _enum(Applicants)]] = Field(
+    applicants: list[Annotated[Applicants, one_of(Applicants)]] = Field(
         examples=[["self", "first_degree"]]
     )
     spouse_counts: bool = Field(
@@ -111,7 +105,7 @@ class ServicePublication(Body):
         description="Whether a spouse counts as first-degree kin.",
         examples=[False],
     )
-    receipt: list[Annotated[Applicants, _enum(Applicants)]] | None = Field(
+    receipt: list[Annotated[Applicants, one_of(Applicants)]] | None = Field(
         default=None,
         description="Who may receive the paper; as the applicants by default.",
         examples=[["self"]],
@@ -131,7 +125,7 @@ class ServicePublication(Body):
     fee_lines: Annotated[list[FeePart], Field(max_length=MOST_LINES)] = Field(
         examples=[[{"kind": "state_fee", "amount": 3000, "unit": "SYP.new"}]]
     )
-    fee_due: Annotated[FeeDue, _enum(FeeDue)] = Field(
+    fee_due: Annotated[FeeDue, one_of(FeeDue)] = Field(
         default=FeeDue.ACCEPTANCE, examples=["acceptance"]
     )
     payment_days: Days = Field(default=DEFAULT_PAYMENT_DAYS, examples=[7])
@@ -170,7 +164,7 @@ class ServicePublication(Body):
 class Suspension(Body):
     """Offering a service no more for a while."""
 
-    reason: Annotated[SuspendedBecause, _enum(SuspendedBecause)] = Field(
+    reason: Annotated[SuspendedBecause, one_of(SuspendedBecause)] = Field(
         examples=["system_down"]
     )
     first: _From = Field(default=None, examples=["2026-12-01"])
@@ -189,7 +183,7 @@ class AgencyPublication(Body):
     code: Code = Field(examples=["CIV"])
     name_ar: Name = Field(examples=["مديرية الشؤون المدنية"])
     name_en: Name = Field(examples=["Civil Affairs Directorate"])
-    scope: Annotated[AgencyScope, _enum(AgencyScope)] = Field(
+    scope: Annotated[AgencyScope, one_of(AgencyScope)] = Field(
         description="Whether it exists once, or once per governorate.",
         examples=["governorate"],
     )
@@ -198,7 +192,7 @@ class AgencyPublication(Body):
 class AgencyClosing(Body):
     """Closing an agency."""
 
-    reason: Annotated[AgencyClosedBecause, _enum(AgencyClosedBecause)] = Field(
+    reason: Annotated[AgencyClosedBecause, one_of(AgencyClosedBecause)] = Field(
         examples=["merged"]
     )
     on: _From = Field(default=None, examples=["2026-12-31"])
@@ -217,7 +211,7 @@ class CentreOpening(Body):
 class CentreClosing(Body):
     """Closing a centre."""
 
-    reason: Annotated[CentreClosedBecause, _enum(CentreClosedBecause)] = Field(
+    reason: Annotated[CentreClosedBecause, one_of(CentreClosedBecause)] = Field(
         examples=["works"]
     )
     on: _From = Field(default=None, examples=["2026-12-20"])
@@ -239,7 +233,7 @@ class Responsibility(Body):
 class Absence(Body):
     """The days on which a clerk is away."""
 
-    reason: Annotated[AwayBecause, _enum(AwayBecause)] = Field(examples=["leave"])
+    reason: Annotated[AwayBecause, one_of(AwayBecause)] = Field(examples=["leave"])
     first: _From = Field(default=None, examples=["2026-12-01"])
     last: _To = Field(default=None, examples=["2026-12-06"])
 
@@ -255,13 +249,13 @@ class StampIssue(Body):
 class StampWithdrawal(Body):
     """Taking a stamp out of use."""
 
-    reason: Annotated[WithdrawnBecause, _enum(WithdrawnBecause)] = Field(
+    reason: Annotated[WithdrawnBecause, one_of(WithdrawnBecause)] = Field(
         examples=["lost"]
     )
     on: _From = Field(default=None, examples=["2026-12-01"])
 
 
-class HolidayPart(_Part):
+class HolidayPart(Strict):
     """One day off."""
 
     day: Day = Field(examples=["2027-01-01"])
@@ -272,7 +266,7 @@ class HolidayPart(_Part):
     )
 
 
-class HoursPart(_Part):
+class HoursPart(Strict):
     """Other hours from the first to the last day, such as in Ramadan."""
 
     first: Day = Field(examples=["2027-02-08"])

@@ -5,21 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.asking import TheHouse, ThePrincipal
-from api.problems import responses
+from api.problems import READING, responses
 from api.v1.answers import ConditionsAnswer
 from api.v1.bodies import Code
 from api.v1.requests import RequestId
 
 router = APIRouter(prefix="/v1")
-_READING = (
-    "unauthenticated",
-    "token-expired",
-    "login-unavailable",
-    "role-forbidden",
-    "invalid-value",
-    "ledger-unavailable",
-    "not-found",
-)
 
 
 @router.get(
@@ -27,7 +18,7 @@ _READING = (
     tags=["catalogue"],
     operation_id="get_service_conditions",
     summary="Read the conditions of a service",
-    responses=responses(*_READING),
+    responses=responses(*READING, "not-found"),
 )
 def get_service_conditions(
     code: Annotated[Code, Path(examples=["CIV-01"])],
@@ -46,7 +37,7 @@ def get_service_conditions(
     tags=["requests"],
     operation_id="get_request_conditions",
     summary="Read the conditions of a request",
-    responses=responses(*_READING, "service-not-offered"),
+    responses=responses(*READING, "not-found", "service-not-offered"),
 )
 def get_request_conditions(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from api.asking import (
     AsOf,
@@ -25,8 +25,8 @@ from api.asking import (
     outcome_headers,
     position_to_read,
 )
-from api.problems import responses
-from api.v1.bodies import Digits, Text
+from api.problems import FRESH, READING, SENDING, responses
+from api.v1.bodies import Digits, Id, Strict, Text, one_of
 from api.v1.requests import STAFF, RequestId
 from api.v1.tracking import RateLimitedError
 from domain.access import Permission, Principal
@@ -54,17 +54,7 @@ SEARCHES_A_MINUTE = 60
 _REQUEST_ID = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"
 _OTHER_ID = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e11"
 _TIME = "2026-11-23T08:14:05.120000Z"
-_ASKING = (
-    "unauthenticated",
-    "token-expired",
-    "login-unavailable",
-    "role-forbidden",
-    "invalid-value",
-    "malformed-json",
-    "body-too-large",
-    "unsupported-media-type",
-    "ledger-unavailable",
-)
+_ASKING = (*READING, *SENDING)
 
 
 class SearchLimits:
@@ -89,23 +79,7 @@ def _limits(request: Request) -> SearchLimits:
     return limits
 
 
-Role = Annotated[
-    PartyRole, BeforeValidator(lambda v: PartyRole(v) if isinstance(v, str) else v)
-]
-Reason = Annotated[
-    MergeReason, BeforeValidator(lambda v: MergeReason(v) if isinstance(v, str) else v)
-]
-Id = Annotated[UUID, BeforeValidator(lambda v: UUID(v) if isinstance(v, str) else v)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-SearchCursor = Annotated[Text, Field(max_length=400), AfterValidator(clean_cursor)]
-
-
-class PersonSearch(_Strict):
+class PersonSearch(Strict):
     """Whom to look for: exactly one of number, identifier, phone and name."""
 
     national_number: Annotated[Digits, Field(max_length=LONGEST_IDENTIFIER)] | None = (
@@ -142,23 +116,25 @@ class PersonSearch(_Strict):
         return found[0]
 
 
-class PartyName(_Strict):
+class PartyName(Strict):
     """A party: a request and the role in it."""
 
     request_id: Id = Field(examples=[_REQUEST_ID])
-    role: Role = Field(examples=["applicant"])
+    role: Annotated[PartyRole, one_of(PartyRole)] = Field(examples=["applicant"])
 
     def party(self) -> PartyOf:
         """The party as the office names it."""
         return PartyOf(request_id=self.request_id, role=self.role)
 
 
-class PersonMerge(_Strict):
+class PersonMerge(Strict):
     """Two parties that are one person, and how there came to be two records."""
 
     first: PartyName
     second: PartyName
-    reason: Reason = Field(examples=["identifier-replaced"])
+    reason: Annotated[MergeReason, one_of(MergeReason)] = Field(
+        examples=["identifier-replaced"]
+    )
 
 
 class FoundRequest(BaseModel):
@@ -241,7 +217,7 @@ class HeldCorrection(BaseModel):
 
     field: str = Field(examples=["phone"])
     value: str = Field(examples=["+963900000000"])
-    reason: str | None = Field(examples=["mistyped"])
+    reason: str | None = Field(examples=["typing_error"])
     corrected_at: datetime = Field(examples=[_TIME])
 
     @classmethod
@@ -452,16 +428,7 @@ def export(
     "/v1/requests/{request_id}/looks",
     operation_id="get_request_looks",
     summary="Read who looked at the persons of a request",
-    responses=responses(
-        "unauthenticated",
-        "token-expired",
-        "login-unavailable",
-        "role-forbidden",
-        "invalid-value",
-        "ledger-unavailable",
-        "not-found",
-        "not-fresh-enough",
-    ),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_looks(
     request_id: RequestId,

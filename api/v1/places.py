@@ -14,7 +14,7 @@ from api.asking import (
     next_link,
     position_to_read,
 )
-from api.problems import responses
+from api.problems import FRESH, responses
 from api.v1 import catalogue_bodies as bodies
 from api.v1.acts.shared import CHANGING, envelope
 from api.v1.catalogue_answers import (
@@ -26,7 +26,6 @@ from api.v1.catalogue_answers import (
 from api.v1.things import (
     CREATED,
     MAKING,
-    READING,
     CentreCode,
     ClerkCode,
     Serial,
@@ -59,7 +58,7 @@ router = APIRouter(prefix="/v1")
     tags=["catalogue"],
     operation_id="list_centres",
     summary="List the centres",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_centres(
     request: Request,
@@ -82,7 +81,7 @@ def list_centres(
     tags=["catalogue"],
     operation_id="get_centre",
     summary="Read one centre",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_centre(
     code: CentreCode,
@@ -155,7 +154,7 @@ def close_centre(
     tags=["catalogue"],
     operation_id="list_clerks",
     summary="List the clerks",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_clerks(
     request: Request,
@@ -186,7 +185,7 @@ def list_clerks(
     tags=["catalogue"],
     operation_id="get_clerk",
     summary="Read one clerk",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_clerk(
     code: ClerkCode,
@@ -342,7 +341,7 @@ def record_departure(
     tags=["catalogue"],
     operation_id="list_stamps",
     summary="List the stamps",
-    responses=responses(*READING),
+    responses=responses(*FRESH),
 )
 def list_stamps(
     request: Request,
@@ -365,7 +364,7 @@ def list_stamps(
     tags=["catalogue"],
     operation_id="get_stamp",
     summary="Read one stamp",
-    responses=responses(*READING, "not-found"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_stamp(
     serial: Serial,

@@ -17,7 +17,7 @@ from api.asking import (
     position_as_of,
     position_to_read,
 )
-from api.problems import responses
+from api.problems import FRESH, READING, responses
 from api.v1.answers import (
     CountAnswer,
     CountList,
@@ -40,15 +40,6 @@ from projections.governorate_counts import CountBy
 from projections.pages import decode_cursor, paged
 
 router = APIRouter(prefix="/v1")
-_READING = (
-    "unauthenticated",
-    "token-expired",
-    "login-unavailable",
-    "role-forbidden",
-    "invalid-value",
-    "ledger-unavailable",
-)
-_FRESH = (*_READING, "not-fresh-enough")
 LONGEST_SPAN_DAYS = 400
 """Days one question for flows may span: a year and its comparison."""
 
@@ -58,7 +49,7 @@ LONGEST_SPAN_DAYS = 400
     tags=["work"],
     operation_id="get_queue",
     summary="Read the queue",
-    responses=responses(*_FRESH),
+    responses=responses(*FRESH),
 )
 def get_queue(
     request: Request,
@@ -108,7 +99,7 @@ def get_queue(
     tags=["counts"],
     operation_id="get_counts",
     summary="Count requests by stage",
-    responses=responses(*_FRESH),
+    responses=responses(*FRESH),
 )
 def get_counts(
     principal: ThePrincipal,
@@ -140,7 +131,7 @@ def get_counts(
     tags=["counts"],
     operation_id="get_flows",
     summary="Count what moved on each day",
-    responses=responses(*_FRESH),
+    responses=responses(*FRESH),
 )
 def get_flows(
     principal: ThePrincipal,
@@ -219,7 +210,7 @@ def _entry(entry: Entry) -> EntryAnswer:
     tags=["evidence"],
     operation_id="list_entries",
     summary="Read raw entries",
-    responses=responses(*_READING),
+    responses=responses(*READING),
 )
 def list_entries(
     request: Request,
@@ -246,7 +237,7 @@ def list_entries(
     tags=["evidence"],
     operation_id="get_entry",
     summary="Read one raw entry",
-    responses=responses(*_READING, "not-found"),
+    responses=responses(*READING, "not-found"),
 )
 def get_entry(
     position: Annotated[int, Path(ge=1, le=2**63 - 1, examples=[48213])],

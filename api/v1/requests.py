@@ -1,4 +1,4 @@
-"""Requests: submitting one, and reading them. The acts on one are in ``acts.py``."""
+"""Requests: submitting one, and reading them. The acts on one are in ``acts/``."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from api.asking import (
     outcome_headers,
     position_to_read,
 )
-from api.problems import responses
+from api.problems import FRESH, READING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import (
     ListedRequest,
@@ -48,21 +48,11 @@ STAFF = frozenset(
         ActorKind.AUDITOR,
     }
 )
-_READING = (
-    "unauthenticated",
-    "token-expired",
-    "login-unavailable",
-    "role-forbidden",
-    "invalid-value",
-    "ledger-unavailable",
-)
 WRITING = (
-    *_READING,
-    "malformed-json",
+    *READING,
+    *SENDING,
     "idempotency-key-required",
     "idempotency-key-reused",
-    "body-too-large",
-    "unsupported-media-type",
     "version-conflict",
     "effective-time",
     "clock-skew",
@@ -148,7 +138,7 @@ def submit(
     "",
     operation_id="list_requests",
     summary="List requests",
-    responses=responses(*_READING, "not-fresh-enough"),
+    responses=responses(*FRESH),
 )
 def list_requests(
     request: Request,
@@ -187,7 +177,7 @@ def list_requests(
     operation_id="get_request",
     summary="Read one request",
     responses={
-        **responses(*_READING, "not-found"),
+        **responses(*READING, "not-found"),
         304: {"description": "It is as you have it"},
     },
 )
@@ -218,7 +208,7 @@ def get_request(
     operation_id="get_request_parties",
     summary="Read who a request is about",
     # A look is recorded first, so what can go wrong with an append can go wrong here.
-    responses=responses(*_READING, "not-found", "version-conflict", "clock-skew"),
+    responses=responses(*READING, "not-found", "version-conflict", "clock-skew"),
 )
 def get_parties(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse, response: Response
@@ -236,7 +226,7 @@ def get_parties(
     "/{request_id}/trail",
     operation_id="get_request_trail",
     summary="Read the trail of a request",
-    responses=responses(*_READING, "not-found", "not-fresh-enough"),
+    responses=responses(*FRESH, "not-found"),
 )
 def get_trail(
     request_id: RequestId,

@@ -33,15 +33,6 @@ from projections.catalogue import Published, published_from
 from projections.facts import Fact, fact_of
 from projections.roster import RosterRow, clerk_from
 
-READING = (
-    "unauthenticated",
-    "token-expired",
-    "login-unavailable",
-    "role-forbidden",
-    "invalid-value",
-    "ledger-unavailable",
-    "not-fresh-enough",
-)
 MAKING = (*WRITING, "precondition-required", "stale-version")
 
 CREATED: dict[str, dict[int | str, dict[str, Any]]] = {

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.asking import TheAsking, TheHouse, ThePrincipal
-from api.problems import responses
+from api.problems import ASKING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import ApprovalAnswer, MoveAnswer
 from api.v1.requests import WRITING
@@ -17,16 +17,7 @@ router = APIRouter(prefix="/v1", tags=["work"])
     "/approvals",
     operation_id="approve_act",
     summary="Approve an act",
-    responses=responses(
-        "unauthenticated",
-        "token-expired",
-        "login-unavailable",
-        "role-forbidden",
-        "invalid-value",
-        "malformed-json",
-        "body-too-large",
-        "unsupported-media-type",
-    ),
+    responses=responses(*ASKING, *SENDING, "invalid-value"),
 )
 def approve(
     principal: ThePrincipal,
