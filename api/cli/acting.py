@@ -95,6 +95,12 @@ class Who:
                 governorate=governorate if agency else at.get("governorate"),
             )
         if self.role not in _HELD:
+            if self.place is not None:
+                raise Failure(
+                    f"nobody acts as {self.role} of a place",
+                    then=f"say it with --as {self.role}:CODE",
+                    exit_code=COULD_NOT_ASK,
+                )
             return login_of(self.role, subject=self.code)
         code, seeded = self.code, login_of(self.role)
         centre = self.place or at.get("centre")

@@ -110,6 +110,8 @@ def test_what_is_not_said_of_who_acts_follows_from_the_request() -> None:
     nobodys = {**request, "clerk": None}
     with pytest.raises(Failure, match="say it with --as clerk:CODE"):
         Who.read(None, default=ActorKind.CLERK).login(nobodys)
+    with pytest.raises(Failure, match="nobody acts as post of a place"):
+        Who.read("post:p@SY-DI-01", default=ActorKind.CLERK).login(request)
     with pytest.raises(Failure, match="nobody can act as that"):
         Who.read("king", default=ActorKind.CLERK)
 
