@@ -45,7 +45,6 @@ from office.messages import (
     written,
 )
 from office.requests import Requests
-from office.sweeping import CORRECTED
 from projections.facts import Fact, fact_of
 
 NAME = "telling"
@@ -295,7 +294,7 @@ class Telling:
         party = next(
             (p.id for p in request.parties if p.role is PartyRole.APPLICANT), None
         )
-        told = None if party is None else self._known_of(party, request.id)
+        told = None if party is None else self._known_of(party, request)
         if told is not None:
             for courier in self._couriers:
                 for means in courier.carries:
@@ -306,14 +305,9 @@ class Telling:
         _log.warning("telling.unreachable", id=str(item.id), message=item.message)
         return None
 
-    def _known_of(self, party: UUID, request_id: UUID) -> PersonDetails | None:
+    def _known_of(self, party: UUID, request: ServiceRequest) -> PersonDetails | None:
         """What was told for a party, with what was corrected since."""
-        corrected = [
-            UUID(fact.body["command_id"])
-            for entry in self._ledger.reader.aggregate(request_id)
-            if entry.topic.startswith(CORRECTED)
-            and (fact := fact_of(entry)) is not None
-        ]
+        corrected = [each.command_id for each in request.corrections]
         return self._vault.details_of([party], corrections=corrected).get(party)
 
     def _letter(self, item: OutboxItem, request: ServiceRequest, way: Way) -> Letter:
