@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from domain.acts import Act
 from domain.errors import EffectiveTimeError, InvalidValueError
 from domain.money import FeeKind, total
+from domain.naming import checked_reference
 from domain.requests.facts import (
     ExpiredBecause,
     PaymentChannel,
@@ -87,6 +88,8 @@ def refund(
         raise wrong_state(request, "refund", "refunded-already")
     if (channel is PaymentChannel.BANK) != (bank_reference is not None):
         raise InvalidValueError(field="bank_reference", reason="channel")
+    if bank_reference is not None:
+        checked_reference(bank_reference, field="bank_reference")
     amount, unit = total(lines)
     request._happened(
         request.FeeRefunded,

@@ -14,6 +14,7 @@ from domain.errors import (
     WrongRouteError,
 )
 from domain.money import Unit, total
+from domain.naming import checked_reason, checked_reference
 from domain.requests.facts import Answer, PaymentChannel
 from domain.requests.guards import (
     must_be_in_progress,
@@ -56,6 +57,8 @@ def pay(
         raise WrongAmountError(due=due, unit=due_unit)
     if (channel is PaymentChannel.BANK) != (bank_reference is not None):
         raise InvalidValueError(field="bank_reference", reason="channel")
+    if bank_reference is not None:
+        checked_reference(bank_reference, field="bank_reference")
     request._happened(
         request.FeePaid,
         act,
@@ -84,6 +87,8 @@ def forward(
         raise wrong_state(request, "forward", "forwarded-already")
     must_not_stand_still(request, "forward")
     must_be_paid(request)
+    if agency_reference is not None:
+        checked_reference(agency_reference, field="agency_reference")
     # Where the act is clamped to the previous event, the time runs from there.
     at = max(act.effective_at, request.modified_on)
     due = working_time.due(at, terms.first_answer_days)
@@ -140,6 +145,11 @@ def respond(
         raise InvalidValueError(field="reason", reason="outcome")
     if outcome is not Answer.ISSUED and document_digest is not None:
         raise InvalidValueError(field="document_digest", reason="outcome")
+    # Doors check these too; an import has no door, and events are for ever.
+    if agency_reference is not None:
+        checked_reference(agency_reference, field="agency_reference")
+    if reason is not None:
+        checked_reason(reason, field="reason")
     request._happened(
         request.AgencyResponded,
         act,
