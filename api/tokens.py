@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 from api.settings import ApiSettings
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.errors import SijilError
+from domain.errors import InvalidValueError, SijilError
+from domain.naming import checked_code
 from ledger.embedded import make_private
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256", "PS256")
@@ -199,11 +200,23 @@ class TokenReader:
         has_governorate = is_agency and claims.get("governorate") is not None
         return Principal(
             role=kind,
-            id=_told(claims, "sub"),
-            centre=_told(claims, "centre") if kind in _AT_A_CENTRE else None,
-            governorate=_told(claims, "governorate") if has_governorate else None,
-            agency=_told(claims, "agency") if is_agency else None,
+            id=_code(claims, "sub"),
+            centre=_code(claims, "centre") if kind in _AT_A_CENTRE else None,
+            governorate=_code(claims, "governorate") if has_governorate else None,
+            agency=_code(claims, "agency") if is_agency else None,
         )
+
+
+def _code(claims: dict[str, Any], name: str) -> str:
+    """A claim that is to stand in events and logs: a code, never a person's own words.
+
+    Providers like to tell an e-mail address, a national number or a full name as the
+    subject. Raises UnauthenticatedError for those.
+    """
+    try:
+        return checked_code(_told(claims, name))
+    except InvalidValueError as error:
+        raise UnauthenticatedError from error
 
 
 def _told(claims: dict[str, Any], name: str, *, longest: int = _CODE_LENGTH) -> str:
