@@ -25,8 +25,9 @@ from domain.agencies import Agency
 from domain.calendars import Calendar
 from domain.centres import Centre
 from domain.clerks import Clerk
-from domain.errors import SijilError
+from domain.errors import InvalidValueError, SijilError
 from domain.ids import code_id, derived_id
+from domain.naming import checked_reference
 from domain.requests import AssignedBecause, Channel
 from domain.services import EVERYWHERE, Offer, Service
 from ledger.persistence.append import Command, CommandRepeatedError
@@ -338,6 +339,9 @@ class Importer:
         case, activity = values[columns.case].strip(), values[columns.activity].strip()
         if not case or not activity:
             raise _RowError("case-or-activity-missing")
+        if not _is_code(case):
+            # It stands in every event of the case: a person's number never may.
+            raise _RowError("case-not-a-code")
         try:
             at = self._mapping.time_of(values[columns.time].strip())
         except (ValueError, OverflowError) as error:
@@ -379,6 +383,10 @@ class Importer:
     def _submit(self, row: _Row, facts: dict[str, Any]) -> Done:
         if row.case in self._requests:
             raise _RowError("case-submitted-before")
+        clerks = self._mapping.clerks
+        responsible = "" if clerks is None else row.values[clerks.responsible].strip()
+        if responsible and not _is_code(f"{clerks and clerks.prefix}{responsible}"):
+            raise _RowError("responsible-not-a-code")
         defaults = {
             "service": self._mapping.service.code,
             "centre": self._mapping.centre.code,
@@ -412,7 +420,7 @@ class Importer:
         clerks = self._mapping.clerks
         if clerks is None or not row.values[clerks.responsible].strip():
             return
-        code = f"{clerks.prefix}{row.values[clerks.responsible].strip()}"[:64]
+        code = f"{clerks.prefix}{row.values[clerks.responsible].strip()}"
         if code not in self._clerks:
             self._house.catalogue.publish_once(
                 Clerk,
@@ -438,6 +446,7 @@ class Importer:
 
     def _envelope(self, row: _Row, act: ActName) -> Envelope:
         clerk = self._mapping.columns.clerk
+        named = row.values[clerk].strip() if clerk else ""
         return Envelope(
             principal=self._principal,
             command_id=self._id_of(row),
@@ -448,9 +457,22 @@ class Importer:
                 case=row.case,
                 line=row.line,
                 activity=row.activity,
-                clerk=(row.values[clerk].strip() or None) if clerk else None,
+                # A source may name its staff; events have codes only.
+                clerk=named if named and _is_code(named) else None,
             ),
         )
+
+
+def _is_code(text: str) -> bool:
+    """Whether a source's text is a code: nobody's number, and no letters alone.
+
+    Letters alone may be a name, and whatever is written stands in events for ever.
+    """
+    try:
+        checked_reference(text, field="source")
+    except InvalidValueError:
+        return False
+    return True
 
 
 def _command(kind: type[Any], facts: dict[str, Any]) -> Any:

@@ -220,6 +220,37 @@ class TestEvents:
             "clerk": "R1",
         }
 
+    @pytest.mark.parametrize(
+        "case", ["04130977215", "0944817263", "زبيدة", "zubaydah", "z@x.example", "a 1"]
+    )
+    def test_a_case_that_may_be_a_person_is_refused(
+        self, desk: Desk, case: str
+    ) -> None:
+        desk.write([row(case, "in", 1)])
+        report = desk.run()
+        assert [note.reason for note in report.notes] == ["case-not-a-code"]
+        assert desk.bodies() == []
+
+    @pytest.mark.parametrize("name", ["زبيدة المرقومة", "Zubaydah", "04130977215"])
+    def test_a_name_of_staff_stays_in_the_source(self, desk: Desk, name: str) -> None:
+        desk.write([row("c1", "in", 1, who=name)])
+        desk.run()
+        submitted = desk.bodies()[0]
+        assert "clerk" not in submitted["provenance"]
+
+    @pytest.mark.parametrize("reason", ["لا سجل لزبيدة", "04130977215", "No Permit"])
+    def test_free_text_is_no_reason(self, desk: Desk, reason: str) -> None:
+        steps = [("in", {}), ("ok", {}), ("answer", {"outcome": "refused"})]
+        desk.write(
+            [
+                row("c1", step, at, **more, **({"reason": reason} if more else {}))
+                for at, (step, more) in enumerate(steps)
+            ]
+        )
+        report = desk.run()
+        assert [note.reason for note in report.notes] == ["invalid-value: shape"]
+        assert not any("responded" in body["topic"] for body in desk.bodies())
+
     def test_nobody_is_invented(self, desk: Desk) -> None:
         desk.run()
         submitted = [b for b in desk.bodies() if b["topic"].endswith("submitted.v1")]
