@@ -47,8 +47,16 @@ _OPTIONS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "256MB",
-    # Statements carry values of rows; none of them belongs in a log.
+    # Statements, their parameters and the details of an error carry values of rows;
+    # none of them belongs in a log. The defaults that already say so are held here.
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
