@@ -230,12 +230,14 @@ def position_to_read(
     position = None if as_of is None else position_as_of(house, as_of)
     wanted = max(position or 0, min_position or 0)
     with translated():
+        head = house.ledger.reader.head().position
         # Nothing can be waited for that is not in the ledger.
-        is_there = wanted <= house.ledger.reader.head().position and (
+        is_there = wanted <= head and (
             house.queries.progress.wait_for(views, wanted, timeout_s=FRESH_TIMEOUT_S)
         )
     if not is_there:
-        raise NotFreshEnoughError(position=wanted)
+        # What was asked for may be any number: it is not repeated.
+        raise NotFreshEnoughError(position=min(wanted, head))
     return position
 
 

@@ -6,6 +6,7 @@ are Arabic first; nothing that was sent is ever repeated back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ RETRY_AFTER_S = 2
 """When a 503 may be tried again: about as long as a restart's shortest outage."""
 MOST_FAULTS = 50
 """Faults told at once: a body of thousands must not make an answer larger than it."""
+_PLAIN_NAME = re.compile(r"[A-Za-z_/~]+")
 LONGEST_NAME_TOLD = 64
 """How much of an unknown field's name is told back."""
 
@@ -555,10 +557,22 @@ def _of_validation(request: Request, error: Exception) -> Response:
     if "idempotency-key" in headers:
         return answer(request, "idempotency-key-required")
     errors = [
-        {"pointer": _pointer(fault["loc"][1:]), "detail": str(fault["type"])}
+        {"pointer": _pointer(_known(fault)), "detail": str(fault["type"])}
         for fault in faults[:MOST_FAULTS]
     ]
     return answer(request, "invalid-value", errors=errors)
+
+
+def _known(fault: Mapping[str, Any]) -> Sequence[str | int]:
+    """Where a fault is. A field that nobody knows is named only by a plain name.
+
+    What was sent in a field's place may be a value: a number, an address.
+    """
+    path: Sequence[str | int] = fault["loc"][1:]
+    is_unknown = fault["type"] == "extra_forbidden" and path
+    if is_unknown and not _PLAIN_NAME.fullmatch(str(path[-1])):
+        return path[:-1]
+    return path
 
 
 def _pointer(path: Sequence[str | int]) -> str:

@@ -1,5 +1,6 @@
 """What people and machines send: strict, bounded, no unknown field, no NUL."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -98,6 +99,10 @@ class Strict(BaseModel):
     """Nothing unknown, nothing converted, and no error repeats what was sent."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Nothing: a repr gets into traces and logs."""
+        yield from ()
 
 
 class Bookkeeping(Strict):

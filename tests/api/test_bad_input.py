@@ -150,6 +150,15 @@ class TestBodies:
         )
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")
 
+    @pytest.mark.parametrize("name", ["04130977215", "زبيدة", "z@marqumah.example"])
+    def test_what_stands_in_a_fields_place_is_not_repeated(
+        self, door: Door, name: str
+    ) -> None:
+        answer = door.post("clerk", "/v1/requests", changed(**{name: 1}))
+        assert answer.json()["errors"] == [
+            {"pointer": "/", "detail": "extra_forbidden"}
+        ]
+
     def test_an_answer_is_not_larger_than_what_was_asked(self, door: Door) -> None:
         for body in ({f"k{i}": 1 for i in range(4_000)}, {"x" * 60_000: 1}):
             answer = door.post("clerk", "/v1/requests", body)
@@ -262,6 +271,16 @@ class TestTokens:
             {"sub": ""},
             {"sub": "x" * 65},
             {"sub": "a\nb"},
+            {"sub": "زبيدة"},
+            {"sub": "Zubaydah Marqumah"},
+            {"sub": "zubaydah@marqumah.example"},
+            {"sub": "04130977215"},
+            {"sub": "041-3097-7215"},
+            {"sub": "+963944817263"},
+            {"sub": "0944817263"},
+            {"centre": "زبيدة"},
+            {"role": "agency", "agency": "0944817263"},
+            {"role": "agency", "agency": "CIV", "governorate": "a b"},
             {"role": "king"},
             {"role": "system"},
             {"role": "import"},
