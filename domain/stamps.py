@@ -10,8 +10,14 @@ from domain.acts import Act
 from domain.aggregates import OfficeAggregate
 from domain.errors import InvalidValueError, StampIssuedError, StampWithdrawnError
 from domain.ids import code_id
-from domain.naming import LONGEST_CODE, checked_code, checked_text
+from domain.naming import (
+    LONGEST_CODE,
+    checked_code,
+    checked_text,
+    may_be_a_persons_number,
+)
 from domain.periods import not_passed
+from domain.persons import ascii_digits
 
 LIVE = "live"
 _NOT_IN_ADDRESSES = frozenset("/?#%\\")
@@ -76,6 +82,8 @@ class Stamp(OfficeAggregate):
         """A new stamp of a centre. Its serial is a part of addresses."""
         if not _NOT_IN_ADDRESSES.isdisjoint(serial):
             raise InvalidValueError(field="serial", reason="shape")
+        if "@" in serial or may_be_a_persons_number(ascii_digits(serial)):
+            raise InvalidValueError(field="serial", reason="may-be-a-persons-number")
         return cls._create(
             cls.Issued,
             id=cls.id_of(serial),

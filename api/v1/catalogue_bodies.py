@@ -5,10 +5,10 @@ from dataclasses import fields
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.v1.bodies import Body, Code, Codes, Strict, Text, one_of
+from api.v1.bodies import LONGEST_LIST, Body, Code, Codes, Strict, Text, one_of
 from domain.agencies import AgencyClosedBecause, AgencyScope
 from domain.calendars import (
     DEFAULT_CLOSES,
@@ -21,8 +21,9 @@ from domain.calendars import (
 )
 from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
+from domain.errors import InvalidValueError
 from domain.money import LARGEST_INTEGER, FeeKind, FeeLine, Unit
-from domain.naming import LONGEST_NAME
+from domain.naming import LONGEST_NAME, checked_code
 from domain.persons import ascii_digits
 from domain.services import (
     DEFAULT_ACCEPTANCE_DAYS,
@@ -67,6 +68,18 @@ _To = Annotated[
 ]
 
 
+def _code(text: str) -> str:
+    try:
+        return checked_code(text)
+    except InvalidValueError as error:
+        raise ValueError(error.reason) from error
+
+
+KnownCode = Annotated[Code, AfterValidator(_code)]
+"""A code that names a thing: what cannot be one is not even repeated as unknown."""
+KnownCodes = Annotated[list[KnownCode], Field(max_length=LONGEST_LIST)]
+
+
 class DocumentPart(Strict):
     """A document that the service wants to see."""
 
@@ -88,7 +101,7 @@ class ServicePublication(Body):
     """A service, whole: it replaces what was said. Days are working days."""
 
     code: Code = Field(examples=["CIV-01"])
-    agency: Code = Field(examples=["CIV"])
+    agency: KnownCode = Field(examples=["CIV"])
     name_ar: Name = Field(examples=["إخراج قيد مدني فردي"])
     name_en: Name = Field(examples=["Individual civil extract"])
     direct_in: Codes = Field(
@@ -221,13 +234,15 @@ class Appointment(Body):
     """Appointing a clerk: by a code, never a name."""
 
     code: Code = Field(examples=["clk-DI-4"])
-    centre: Code = Field(examples=["SY-DI-01"])
+    centre: KnownCode = Field(examples=["SY-DI-01"])
 
 
 class Responsibility(Body):
     """The agencies that a clerk gets, or gives up."""
 
-    agencies: Annotated[Codes, Field(min_length=1)] = Field(examples=[["CIV", "CRM"]])
+    agencies: Annotated[KnownCodes, Field(min_length=1)] = Field(
+        examples=[["CIV", "CRM"]]
+    )
 
 
 class Absence(Body):
@@ -242,7 +257,7 @@ class StampIssue(Body):
     """Giving a stamp to a centre."""
 
     serial: Code = Field(examples=["ختم-DI-000006"])
-    centre: Code = Field(examples=["SY-DI-01"])
+    centre: KnownCode = Field(examples=["SY-DI-01"])
     kind: Code = Field(default=LIVE, examples=["live"])
 
 

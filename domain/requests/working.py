@@ -87,8 +87,7 @@ def forward(
         raise wrong_state(request, "forward", "forwarded-already")
     must_not_stand_still(request, "forward")
     must_be_paid(request)
-    if agency_reference is not None:
-        checked_reference(agency_reference, field="agency_reference")
+    _must_be_codes(agency_reference, None)
     # Where the act is clamped to the previous event, the time runs from there.
     at = max(act.effective_at, request.modified_on)
     due = working_time.due(at, terms.first_answer_days)
@@ -145,11 +144,7 @@ def respond(
         raise InvalidValueError(field="reason", reason="outcome")
     if outcome is not Answer.ISSUED and document_digest is not None:
         raise InvalidValueError(field="document_digest", reason="outcome")
-    # Doors check these too; an import has no door, and events are for ever.
-    if agency_reference is not None:
-        checked_reference(agency_reference, field="agency_reference")
-    if reason is not None:
-        checked_reason(reason, field="reason")
+    _must_be_codes(agency_reference, reason)
     request._happened(
         request.AgencyResponded,
         act,
@@ -168,6 +163,14 @@ def respond(
             and not (terms.paper and terms.live_stamp),
         ),
     )
+
+
+def _must_be_codes(agency_reference: str | None, reason: str | None) -> None:
+    """Doors check these too; an import has no door, and events are for ever."""
+    if agency_reference is not None:
+        checked_reference(agency_reference, field="agency_reference")
+    if reason is not None:
+        checked_reason(reason, field="reason")
 
 
 def request_information(
