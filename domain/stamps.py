@@ -1,5 +1,6 @@
 """Live stamps: each has a serial and belongs to one centre, once in its life."""
 
+import re
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
@@ -20,6 +21,7 @@ from domain.periods import not_passed
 from domain.persons import ascii_digits
 
 LIVE = "live"
+_BETWEEN_DIGITS = re.compile(r"[\s()+]+")
 _NOT_IN_ADDRESSES = frozenset("/?#%\\")
 
 
@@ -82,7 +84,8 @@ class Stamp(OfficeAggregate):
         """A new stamp of a centre. Its serial is a part of addresses."""
         if not _NOT_IN_ADDRESSES.isdisjoint(serial):
             raise InvalidValueError(field="serial", reason="shape")
-        if "@" in serial or may_be_a_persons_number(ascii_digits(serial)):
+        bare = _BETWEEN_DIGITS.sub("", ascii_digits(serial))
+        if "@" in serial or may_be_a_persons_number(bare):
             raise InvalidValueError(field="serial", reason="may-be-a-persons-number")
         return cls._create(
             cls.Issued,

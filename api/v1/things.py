@@ -85,7 +85,8 @@ def ledger_until(
         with translated():
             head = house.ledger.reader.head().position
         if min_position > head:
-            raise NotFreshEnoughError(position=min_position)
+            # What was asked for may be any number: it is not repeated.
+            raise NotFreshEnoughError(position=head)
     return None if as_of is None else position_as_of(house, as_of)
 
 

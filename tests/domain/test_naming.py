@@ -6,6 +6,7 @@ import pytest
 
 from domain.errors import InvalidValueError
 from domain.naming import checked_code, checked_reason, checked_reference
+from tests.domain.office import stamp
 
 NUMBERS = [
     "04130977215",
@@ -52,3 +53,13 @@ def test_a_reason_is_a_code_of_letters(text: str) -> None:
     with pytest.raises(InvalidValueError):
         checked_reason(text, field="reason")
     assert checked_reason("no-record", field="reason") == "no-record"
+
+
+@pytest.mark.parametrize(
+    "serial", ["+963 944 817 263", "(041) 3097-7215", "٠٤١٣٠٩٧٧٢١٥", "z@x.example"]
+)
+def test_a_stamps_serial_is_nobodys_number_or_address(serial: str) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        stamp(serial)
+    assert refused.value.reason == "may-be-a-persons-number"
+    assert stamp("ختم-DI-000001")

@@ -233,10 +233,13 @@ class TestEvents:
 
     @pytest.mark.parametrize("name", ["زبيدة المرقومة", "Zubaydah", "04130977215"])
     def test_a_name_of_staff_stays_in_the_source(self, desk: Desk, name: str) -> None:
-        desk.write([row("c1", "in", 1, who=name)])
+        desk.write([row("c1", "in", 1), row("c1", "ok", 2, who=name)])
         desk.run()
-        submitted = desk.bodies()[0]
-        assert "clerk" not in submitted["provenance"]
+        accepted = next(b for b in desk.bodies() if ".accepted." in b["topic"])
+        assert "clerk" not in accepted["provenance"]
+        desk.write([row("c1", "in", 1), row("c2", "in", 3, who=name)])
+        (note,) = desk.run().notes
+        assert note.reason == "responsible-not-a-code"
 
     @pytest.mark.parametrize("reason", ["لا سجل لزبيدة", "04130977215", "No Permit"])
     def test_free_text_is_no_reason(self, desk: Desk, reason: str) -> None:
