@@ -10,6 +10,7 @@ from api.settings import ApiSettings
 from ledger import migrations
 from office.errors import LedgerUnavailableError
 from office.house import House
+from projections.schema import not_made
 
 router = APIRouter(tags=["health"])
 
@@ -36,21 +37,23 @@ def readyz(request: Request) -> JSONResponse:
         waiting = migrations.pending(house.settings)
         reasons += [f"migration {name} is not applied" for name in waiting]
         head = house.ledger.reader.head().position
-        for level in house.queries.progress.levels():
+        levels = house.queries.progress.levels()
+        reasons += [f"view {name} is not migrated" for name in not_made(levels)]
+        for level in levels:
             lag = max(0, head - level.position)
             views.append({"view": level.view, "position": level.position, "lag": lag})
             if level.error is not None:
                 reasons.append(f"view {level.view} stopped: {level.error}")
             elif lag > settings.largest_lag:
                 reasons.append(f"view {level.view} is {lag} entries behind")
-        if not views:
-            reasons.append("the views have no tables yet")
     except PersistenceError:
         reasons = ["the database does not answer"]
     try:
+        waiting = migrations.vault_pending(house.settings)
+        reasons += [f"the vault's migration {name} is not applied" for name in waiting]
         # Any look-up shows it: this login has opened nothing.
         house.citizen("")
-    except LedgerUnavailableError:
+    except (LedgerUnavailableError, PersistenceError):
         reasons.append("the vault does not answer")
     return JSONResponse(
         {

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import psycopg2
 import psycopg2.extensions
@@ -195,18 +196,25 @@ def views_owner(settings: LedgerSettings) -> Iterator[psycopg2.extensions.cursor
 
 def pending(settings: LedgerSettings) -> list[str]:
     """The ledger's migrations that are not applied yet, seen by the app's role."""
-    dsn = {**settings.dsn(Role.APP), "connect_timeout": CONNECT_TIMEOUT_S}
+    return _missing(settings.dsn(Role.APP), LEDGER_SCHEMA, ledger_migrations())
+
+
+def vault_pending(settings: LedgerSettings) -> list[str]:
+    """The vault's migrations that are not applied yet, seen by the vault's role."""
+    return _missing(settings.dsn(Role.VAULT), VAULT_SCHEMA, vault_migrations())
+
+
+def _missing(dsn: dict[str, Any], schema: str, known: list[Migration]) -> list[str]:
+    dsn = {**dsn, "connect_timeout": CONNECT_TIMEOUT_S}
     with connected(dsn) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT to_regclass(%s)", (f"{LEDGER_SCHEMA}.schema_migrations",)
-        )
+        cursor.execute("SELECT to_regclass(%s)", (f"{schema}.schema_migrations",))
         row = cursor.fetchone()
         if row is None or row[0] is None:
-            return [migration.name for migration in ledger_migrations()]
+            return [migration.name for migration in known]
         cursor.execute(
             sql.SQL("SELECT name FROM {}.schema_migrations").format(
-                sql.Identifier(LEDGER_SCHEMA)
+                sql.Identifier(schema)
             )
         )
         applied = {name for (name,) in cursor.fetchall()}
-    return [m.name for m in ledger_migrations() if m.name not in applied]
+    return [migration.name for migration in known if migration.name not in applied]

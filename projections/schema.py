@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psycopg2 import sql
 
 from ledger.migrations import views_owner
@@ -11,6 +13,7 @@ from projections.catalogue import Catalogue
 from projections.clerk_queue import ClerkQueue
 from projections.governorate_counts import GovernorateCounts
 from projections.looks import Looks
+from projections.progress import Level
 from projections.roster import Roster
 from projections.timers import Timers
 from projections.tracking import Tracking
@@ -46,6 +49,14 @@ ON CONFLICT (view) DO UPDATE SET
     version = excluded.version, ledger_id = NULL, incarnation = NULL, position = 0,
     error = NULL, updated_at = clock_timestamp()
 """
+
+
+def not_made(
+    levels: Iterable[Level], views: tuple[View, ...] = VIEWS
+) -> tuple[str, ...]:
+    """The views that have no tables, or those of another version, by name."""
+    made = {level.view: level.version for level in levels}
+    return tuple(view.name for view in views if made.get(view.name) != view.version)
 
 
 def ensure_views(

@@ -14,6 +14,7 @@ from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
 from ledger.settings import LedgerSettings
 from projections.progress import ProgressQueries
+from projections.schema import not_made
 
 FAR_BEHIND = 10_000
 """Entries that a healthy runner folds within a second."""
@@ -63,6 +64,11 @@ def views(
             empty="there are no views yet: run `sijil migrate`",
         )
     if check:
+        if missing := not_made(levels):
+            raise Failure(
+                f"views are not there as this release wants them: {', '.join(missing)}",
+                then="run `sijil migrate`",
+            )
         _must_be_well(rows)
 
 

@@ -11,7 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.v1 import tracking
+from ledger import migrations
+from ledger.migrations import Migration
 from ledger.persistence.datastore import PostgresDatastore
+from projections.looks import Looks
+from projections.tracking import Tracking
 from tests.api.door import SUBMISSION, Door
 
 
@@ -320,6 +324,25 @@ class TestHealth:
         assert answer.status_code == 503
         assert any("behind" in reason for reason in answer.json()["reasons"])
         door.scene.level()
+
+    def test_what_an_upgrade_has_not_migrated_is_told(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door.scene.level()
+        newer = [
+            *migrations.vault_migrations(),
+            Migration(number=9999, name="9999_x.sql", script=""),
+        ]
+        monkeypatch.setattr(migrations, "vault_migrations", lambda: newer)
+        monkeypatch.setattr(Tracking, "version", 99)
+        monkeypatch.setattr(Looks, "name", "another")
+        answer = door.client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["reasons"] == [
+            "view another is not migrated",
+            "view tracking is not migrated",
+            "the vault's migration 9999_x.sql is not applied",
+        ]
 
     def test_a_missing_database_is_told_and_not_named(
         self, door: Door, monkeypatch: pytest.MonkeyPatch

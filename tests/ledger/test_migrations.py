@@ -122,6 +122,20 @@ class TestMigrate:
         ):
             cursor.execute("DELETE FROM sijil.schema_migrations")
         assert migrations.pending(database.settings) == ["0001_ledger.sql"]
+        assert migrations.vault_pending(database.settings) == []
+
+    def test_what_the_vault_lacks_is_pending_too(self, database: Database) -> None:
+        with (
+            closing(
+                psycopg2.connect(**database.superuser_dsn(is_vault=True))
+            ) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("DELETE FROM vault.schema_migrations WHERE number > 1")
+        assert migrations.pending(database.settings) == []
+        names = [each.name for each in migrations.vault_migrations()]
+        assert migrations.vault_pending(database.settings) == names[1:]
 
     def test_a_server_before_15_is_refused(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
