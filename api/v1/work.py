@@ -1,16 +1,41 @@
 """What a supervisor does for the centre: approve an act, move a clerk's work."""
 
+from datetime import datetime
+from uuid import UUID
+
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from api.asking import TheAsking, TheHouse, ThePrincipal
 from api.problems import ASKING, SENDING, responses
 from api.v1 import bodies
-from api.v1.answers import ApprovalAnswer, MoveAnswer
 from api.v1.requests import WRITING
 from api.v1.things import ClerkCode
 from office.moving import MoveWork
 
 router = APIRouter(prefix="/v1", tags=["work"])
+
+
+class ApprovalAnswer(BaseModel):
+    """A supervisor's approval of one act; send it as `approval` with that act."""
+
+    approval: str = Field(examples=["c3VwLURJLTE.1795500000.6f2a"])
+    command_id: UUID = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
+    until: datetime = Field(examples=["2026-11-23T08:14:05.120000Z"])
+
+
+class MoveAnswer(BaseModel):
+    """What became of a clerk's work."""
+
+    correlation_id: UUID = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
+    moved: list[UUID] = Field(examples=[["019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"]])
+    kept: list[UUID] = Field(
+        description="Changed by somebody meanwhile, or not to be moved.",
+        examples=[[]],
+    )
+    is_all: bool = Field(
+        description="False where more is left than one call moves.", examples=[True]
+    )
 
 
 @router.post(
