@@ -45,6 +45,9 @@ _EXEMPT_FROM_BOUND = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
 _NOT_RECORDED = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
 """Refusals of an import stand in its report; the system's are its own faults."""
 
+LARGEST_SKEW = timedelta(minutes=1)
+"""Clocks that are further apart can append nothing (docs/reference/contract.md)."""
+
 _log = structlog.get_logger()
 A = TypeVar("A", bound=OfficeAggregate)
 Clock = Callable[[], datetime]
@@ -82,7 +85,8 @@ class Done:
     """The outcome of an act. Positions are None when it changed nothing.
 
     ``etag_version`` is the thing's version after this act, also in a repeat, whatever
-    happened since.
+    happened since; in a repeat of what changed nothing, and so kept no position, it is
+    the thing's version now.
     """
 
     aggregate_id: UUID
@@ -218,11 +222,17 @@ class Acts:
             effective_at = now if previous is None else max(now, previous)
         else:
             effective_at = envelope.effective_at
-            # The system takes the time of its cause, which is in the ledger already.
-            if effective_at > now and principal.role is not ActorKind.SYSTEM:
+            # The system takes the time of its cause, which is in the ledger already:
+            # another clock of ours may have dated it.
+            is_system = principal.role is ActorKind.SYSTEM
+            latest = now + LARGEST_SKEW if is_system else now
+            if effective_at > latest:
                 raise EffectiveTimeError(reason="in-the-future", bound=now)
         bound = now - self._backdating
-        is_bound = principal.role not in _EXEMPT_FROM_BOUND and not is_cause_dated
+        # Bookkeeping that claims no time takes its cause's; one that does is bounded.
+        is_bound = principal.role not in _EXEMPT_FROM_BOUND and not (
+            is_cause_dated and envelope.effective_at is None
+        )
         if is_bound and effective_at < bound and approved_by is None:
             raise EffectiveTimeError(reason="needs-approval", bound=bound)
         is_own_word = approved_by == principal.id

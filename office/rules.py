@@ -27,6 +27,12 @@ class Rules:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    def service_at(self, service: Service, at: datetime) -> Service:
+        """A service as it was said at a time; before its first word, as it is now."""
+        if service.modified_on <= at:
+            return service
+        return self._ledger.find(Service, service.id, effective_at=at) or service
+
     def terms_at(self, service: Service, governorate: str, at: datetime) -> Terms:
         """The terms that a service gives at a time, in a governorate."""
         return service.terms(
@@ -49,11 +55,14 @@ class Rules:
         return self.closed(service, centre, at) is None
 
     def closed(self, service: Service, centre: Centre, at: datetime) -> str | None:
-        """What does not serve citizens on the day of a time: the first, or None."""
+        """What does not serve citizens on the day of a time: the first, or None.
+
+        Nothing serves anybody before it was first said to be there.
+        """
         day = office_day(at)
-        if not centre.is_open_on(day):
+        if at < centre.created_on or not centre.is_open_on(day):
             return "centre"
-        if not service.is_offered_on(day):
+        if at < service.created_on or not service.is_offered_on(day):
             return "service"
         agency = self._ledger.find(Agency, Agency.id_of(service.published.agency))
         is_closed = agency is not None and not agency.is_open_on(day)

@@ -56,6 +56,8 @@ class TakingIn(RequestsDesk):
             )
 
         def decide(_: ServiceRequest | None, act: Act) -> ServiceRequest:
+            if command.asks_again is not None:
+                self._must_be_refused(command.asks_again, command.service, principal)
             request = self._new_request(command, act, request_id, service, centre)
             self._write_vault(command, parties, request_id, principal)
             return request
@@ -82,8 +84,6 @@ class TakingIn(RequestsDesk):
     ) -> ServiceRequest:
         """The new request with what is decided of it at once; nothing is stored."""
         self._must_be_offered(act, service, centre)
-        if command.asks_again is not None:
-            self._must_be_refused(command.asks_again, command.service, act)
         is_decided = command.accept_now or command.decline_reason is not None
         may_expire = not is_decided and act.actor.kind is not ActorKind.IMPORT
         request = ServiceRequest.submit(
@@ -120,12 +120,11 @@ class TakingIn(RequestsDesk):
         if closed is not None:
             raise ServiceNotOfferedError(what=closed)
 
-    def _must_be_refused(self, request_id: UUID, service: str, act: Act) -> None:
-        """What is asked again was refused: here, for the same service."""
-        refused = self._ledger.find(ServiceRequest, request_id)
-        party = act.actor.id if act.actor.kind is ActorKind.CITIZEN else None
-        if refused is None or (party is None and refused.centre != act.actor.place):
-            raise NotFoundError(thing="request")
+    def _must_be_refused(
+        self, request_id: UUID, service: str, principal: Principal
+    ) -> None:
+        """What is asked again was refused, for the same service, and is in scope."""
+        refused = self._load(request_id, principal)
         ends = {Stage.COMPLETED_REFUSED, Stage.NOT_ACCEPTED}
         if refused.stage not in ends or refused.service != service:
             raise WrongStateError(
@@ -134,7 +133,8 @@ class TakingIn(RequestsDesk):
 
     def _expiry(self, service: Service, at: datetime) -> datetime:
         """When a waiting request expires, by the rules of its first day."""
-        return self._rules.working_time(at).due(at, service.acceptance_days).at
+        days = self._rules.service_at(service, at).acceptance_days
+        return self._rules.working_time(at).due(at, days).at
 
     def _offered(
         self, command: SubmitRequest, principal: Principal

@@ -105,8 +105,10 @@ class Working(RequestsDesk):
 
         def decide(request: ServiceRequest, act: Act) -> None:
             stamp = self._ledger.find(Stamp, Stamp.id_of(command.serial))
-            if stamp is not None and not stamp.is_valid_on(
-                office_day(act.effective_at)
+            if stamp is not None and not (
+                # Nobody stamped with it before it was issued.
+                stamp.created_on <= act.effective_at
+                and stamp.is_valid_on(office_day(act.effective_at))
             ):
                 stamp = None
             request.stamp(
