@@ -162,7 +162,7 @@ class ClerkQueue:
     """
 
     name = "clerk_queue"
-    version = 4
+    version = 5
     tables = ("clerk_queue",)
     ddl = _DDL
 

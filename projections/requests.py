@@ -39,6 +39,8 @@ REQUEST_COLUMNS = """
     is_fee_outstanding boolean NOT NULL,
     is_forwarded boolean NOT NULL,
     outcome text,
+    reason text,
+    missing text[],
     has_paper boolean NOT NULL,
     needs_stamp boolean NOT NULL,
     is_postable boolean NOT NULL,
@@ -81,6 +83,7 @@ CASTS = {
         ),
         "boolean",
     ),
+    "missing": "text[]",
     **dict.fromkeys(("token", "version", "etag_version"), "integer"),
     **dict.fromkeys(
         (
@@ -103,7 +106,8 @@ class RequestState:
     """One request as its facts left it. Times are effective ones, UTC.
 
     ``since`` is when the present next act began to wait; ``ended_at`` when the
-    request reached a final stage.
+    request reached a final stage. ``reason`` is the code of why it was not accepted, or
+    of the agency's answer; ``missing`` what the citizen is asked for, or did not show.
     """
 
     tracking_number: str
@@ -125,6 +129,8 @@ class RequestState:
     is_fee_outstanding: bool = False
     is_forwarded: bool = False
     outcome: str | None = None
+    reason: str | None = None
+    missing: list[str] | None = None
     has_paper: bool = True
     needs_stamp: bool = False
     is_postable: bool = True
@@ -246,7 +252,8 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
         case "accepted":
             return _accepted(state, data["terms"])
         case "not-accepted":
-            return {"stage": Stage.NOT_ACCEPTED, **ended}
+            why = {"reason": data["reason"], "missing": list(data["missing"]) or None}
+            return {"stage": Stage.NOT_ACCEPTED, **why, **ended}
         case "assigned":
             return {
                 "clerk": data["clerk"],
@@ -277,11 +284,16 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
         case "agency-responded":
             return {
                 "outcome": data["outcome"],
+                "reason": data.get("reason"),
                 "is_information_needed": data["outcome"] == Answer.INFORMATION_NEEDED,
                 **_payment_due(data, is_off=data["outcome"] != Answer.ISSUED),
             }
         case "information-requested":
-            return {"is_information_asked": True, "is_information_needed": False}
+            return {
+                "is_information_asked": True,
+                "is_information_needed": False,
+                "missing": list(data["missing"]),
+            }
         case "information-supplied":
             return _supplied(state, data)
         case "stamped":
@@ -333,6 +345,8 @@ def _supplied(state: RequestState, data: dict[str, Any]) -> dict[str, Any]:
         "is_information_asked": False,
         "is_information_needed": False,
         "outcome": None if is_open else state.outcome,
+        "reason": None if is_open else state.reason,
+        "missing": None,
         "due_at": _time(data, "due_at") or state.due_at,
         "answer_due_at": _time(data, "answer_due_at") or state.answer_due_at,
     }

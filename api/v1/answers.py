@@ -363,8 +363,19 @@ class TrackingAnswer(BaseModel):
     centre: str = Field(examples=["SY-DI-01"])
     stage: str = Field(examples=["completed_issued"])
     outcome: str | None = Field(examples=["issued"])
+    reason: str | None = Field(
+        description="Why it was not accepted, or why the agency said no: a code.",
+        examples=[None],
+    )
+    missing: list[str] | None = Field(
+        description="What the citizen is asked for, or what was not shown: codes.",
+        examples=[None],
+    )
     next_act: str = Field(examples=["nothing"])
     due_at: datetime | None = Field(examples=[_TIME])
+    payment_due_at: datetime | None = Field(
+        description="When it expires unless the due fee is paid.", examples=[_TIME]
+    )
     item: str | None = Field(examples=["RA473124829GB"])
     steps: list[StepAnswer]
 

@@ -108,8 +108,11 @@ def track(
             centre=state.centre,
             stage=state.stage,
             outcome=state.outcome,
+            reason=state.reason,
+            missing=state.missing,
             next_act=state.standing.next_act,
             due_at=state.due_at,
+            payment_due_at=state.payment_due_at,
             item=state.item,
             steps=[
                 StepAnswer.of(step, WORDS[f"{PREFIX}{step.name}.v1"])
