@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.access import Permission
-from domain.acts import Act
+from domain.acts import Act, ActorKind
 from domain.calendars import office_day
 from domain.requests import MissingFact, ServiceRequest
 from domain.stamps import Stamp
@@ -101,15 +101,21 @@ class Working(RequestsDesk):
         return self._on(command, envelope, Permission.SUPPLY_INFORMATION, decide)
 
     def stamp(self, command: StampDocument, envelope: Envelope) -> Done:
-        """Put an issued stamp of the centre on the document."""
+        """Put an issued stamp of the centre on the document.
+
+        What is imported was stamped whatever our register says of its day.
+        """
+
+        def is_good(stamp: Stamp, act: Act) -> bool:
+            # Nobody stamped with it before it was issued.
+            return act.actor.kind is ActorKind.IMPORT or (
+                stamp.created_on <= act.effective_at
+                and stamp.is_valid_on(office_day(act.effective_at))
+            )
 
         def decide(request: ServiceRequest, act: Act) -> None:
             stamp = self._ledger.find(Stamp, Stamp.id_of(command.serial))
-            if stamp is not None and not (
-                # Nobody stamped with it before it was issued.
-                stamp.created_on <= act.effective_at
-                and stamp.is_valid_on(office_day(act.effective_at))
-            ):
+            if stamp is not None and not is_good(stamp, act):
                 stamp = None
             request.stamp(
                 act,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,12 +16,12 @@ from domain.errors import (
     InvalidValueError,
     UnknownStampError,
 )
-from domain.money import Unit
+from domain.money import Unit, total
 from domain.requests import Answer, Channel, MissingFact, PaymentChannel
 from domain.services import Offer, Service
 from domain.stamps import WithdrawnBecause
 from office.acts import Envelope
-from office.catalogue_commands import PublishService, WithdrawStamp
+from office.catalogue_commands import IssueStamp, PublishService, WithdrawStamp
 from office.commands import (
     AcceptRequest,
     PayFee,
@@ -29,6 +29,7 @@ from office.commands import (
     RequestInformation,
     StampDocument,
 )
+from office.seeding import SEEDED_AT
 from tests.office.scene import CLERK, DIGEST, STAMP, Scene, envelope, submission
 
 ADMINISTRATOR = Principal(role=ActorKind.ADMINISTRATOR, id="adm-1")
@@ -123,6 +124,51 @@ class TestWhatWasInForce:
         assert scene.get(request_id).stamp_serial == STAMP
         with pytest.raises(UnknownStampError):
             scene.stamp(todays)
+
+
+class TestWhatIsImported:
+    def test_it_was_stamped_before_the_stamp_stood_in_our_register(
+        self, scene: Scene
+    ) -> None:
+        importer = replace(CLERK, role=ActorKind.IMPORT, id="old-system")
+        serial = "ختم-DI-000077"
+        scene.house.catalogue.issue_stamp(
+            IssueStamp(serial=serial, centre=str(CLERK.centre)), envelope(ADMINISTRATOR)
+        )
+
+        def then() -> Envelope:
+            return envelope(importer, effective_at=SEEDED_AT + timedelta(days=9))
+
+        request_id = scene.requests.submit(
+            submission(centre=CLERK.centre), then()
+        ).aggregate_id
+        terms = scene.get(request_id).terms
+        assert terms is not None
+        amount, unit = total(terms.fee_lines)
+        scene.requests.pay(
+            PayFee(
+                request_id=request_id,
+                token=None,
+                channel=PaymentChannel.CASH,
+                amount=amount,
+                unit=unit,
+            ),
+            then(),
+        )
+        scene.requests.respond(
+            RecordResponse(request_id=request_id, token=None, outcome=Answer.ISSUED),
+            then(),
+        )
+        scene.requests.stamp(
+            StampDocument(
+                request_id=request_id,
+                token=None,
+                serial=serial,
+                stamped_digest=DIGEST,
+            ),
+            then(),
+        )
+        assert scene.get(request_id).stamp_serial == serial
 
 
 class TestWhatMayBeAsked:
