@@ -7,7 +7,7 @@ from domain.acts import Act
 from domain.aggregates import OfficeAggregate
 
 
-class MergeReason(StrEnum):
+class MergedBecause(StrEnum):
     """Why one person came to have two records."""
 
     IDENTIFIER_REPLACED = "identifier-replaced"
@@ -36,13 +36,15 @@ class PersonRecord(OfficeAggregate):
         """Two records were found to be of one person."""
 
         TOPIC = "sijil.person.merged.v1"
-        reason: MergeReason
+        reason: MergedBecause
 
-    def __init__(self, *, reason: MergeReason) -> None:
+    def __init__(self, *, reason: MergedBecause) -> None:
         self.reason = reason
 
     @classmethod
-    def merge(cls, act: Act, *, merge_id: UUID, reason: MergeReason) -> "PersonRecord":
+    def merge(
+        cls, act: Act, *, merge_id: UUID, reason: MergedBecause
+    ) -> "PersonRecord":
         """The record of one merge."""
         return cls._create(
             cls.Merged,

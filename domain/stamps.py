@@ -25,7 +25,7 @@ _BETWEEN_DIGITS = re.compile(r"[\s()+]+")
 _NOT_IN_ADDRESSES = frozenset("/?#%\\")
 
 
-class WithdrawnBecause(StrEnum):
+class StampWithdrawnBecause(StrEnum):
     """Why a stamp is used no more."""
 
     LOST = "lost"
@@ -66,7 +66,7 @@ class Stamp(OfficeAggregate):
 
         TOPIC = "sijil.stamp.withdrawn.v1"
         on: date
-        reason: WithdrawnBecause
+        reason: StampWithdrawnBecause
 
     def __init__(self, *, serial: str, kind: str, centre: str) -> None:
         self.serial = serial
@@ -108,7 +108,7 @@ class Stamp(OfficeAggregate):
             raise StampIssuedError(serial=self.serial, centre=self.centre)
 
     def withdraw(
-        self, act: Act, *, reason: WithdrawnBecause, on: date | None = None
+        self, act: Act, *, reason: StampWithdrawnBecause, on: date | None = None
     ) -> None:
         """Take the stamp out of use from ``on``, or from the day of the act.
 

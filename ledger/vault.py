@@ -194,7 +194,7 @@ class VaultKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
+class KeptCorrection:
     """A value of a party as it was corrected. Its repr shows no value."""
 
     party_id: UUID
@@ -305,7 +305,7 @@ class Vault:
             )
             if not cursor.rowcount:
                 kept = self._corrected(cursor, _CORRECTIONS, [str(party_id)])
-                if kept.get(correction_id) != Correction(
+                if kept.get(correction_id) != KeptCorrection(
                     party_id=party_id, field=field, value=value
                 ):
                     raise CorrectionReusedError("the correction's id was used before")
@@ -438,7 +438,7 @@ class Vault:
             names.setdefault(correction.party_id, []).append(correction.value)
         return names
 
-    def corrections_of(self, parties: Iterable[UUID]) -> dict[UUID, Correction]:
+    def corrections_of(self, parties: Iterable[UUID]) -> dict[UUID, KeptCorrection]:
         """Every correction kept of the parties by its id, named by an event or not."""
         wanted = [str(party) for party in parties]
         with self._datastore.transaction(commit=False) as cursor:
@@ -521,7 +521,7 @@ class Vault:
 
     def _corrected(
         self, cursor: psycopg2.extensions.cursor, query: str, parties: Sequence[str]
-    ) -> dict[UUID, Correction]:
+    ) -> dict[UUID, KeptCorrection]:
         keys = self._keys_of(cursor, parties)
         cursor.execute(query, (list(parties),))
         found = {}
@@ -530,7 +530,7 @@ class Vault:
                 person, key = keys[party]
                 place = f"correction/{correction_id}/{name}"
                 about = _about(person, UUID(party), place)
-                found[UUID(correction_id)] = Correction(
+                found[UUID(correction_id)] = KeptCorrection(
                     party_id=UUID(party),
                     field=PersonField(name),
                     value=open_seal(key, bytes(sealed), about).decode(),

@@ -19,7 +19,7 @@ from domain.calendars import (
 from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
 from domain.services import Offer, SuspendedBecause
-from domain.stamps import LIVE, WithdrawnBecause
+from domain.stamps import LIVE, StampWithdrawnBecause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class WithdrawStamp:
     """Take a stamp out of use from ``on``."""
 
     serial: str
-    reason: WithdrawnBecause
+    reason: StampWithdrawnBecause
     on: date | None = None
 
 

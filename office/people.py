@@ -20,12 +20,12 @@ from domain.persons import (
     normalised,
 )
 from domain.reads import Purpose
-from domain.records import MergeReason, PersonRecord
+from domain.records import MergedBecause, PersonRecord
 from domain.requests import Party, PartyRole, ServiceRequest
 from ledger.bodies import parse_body
 from ledger.entries import Entry
 from ledger.records import KnownParty, PersonRecords
-from ledger.vault import Correction, Vault
+from ledger.vault import KeptCorrection, Vault
 from office.acts import Acts, Done, Envelope, On, translated
 from office.looking import Looking
 from office.sweeping import CORRECTED
@@ -59,7 +59,7 @@ class MergePersons:
 
     first: PartyOf
     second: PartyOf
-    reason: MergeReason
+    reason: MergedBecause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Hits:
 class Corrected:
     """A correction that counts: what was corrected, to what, why and when."""
 
-    correction: Correction
+    correction: KeptCorrection
     reason: str | None
     corrected_at: datetime
 
@@ -397,7 +397,7 @@ class People:
         parties: Sequence[Party],
         *,
         told: dict[UUID, PersonDetails],
-        corrections: dict[UUID, Correction],
+        corrections: dict[UUID, KeptCorrection],
         notes: dict[UUID, dict[str, str]],
     ) -> HeldRequest:
         entries = self._ledger.reader.aggregate(request.id)
@@ -489,7 +489,7 @@ def _event(entry: Entry) -> HeldEvent:
 
 
 def _corrected(
-    entries: Sequence[Entry], corrections: dict[UUID, Correction]
+    entries: Sequence[Entry], corrections: dict[UUID, KeptCorrection]
 ) -> Iterable[Corrected]:
     """The corrections that events name, in the order of the ledger."""
     for entry in entries:

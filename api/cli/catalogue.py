@@ -23,7 +23,7 @@ from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
 from domain.ids import new_id
 from domain.services import SuspendedBecause
-from domain.stamps import LIVE, WithdrawnBecause
+from domain.stamps import LIVE, StampWithdrawnBecause
 from office.catalogue_files import CatalogueFileError, Kind, read_file
 from office.catalogue_plan import Fate, Known, Planned, plan
 from projections.catalogue import NOT_OPEN_YET
@@ -524,7 +524,7 @@ def issue_stamp(
 def withdraw_stamp(
     serial: Annotated[str, typer.Argument(help="Its serial.")],
     *,
-    reason: Annotated[WithdrawnBecause, typer.Option(help="Why.")],
+    reason: Annotated[StampWithdrawnBecause, typer.Option(help="Why.")],
     on: Day = None,
     effective_at: EffectiveAt = None,
 ) -> None:

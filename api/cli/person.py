@@ -19,7 +19,7 @@ from api.cli.tables import print_facts, print_json, print_table
 from api.cli.typed import value_of
 from domain.acts import ActorKind
 from domain.ids import new_id
-from domain.records import MergeReason
+from domain.records import MergedBecause
 from domain.requests import PartyRole
 
 person = typer.Typer(
@@ -78,7 +78,7 @@ def merge(
     second: Annotated[UUID, typer.Argument(help="Another request of the person.")],
     *,
     reason: Annotated[
-        MergeReason, typer.Option(help="How there came to be two records.")
+        MergedBecause, typer.Option(help="How there came to be two records.")
     ],
     first_role: Annotated[
         PartyRole, typer.Option(help="What the person is in the first.")

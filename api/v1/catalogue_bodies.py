@@ -37,7 +37,7 @@ from domain.services import (
     Offer,
     SuspendedBecause,
 )
-from domain.stamps import LIVE, WithdrawnBecause
+from domain.stamps import LIVE, StampWithdrawnBecause
 
 MOST_HOLIDAYS = 120
 """Days off of one year: four months would be a mistake, and an event has a bound."""
@@ -264,7 +264,7 @@ class StampIssue(Body):
 class StampWithdrawal(Body):
     """Taking a stamp out of use."""
 
-    reason: Annotated[WithdrawnBecause, one_of(WithdrawnBecause)] = Field(
+    reason: Annotated[StampWithdrawnBecause, one_of(StampWithdrawnBecause)] = Field(
         examples=["lost"]
     )
     on: _From = Field(default=None, examples=["2026-12-01"])

@@ -32,7 +32,7 @@ from api.v1.tracking import RateLimitedError
 from domain.access import Permission, Principal
 from domain.errors import InvalidValueError
 from domain.persons import LONGEST_IDENTIFIER, LONGEST_NAME, PersonDetails, PersonField
-from domain.records import MergeReason
+from domain.records import MergedBecause
 from domain.requests import PartyRole
 from office.people import (
     Corrected,
@@ -132,7 +132,7 @@ class PersonMerge(Strict):
 
     first: PartyName
     second: PartyName
-    reason: Annotated[MergeReason, one_of(MergeReason)] = Field(
+    reason: Annotated[MergedBecause, one_of(MergedBecause)] = Field(
         examples=["identifier-replaced"]
     )
 

@@ -26,7 +26,7 @@ from api.v1 import bodies, people
 from domain.acts import ActorKind
 from domain.persons import PersonDetails, PersonField
 from domain.requests import CorrectedBecause, CorrectedField, Means
-from ledger.vault import Correction
+from ledger.vault import KeptCorrection
 from office.commands import CorrectRequest
 from office.couriers import Letter
 from office.telling_settings import TellingSettings
@@ -339,7 +339,9 @@ def test_the_repr_of_a_body_shows_nothing(model: type[BaseModel]) -> None:
 
 def test_the_repr_of_what_carries_values_shows_none() -> None:
     details = PersonDetails(**WHOLE)
-    correction = Correction(party_id=uuid4(), field=PersonField.FULL_NAME, value=NAME)
+    correction = KeptCorrection(
+        party_id=uuid4(), field=PersonField.FULL_NAME, value=NAME
+    )
     corrected = CorrectRequest(
         request_id=uuid4(),
         field=CorrectedField.FULL_NAME,

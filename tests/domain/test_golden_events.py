@@ -36,7 +36,7 @@ from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
 from domain.money import FeeKind
 from domain.reads import Look, Purpose
-from domain.records import MergeReason, PersonRecord
+from domain.records import MergedBecause, PersonRecord
 from domain.requests import (
     Answer,
     CorrectedBecause,
@@ -54,7 +54,7 @@ from domain.requests import (
     WithdrawnBecause,
 )
 from domain.services import Relationship, SuspendedBecause
-from domain.stamps import WithdrawnBecause as StampWithdrawnBecause
+from domain.stamps import StampWithdrawnBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import (
     ITEM,
@@ -204,7 +204,7 @@ def of_people() -> list[OfficeAggregate]:
     merged = PersonRecord.merge(
         act(kind=ActorKind.SUPERVISOR, actor="sup-DI"),
         merge_id=UUID("019ab1ef-2e40-7c55-9b60-3f1d2c8a7e13"),
-        reason=MergeReason.IDENTIFIER_REPLACED,
+        reason=MergedBecause.IDENTIFIER_REPLACED,
     )
     return [look, merged]
 

@@ -32,7 +32,7 @@ from domain.errors import (
 )
 from domain.periods import Period
 from domain.services import DEFAULT_ACCEPTANCE_DAYS, Offer, SuspendedBecause
-from domain.stamps import LIVE, WithdrawnBecause
+from domain.stamps import LIVE, StampWithdrawnBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import act, calendar, service, stamp
 
@@ -389,11 +389,11 @@ def test_a_withdrawn_stamp_is_valid_before_its_day_and_never_issued_again() -> N
     made.issue_again(kind=LIVE, centre="SY-DI-01")
     with pytest.raises(StampIssuedError):
         made.issue_again(kind=LIVE, centre="SY-HL-01")
-    made.withdraw(by_administrator(), reason=WithdrawnBecause.LOST, on=day(2))
+    made.withdraw(by_administrator(), reason=StampWithdrawnBecause.LOST, on=day(2))
     assert days_when(made.is_valid_on) == [-1, 0, 1]
     for do in (
         lambda: made.issue_again(kind=LIVE, centre="SY-DI-01"),
-        lambda: made.withdraw(by_administrator(), reason=WithdrawnBecause.LOST),
+        lambda: made.withdraw(by_administrator(), reason=StampWithdrawnBecause.LOST),
     ):
         refused(made, StampWithdrawnError, do)
     replayed(made)

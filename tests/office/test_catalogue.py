@@ -29,7 +29,7 @@ from domain.errors import (
     StampWithdrawnError,
 )
 from domain.services import Offer, Service, SuspendedBecause
-from domain.stamps import Stamp, WithdrawnBecause
+from domain.stamps import Stamp, StampWithdrawnBecause
 from office.acts import Done
 from office.catalogue_commands import (
     AppointClerk,
@@ -282,7 +282,7 @@ def test_places_that_are_closed_take_nothing_new(desk: Scene) -> None:
 def test_a_withdrawn_stamp_is_not_issued_again(desk: Scene) -> None:
     catalogue = desk.house.catalogue
     catalogue.withdraw_stamp(
-        WithdrawStamp(serial=STAMP, reason=WithdrawnBecause.LOST), ask(1)
+        WithdrawStamp(serial=STAMP, reason=StampWithdrawnBecause.LOST), ask(1)
     )
     with pytest.raises(StampWithdrawnError):
         catalogue.issue_stamp(IssueStamp(serial=STAMP, centre=CENTRE), ask(2))

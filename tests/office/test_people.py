@@ -21,7 +21,7 @@ from domain.errors import (
     RoleForbiddenError,
 )
 from domain.persons import PersonDetails, PersonField
-from domain.records import MergeReason
+from domain.records import MergedBecause
 from domain.requests import Channel, CorrectedBecause, CorrectedField, PartyRole
 from domain.services import Relationship
 from ledger.entries import Entry
@@ -86,7 +86,7 @@ def merge(
     command = MergePersons(
         first=PartyOf(request_id=first, role=m.pop("role", PartyRole.APPLICANT)),
         second=PartyOf(request_id=second, role=PartyRole.APPLICANT),
-        reason=MergeReason.IDENTIFIER_REPLACED,
+        reason=MergedBecause.IDENTIFIER_REPLACED,
     )
     return scene.house.people.merge(
         command, envelope(principal, ROUTE, **m)

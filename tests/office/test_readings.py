@@ -19,7 +19,7 @@ from domain.errors import (
 from domain.money import Unit, total
 from domain.requests import Answer, Channel, MissingFact, PaymentChannel
 from domain.services import Offer, Service
-from domain.stamps import WithdrawnBecause
+from domain.stamps import StampWithdrawnBecause
 from office.acts import Envelope
 from office.catalogue_commands import IssueStamp, PublishService, WithdrawStamp
 from office.commands import (
@@ -91,7 +91,7 @@ class TestWhatWasInForce:
         scene.pay(todays)
         scene.respond(todays)
         scene.house.catalogue.withdraw_stamp(
-            WithdrawStamp(serial=STAMP, reason=WithdrawnBecause.LOST),
+            WithdrawStamp(serial=STAMP, reason=StampWithdrawnBecause.LOST),
             envelope(ADMINISTRATOR, if_version=1),
         )
 

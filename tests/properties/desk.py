@@ -50,8 +50,7 @@ from domain.services import (
     SuspendedBecause,
 )
 from domain.stages import WaitingFor
-from domain.stamps import LIVE, Stamp
-from domain.stamps import WithdrawnBecause as StampWithdrawnBecause
+from domain.stamps import LIVE, Stamp, StampWithdrawnBecause
 from ledger.entries import Entry
 from ledger.names import LEDGER_SCHEMA, VIEWS_SCHEMA, Role
 from ledger.reader import LedgerReader
