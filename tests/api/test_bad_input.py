@@ -70,6 +70,7 @@ class TestBodies:
             (changed(effective_at="0001-01-01T00:00:00+14:00"), "/effective_at"),
             (changed(effective_at="9999-12-31T23:59:59-14:00"), "/effective_at"),
             (changed(effective_at="2026-11-23T25:00:00Z"), "/effective_at"),
+            (changed(effective_at="2026-11-23T08:00:00+00:60"), "/effective_at"),
             (changed(effective_at="2026-11-23T08:00:00.1234567Z"), "/effective_at"),
             (changed(effective_at="2026-W48-1T08:00:00Z"), "/effective_at"),
             (changed(effective_at="20261123T080000Z"), "/effective_at"),
