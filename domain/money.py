@@ -44,10 +44,14 @@ def total(lines: Iterable[FeeLine]) -> tuple[int, Unit]:
     """The sum of ``lines`` in hundredths and its unit; nothing is ``(0, SYP.new)``.
 
     Raises InvalidValueError when the lines mix units: they are never converted
-    silently, because rounding an amount is a decision of the cashier's.
+    silently, because rounding an amount is a decision of the cashier's. And when the
+    sum is no integer that can be told: nobody could ever pay it.
     """
     kept = tuple(lines)
     units = {line.unit for line in kept}
     if len(units) > 1:
         raise InvalidValueError(field="fee_lines", reason="mixed-units")
-    return sum(line.amount for line in kept), next(iter(units), Unit.NEW)
+    amount = sum(line.amount for line in kept)
+    if amount > LARGEST_INTEGER:
+        raise InvalidValueError(field="fee_lines", reason="range")
+    return amount, next(iter(units), Unit.NEW)

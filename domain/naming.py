@@ -23,6 +23,9 @@ _NUMBER_APART = re.compile(
 _WITHIN_NUMBER = re.compile(r"(?<=[0-9])[._-]+(?=[0-9])")
 _YEAR_FIRST = re.compile(r"(?:19|20)[0-9]{2}[._-]")
 """Offices count by year, and ``2026-1234567`` has eleven digits too."""
+_MARKS_OF_SCRIPT = frozenset("\u200c\u200d\u200e\u200f")
+"""Joiners and the marks of direction: good Arabic may need them. Overrides of the
+direction, and spaces of no width, only make a text read as what it is not."""
 
 
 def may_be_a_persons_number(code: str) -> bool:
@@ -77,8 +80,14 @@ def checked_text(text: str, *, field: str, longest: int = LONGEST_NAME) -> str:
     """
     if not text or text != text.strip() or len(text) > longest:
         raise InvalidValueError(field=field, reason="shape")
-    if any(unicodedata.category(letter) in {"Cc", "Cs", "Co"} for letter in text):
+    if any(
+        unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Co"}
+        and letter not in _MARKS_OF_SCRIPT
+        for letter in text
+    ):
         raise InvalidValueError(field=field, reason="control-character")
+    if not any(letter.isalnum() for letter in text):
+        raise InvalidValueError(field=field, reason="shape")
     if not unicodedata.is_normalized("NFC", text):
         raise InvalidValueError(field=field, reason="not-nfc")
     return text

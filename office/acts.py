@@ -21,7 +21,7 @@ from eventsourcing.persistence import (
 )
 
 from domain.access import Principal
-from domain.acts import MINISTRY, Act, Actor, ActorKind, Provenance
+from domain.acts import MINISTRY, OUTSIDE_KINDS, Act, Actor, ActorKind, Provenance
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
@@ -228,15 +228,20 @@ class Acts:
             latest = now + LARGEST_SKEW if is_system else now
             if effective_at > latest:
                 raise EffectiveTimeError(reason="in-the-future", bound=now)
+        # A report from outside is clamped to what happened before: that is its time,
+        # and nobody out there could ask a supervisor.
+        counted = effective_at
+        if principal.role in OUTSIDE_KINDS and previous is not None:
+            counted = max(effective_at, previous)
         bound = now - self._backdating
         # Bookkeeping that claims no time takes its cause's; one that does is bounded.
         is_bound = principal.role not in _EXEMPT_FROM_BOUND and not (
             is_cause_dated and envelope.effective_at is None
         )
-        if is_bound and effective_at < bound and approved_by is None:
+        if is_bound and counted < bound and approved_by is None:
             raise EffectiveTimeError(reason="needs-approval", bound=bound)
         is_own_word = approved_by == principal.id
-        if is_own_word and not (is_bound and effective_at < bound):
+        if is_own_word and not (is_bound and counted < bound):
             # A supervisor's own act needs no word of theirs where no rule asks for it.
             approved_by = None
         return Act(
@@ -287,6 +292,19 @@ class Acts:
             etag_version=thing.etag_version,
             is_repeat=False,
         )
+
+    def remember(self, envelope: Envelope, asked: object) -> None:
+        """Keep the id of an act that is done as many acts, so that it means one thing.
+
+        Raises CommandReusedError when it was used for something else.
+        """
+        with translated():
+            try:
+                self.ledger.append(command=self.command(envelope, asked))
+            except append.CommandRepeatedError:
+                return
+            except append.CommandReusedError as error:
+                raise CommandReusedError from error
 
     def on(
         self,

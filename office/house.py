@@ -126,6 +126,7 @@ class House:
         )
         self.catalogue = CatalogueDesk(self.acts)
         self.moving = Moving(
+            self.acts,
             self.requests,
             roster=self.queries.roster,
             queue=self.queries.queue,

@@ -14,7 +14,7 @@ from domain.errors import (
     ServiceNotOfferedError,
 )
 from domain.ids import derived_id, time_in
-from office.acts import Clock, Envelope, translated
+from office.acts import Acts, Clock, Envelope, translated
 from office.commands import AssignRequest
 from office.errors import ConcurrencyError, StaleVersionError
 from office.requests import Requests
@@ -49,12 +49,14 @@ class Moving:
 
     def __init__(
         self,
+        acts: Acts,
         requests: Requests,
         *,
         roster: RosterQueries,
         queue: ClerkQueueQueries,
         clock: Clock,
     ) -> None:
+        self._acts = acts
         self._requests = requests
         self._roster = roster
         self._queue = queue
@@ -78,6 +80,8 @@ class Moving:
             if not self._of_centre(command.to, principal).is_available_on(today):
                 raise ServiceNotOfferedError(what="clerk")
             held = self._queue.held_by([command.clerk], agency=command.agency)
+        # The id of a move means this move, also when nothing is left to be moved.
+        self._acts.remember(envelope, command)
         moved: list[UUID] = []
         kept: list[UUID] = []
         for item in held[:LARGEST_MOVE]:

@@ -103,15 +103,20 @@ class Rules:
         request: ServiceRequest,
         codes: tuple[str, ...],
         *,
+        at: datetime,
         also: Iterable[str] = (),
     ) -> None:
         """The codes are documents of the request's service: no free text gets in.
 
-        ``also`` are codes that are known without the service.
+        As it was accepted, before that as it was at a time, like its terms. ``also``
+        are codes that are known without the service.
         """
         version = None if request.terms is None else request.terms.service_version
         service = self._ledger.find(
-            Service, Service.id_of(request.service), version=version
+            Service,
+            Service.id_of(request.service),
+            version=version,
+            effective_at=at if version is None else None,
         )
         if service is None:
             raise ServiceNotOfferedError(what="service")

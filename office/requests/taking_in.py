@@ -47,7 +47,7 @@ class TakingIn(RequestsDesk):
         earlier = self._acts.earlier(stored, request_id)
         if earlier is not None:
             return earlier
-        service, centre = self._offered(command, principal)
+        service, centre = self._offered(command, envelope)
         parties = self._parties(command, request_id)
         actor = principal.actor
         if principal.role is ActorKind.CITIZEN:
@@ -137,8 +137,10 @@ class TakingIn(RequestsDesk):
         return self._rules.working_time(at).due(at, days).at
 
     def _offered(
-        self, command: SubmitRequest, principal: Principal
+        self, command: SubmitRequest, envelope: Envelope
     ) -> tuple[Service, Centre]:
+        """The service and the centre, whose codes have to be known."""
+        principal = envelope.principal
         code = command.centre or principal.centre
         if code is None:
             raise InvalidValueError(field="centre", reason="missing")
@@ -152,7 +154,12 @@ class TakingIn(RequestsDesk):
             raise ServiceNotOfferedError(what="centre")
         if service is None:
             raise ServiceNotOfferedError(what="service")
-        must_be_known(service, (*command.documents, *command.missing))
+        with translated():
+            # Documents are those of the day the act is dated.
+            then = self._rules.service_at(
+                service, envelope.effective_at or self._acts.clock()
+            )
+        must_be_known(then, (*command.documents, *command.missing))
         return service, centre
 
     def _parties(self, command: SubmitRequest, request_id: UUID) -> tuple[Party, ...]:
@@ -202,7 +209,7 @@ class TakingIn(RequestsDesk):
             # An import that claims an earlier time is moved up to the submission's.
             at = max(act.effective_at, request.modified_on)
             terms = self._rules.terms(request, at)
-            self._rules.must_know(request, command.documents)
+            self._rules.must_know(request, command.documents, at=at)
             request.accept(
                 act, terms=terms, documents=command.documents, token=command.token
             )
@@ -213,7 +220,7 @@ class TakingIn(RequestsDesk):
         """Do not take a waiting request in."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            self._rules.must_know(request, command.missing)
+            self._rules.must_know(request, command.missing, at=act.effective_at)
             request.decline(
                 act,
                 reason=command.reason,

@@ -77,7 +77,9 @@ class Working(RequestsDesk):
         """Ask the citizen for what is missing; the clock stands still."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            self._rules.must_know(request, command.missing, also=MissingFact)
+            self._rules.must_know(
+                request, command.missing, at=act.effective_at, also=MissingFact
+            )
             request.request_information(
                 act, missing=command.missing, token=command.token
             )
@@ -90,7 +92,9 @@ class Working(RequestsDesk):
         """Record what the citizen brought; the clock goes on."""
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            self._rules.must_know(request, command.supplied, also=MissingFact)
+            self._rules.must_know(
+                request, command.supplied, at=act.effective_at, also=MissingFact
+            )
             request.supply_information(
                 act,
                 supplied=command.supplied,
