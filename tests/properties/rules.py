@@ -59,6 +59,8 @@ NOT_RECORDED = {
     "stale-version",
     "idempotency-key-reused",
 }
+DOCUMENTED = {"accept", "decline", "request_information", "supply_information"}
+"""Acts that name documents: those of the service as it was on the act's day."""
 TOPICS = {
     "accept": "accepted",
     "decline": "not-accepted",
@@ -429,7 +431,11 @@ def _bad_times(asked: Asked, last: datetime | None) -> set[str]:
     if asked.at > asked.now + allowance:
         return {"effective-time"}
     is_bound = role != "system" and not _is_approved(asked)
-    if is_bound and asked.at < asked.now - BACKDATING:
+    at = asked.at
+    if role in REPORTS and last is not None:
+        # It counts where it is clamped to; nobody out there could ask a supervisor.
+        at = max(at, last)
+    if is_bound and at < asked.now - BACKDATING:
         return {"effective-time"}
     return set()
 
@@ -463,8 +469,10 @@ def may_not(  # noqa: PLR0911 -- one layer after the other
 
 def _malformed(asked: Asked, case: Case, world: World) -> set[str]:
     args = asked.args
-    latest = world.offers[case.service][-1]
-    known = latest.known if case.offer is None else case.offer.known
+    offer = case.offer or world.offer(case.service, effective(asked, case.last))
+    if offer is None and asked.act in DOCUMENTED:
+        return {"service-not-offered"}
+    known = set() if offer is None else offer.known
     bad = {
         "accept": lambda: not known.issuperset(args["documents"]),
         "decline": lambda: (
@@ -518,8 +526,8 @@ def _may_not_submit(  # noqa: PLR0911 -- one layer after the other
     service = args["service"]
     if service not in world.offers or args["centre"] not in {None, world.centre}:
         return {"service-not-offered"}
-    latest = world.offers[service][-1]
-    if not latest.known.issuperset((*args["documents"], *args["missing"])):
+    then = world.offer(service, effective(asked, None)) or world.offers[service][-1]
+    if not then.known.issuperset((*args["documents"], *args["missing"])):
         return {"invalid-value"}
     if asked.seen not in {None, 0}:
         return {"stale-version"}
