@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ledger.embedded import MAJOR, EmbeddedServer, binaries
+from tests.conftest import in_a_hurry
 
 OLDEST = 15
 DEBIAN = Path("/usr/lib/postgresql")
@@ -50,6 +51,7 @@ def main(command: list[str]) -> int:
         server.start()
         try:
             dsn = server.dsn()
+            in_a_hurry(dsn)
             url = (
                 f"postgresql://{dsn['user']}:{dsn['password']}@/{dsn['dbname']}"
                 f"?host={quote(dsn['host'], safe='')}&port={dsn['port']}"
