@@ -52,7 +52,9 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     )
     app.state.house = house
     app.state.settings = settings
-    app.state.tokens = TokenReader(settings, citizen=house.citizen)
+    app.state.tokens = TokenReader(
+        settings, citizen=house.citizen, officer=house.officer
+    )
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     app.state.search_limits = people.SearchLimits()
     problems.install(app)

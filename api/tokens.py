@@ -148,14 +148,20 @@ class ProviderKeys(jwt.PyJWKClient):
 class TokenReader:
     """Believes tokens of one provider and makes principals of them.
 
-    ``citizen`` gives a citizen's principal by the provider's subject.
+    ``citizen`` gives a citizen's principal by the provider's subject; ``officer`` an
+    agency's principal its place, as the agency was published.
     """
 
     def __init__(
-        self, settings: ApiSettings, *, citizen: Callable[[str], Principal]
+        self,
+        settings: ApiSettings,
+        *,
+        citizen: Callable[[str], Principal],
+        officer: Callable[[Principal], Principal],
     ) -> None:
         self._settings = settings
         self._citizen = citizen
+        self._officer = officer
         url = settings.jwks_url
         self._jwks = None if url is None else ProviderKeys(url)
         self._local = (
@@ -198,13 +204,14 @@ class TokenReader:
             return self._citizen(_told(claims, "sub", longest=_SUBJECT_LENGTH))
         is_agency = kind is ActorKind.AGENCY
         has_governorate = is_agency and claims.get("governorate") is not None
-        return Principal(
+        told = Principal(
             role=kind,
             id=_code(claims, "sub"),
             centre=_code(claims, "centre") if kind in _AT_A_CENTRE else None,
             governorate=_code(claims, "governorate") if has_governorate else None,
             agency=_code(claims, "agency") if is_agency else None,
         )
+        return self._officer(told) if is_agency else told
 
 
 def _code(claims: dict[str, Any], name: str) -> str:

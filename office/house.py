@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 
 from domain.access import Principal
 from domain.acts import ActorKind
+from domain.agencies import Agency, AgencyScope
 from ledger import migrations
 from ledger.book import Ledger
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
@@ -143,6 +144,23 @@ class House:
             role=ActorKind.CITIZEN,
             id=subject,
             parties=frozenset(str(party) for party in parties),
+        )
+
+    def officer(self, told: Principal) -> Principal:
+        """An agency's officer, bound to a governorate exactly where the agency is.
+
+        A login that names none at an agency of every governorate sees nothing: it must
+        not see all of them. At one that exists once, the governorate binds nobody.
+        """
+        if told.agency is None:
+            return told
+        with translated():
+            agency = self.ledger.find(Agency, Agency.id_of(told.agency))
+        if agency is None:
+            return told
+        is_national = agency.published.scope is AgencyScope.NATIONAL
+        return replace(
+            told, governorate=None if is_national else told.governorate or ""
         )
 
     def assignment(self) -> Assignment:

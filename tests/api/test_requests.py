@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 
+from api.tokens import mint
 from api.v1 import tracking
+from domain.acts import ActorKind
 from ledger import migrations
 from ledger.migrations import Migration
 from ledger.persistence.datastore import PostgresDatastore
@@ -137,6 +140,26 @@ class TestReading:
             assert (answer["clerk"] is not None) is sees
             assert (answer["token"] is not None) is sees
             assert answer["secret_code"] is None
+
+    def test_an_officer_of_no_governorate_does_not_see_all_of_them(
+        self, door: Door
+    ) -> None:
+        request_id = door.forwarded()
+        door.scene.level()
+        for governorate, status in (("SY-DI", 200), ("SY-HL", 404), (None, 404)):
+            token = mint(
+                door.settings,
+                role=ActorKind.AGENCY,
+                subject="off-3",
+                now=datetime.now(UTC),
+                agency="CIV",
+                governorate=governorate,
+            )
+            asked = {"Authorization": f"Bearer {token}"}
+            one = door.client.get(f"/v1/requests/{request_id}", headers=asked)
+            listed = door.client.get("/v1/requests", headers=asked).json()
+            assert one.status_code == status
+            assert len(listed["items"]) == (1 if status == 200 else 0)
 
     def test_a_read_waits_for_the_position_of_a_write(self, door: Door) -> None:
         request_id = door.submitted()

@@ -91,13 +91,17 @@ def citizen(subject: str) -> Principal:
     return Principal(role=ActorKind.CITIZEN, id=subject)
 
 
+def officer(told: Principal) -> Principal:
+    return told
+
+
 def settings(home: Path, provider: Provider | None = None) -> ApiSettings:
     return ApiSettings.load(home=home, jwks_url=provider and provider.url)
 
 
 @pytest.fixture
 def reader(tmp_path: Path, provider: Provider) -> TokenReader:
-    return TokenReader(settings(tmp_path, provider), citizen=citizen)
+    return TokenReader(settings(tmp_path, provider), citizen=citizen, officer=officer)
 
 
 def signed(

@@ -195,3 +195,23 @@ class TestWhatIsOffered:
 
     def test_marks_that_good_arabic_needs_are_kept(self) -> None:
         assert offer(name_ar="خدمة \u200e(A4)\u200e").name_ar.startswith("خدمة")
+
+
+class TestOfficers:
+    """Bound to a governorate exactly where the agency exists once in each."""
+
+    @pytest.mark.parametrize(
+        ("agency", "told", "bound"),
+        [
+            ("CIV", "SY-DI", "SY-DI"),
+            ("CIV", None, ""),
+            ("EDU", "SY-HL", None),
+            ("EDU", None, None),
+            ("NOBODY", None, None),
+        ],
+    )
+    def test_a_login_is_bound_as_its_agency_was_published(
+        self, scene: Scene, agency: str, told: str | None, bound: str | None
+    ) -> None:
+        login = replace(AGENCY, agency=agency, governorate=told)
+        assert scene.house.officer(login).scope.governorate == bound
