@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# A process a core: each has a PostgreSQL of its own, and files stay whole.
+SUITE := $(BIN)/pytest --numprocesses 2 --dist loadfile
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host
@@ -18,14 +20,14 @@ run: .venv/runtime.installed ## start everything on 127.0.0.1:8000 (SIJIL_PORT)
 	@exec $(BIN)/sijil run
 
 test: .venv/dev.installed ## run the whole suite
-	$(BIN)/pytest
+	$(SUITE)
 
 check: .venv/dev.installed ## format, lint, types, import rules, tests and docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(SUITE)
 
 format: .venv/dev.installed ## rewrite the code in the house's format
 	$(BIN)/ruff format .

@@ -37,6 +37,8 @@ settings.register_profile(
 settings.load_profile("sijil")
 
 _NUMBERS = count(1)
+ROOM_BYTES = 8 * 2**30
+"""Two servers with their log of changes and the databases of the tests under way."""
 
 
 def in_a_hurry(superuser_dsn: dict[str, Any]) -> None:
@@ -131,11 +133,20 @@ class Database:
             )
 
 
+def _in_memory() -> str | None:
+    """A folder in memory with room for hundreds of small databases, else None."""
+    folder = Path("/dev/shm")  # noqa: S108 -- a fresh private folder below it
+    is_there = folder.is_dir() and os.access(folder, os.W_OK)
+    if is_there and shutil.disk_usage(folder).free > ROOM_BYTES:
+        return str(folder)
+    return None
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server of this run, started once and stopped at the end."""
     # Not pytest's tmp_path: as root the server's own account has to pass through.
-    home = Path(tempfile.mkdtemp(prefix="sijil-test-"))
+    home = Path(tempfile.mkdtemp(prefix="sijil-test-", dir=_in_memory()))
     home.chmod(0o711)
     made = Server(home, os.environ.get("SIJIL_TEST_DATABASE_URL"))
     made.start()
