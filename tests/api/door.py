@@ -192,7 +192,8 @@ class Door:
 
     def claimed(self) -> str:
         request_id = self.online()
-        assert self.act("clerk", request_id, "claim").status_code == 200
+        answer = self.act("clerk", request_id, "claim")
+        assert answer.status_code == 200, answer.text
         return request_id
 
     def asked(self) -> str:
