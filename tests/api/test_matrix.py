@@ -147,10 +147,11 @@ def catalogue_rows() -> dict[str, Row]:
         ),
         "close_agency": acting(thing("/v1/agencies", agency), reason="merged"),
         "close_centre": acting(thing("/v1/centres", centre), reason="works"),
-        "make_responsible": acting(thing("/v1/clerks", clerk), agencies=["CIV"]),
+        # Of an agency that no request of these tests is of: they are the first clerk's.
+        "make_responsible": acting(thing("/v1/clerks", clerk), agencies=["EDU"]),
         "relieve_clerk": acting(
-            thing("/v1/clerks", clerk, responsibility={"agencies": ["CIV"]}),
-            agencies=["CIV"],
+            thing("/v1/clerks", clerk, responsibility={"agencies": ["EDU"]}),
+            agencies=["EDU"],
         ),
         "record_departure": acting(thing("/v1/clerks", clerk)),
         "report_away": Row(
