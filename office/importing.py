@@ -177,6 +177,7 @@ class Importer:
         self._mapping = mapping
         self._requests: dict[str, UUID] = {}
         self._clerks: set[str] = set()
+        self._remark = ""
         self._principal = Principal(
             role=ActorKind.IMPORT, id=mapping.source, centre=mapping.centre.code
         )
@@ -310,6 +311,8 @@ class Importer:
     # A row ----------------------------------------------------------------------
 
     def _take(self, line: int, values: dict[str, str]) -> tuple[RowFate, str]:
+        """What becomes of a row, and why; what was taken may have a remark."""
+        self._remark = ""
         try:
             row = self._row(line, values)
             activity = self._mapping.activities.get(row.activity)
@@ -328,7 +331,7 @@ class Importer:
             return RowFate.REFUSED, ": ".join(
                 filter(None, (error.code, facts.get("reason")))
             )
-        return (RowFate.REPEATED if done.is_repeat else RowFate.WRITTEN), ""
+        return (RowFate.REPEATED if done.is_repeat else RowFate.WRITTEN), self._remark
 
     def _row(self, line: int, values: dict[str, str]) -> _Row:
         if None in values or any(not isinstance(v, str) for v in values.values()):
@@ -383,10 +386,6 @@ class Importer:
     def _submit(self, row: _Row, facts: dict[str, Any]) -> Done:
         if row.case in self._requests:
             raise _RowError("case-submitted-before")
-        clerks = self._mapping.clerks
-        responsible = "" if clerks is None else row.values[clerks.responsible].strip()
-        if responsible and not _is_code(f"{clerks and clerks.prefix}{responsible}"):
-            raise _RowError("responsible-not-a-code")
         defaults = {
             "service": self._mapping.service.code,
             "centre": self._mapping.centre.code,
@@ -421,6 +420,10 @@ class Importer:
         if clerks is None or not row.values[clerks.responsible].strip():
             return
         code = f"{clerks.prefix}{row.values[clerks.responsible].strip()}"
+        if not _is_code(code):
+            # The case is taken over all the same, in nobody's hands.
+            self._remark = "responsible-not-a-code"
+            return
         if code not in self._clerks:
             self._house.catalogue.publish_once(
                 Clerk,

@@ -238,8 +238,11 @@ class TestEvents:
         accepted = next(b for b in desk.bodies() if ".accepted." in b["topic"])
         assert "clerk" not in accepted["provenance"]
         desk.write([row("c1", "in", 1), row("c2", "in", 3, who=name)])
-        (note,) = desk.run().notes
-        assert note.reason == "responsible-not-a-code"
+        report = desk.run()
+        remarks = {why: rows for (_, why), rows in report.by_reason.items()}
+        assert remarks == {"responsible-not-a-code": 1}
+        assert report.fates[RowFate.REFUSED] == 0
+        assert not any(name in str(body) for body in desk.bodies())
 
     @pytest.mark.parametrize("reason", ["لا سجل لزبيدة", "04130977215", "No Permit"])
     def test_free_text_is_no_reason(self, desk: Desk, reason: str) -> None:
