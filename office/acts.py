@@ -212,7 +212,10 @@ class Acts:
         """
         now = self.clock()
         principal = envelope.principal
-        approved_by = self._approved_by(envelope)
+        # What the act is to make has no past, and no id that a supervisor could know.
+        approved_by = self._approved_by(
+            envelope, None if previous is None else correlation_id
+        )
         is_cause_dated = is_bookkeeping and previous is not None
         if envelope.effective_at is None and is_cause_dated and previous is not None:
             effective_at = previous
@@ -254,7 +257,7 @@ class Acts:
             provenance=envelope.provenance,
         )
 
-    def _approved_by(self, envelope: Envelope) -> str | None:
+    def _approved_by(self, envelope: Envelope, thing_id: UUID | None) -> str | None:
         """The supervisor whose word comes with the act, or None.
 
         Raises InvalidValueError for an approval that is not of this act.
@@ -262,7 +265,7 @@ class Acts:
         principal = envelope.principal
         if envelope.approval is not None:
             return self.approvals.supervisor_of(
-                envelope.approval, envelope.command_id, principal.centre
+                envelope.approval, envelope.command_id, thing_id, principal.centre
             )
         is_own_word = (
             principal.role is ActorKind.SUPERVISOR

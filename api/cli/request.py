@@ -155,12 +155,19 @@ def approve(
         UUID, typer.Argument(help="The act's id: the key it is to be sent with.")
     ],
     *,
+    on: Annotated[
+        UUID | None,
+        typer.Option(help="The request that the act is on; none for a new request."),
+    ] = None,
     as_who: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a supervisor's word for one act of the centre, before it is sent."""
+    asked = {"command_id": str(command_id)}
+    if on is not None:
+        asked["request_id"] = str(on)
     with Desk(as_who, default=ActorKind.SUPERVISOR) as desk:
-        given = desk.actor().ask("/v1/approvals", {"command_id": str(command_id)}).body
+        given = desk.actor().ask("/v1/approvals", asked).body
     if as_json:
         print_json(given)
         return

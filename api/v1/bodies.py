@@ -414,9 +414,14 @@ class CorrectionBody(Approvable):
 
 
 class ApprovalBody(Bookkeeping):
-    """The act that a supervisor approves, by its `Idempotency-Key`."""
+    """The act that a supervisor approves: its `Idempotency-Key`, and what it is on."""
 
     command_id: Id = Field(examples=["019ab1f0-7c00-7a3b-8f21-5d0c9e4b1a77"])
+    request_id: Id | None = Field(
+        default=None,
+        description="The request that the act is on; none for a new request.",
+        examples=["019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"],
+    )
 
 
 class MovingBody(Bookkeeping):

@@ -51,7 +51,9 @@ def approve(
     body: bodies.ApprovalBody,
 ) -> ApprovalAnswer:
     """Approve what the rules leave to a supervisor; nothing is stored by it."""
-    approval, until = house.acts.approvals.give(principal, body.command_id)
+    approval, until = house.acts.approvals.give(
+        principal, body.command_id, body.request_id
+    )
     response.headers["Cache-Control"] = "no-store"
     return ApprovalAnswer(approval=approval, command_id=body.command_id, until=until)
 

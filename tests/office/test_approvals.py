@@ -50,7 +50,9 @@ class TestTheText:
         approval, until = approvals().give(SUPERVISOR, COMMAND)
         assert len(approval) <= LONGEST_APPROVAL
         assert until == NOW.replace(microsecond=0) + LIFESPAN
-        assert approvals().supervisor_of(approval, COMMAND, CENTRE) == SUPERVISOR.id
+        assert (
+            approvals().supervisor_of(approval, COMMAND, None, CENTRE) == SUPERVISOR.id
+        )
 
     def test_the_longest_code_of_a_supervisor_fits(self) -> None:
         longest = Principal(role=ActorKind.SUPERVISOR, id="s" * 64, centre=CENTRE)
@@ -60,18 +62,18 @@ class TestTheText:
     def test_it_holds_for_no_other_act_and_no_other_centre(self) -> None:
         for command, centre in ((uuid4(), CENTRE), (COMMAND, "SY-HL-01")):
             with pytest.raises(InvalidValueError) as caught:
-                approvals().supervisor_of(given(), command, centre)
+                approvals().supervisor_of(given(), command, None, centre)
             assert caught.value.reason == "not-of-this-act"
         with pytest.raises(InvalidValueError):
-            approvals().supervisor_of(given(), COMMAND, None)
+            approvals().supervisor_of(given(), COMMAND, None, None)
 
     def test_it_ends_after_a_working_day(self) -> None:
         end = NOW.replace(microsecond=0) + LIFESPAN
         last = approvals(end)
-        assert last.supervisor_of(given(), COMMAND, CENTRE) == SUPERVISOR.id
+        assert last.supervisor_of(given(), COMMAND, None, CENTRE) == SUPERVISOR.id
         over = approvals(end + timedelta(microseconds=1))
         with pytest.raises(InvalidValueError) as caught:
-            over.supervisor_of(given(), COMMAND, CENTRE)
+            over.supervisor_of(given(), COMMAND, None, CENTRE)
         assert caught.value.reason == "over"
 
     @pytest.mark.parametrize(
@@ -89,12 +91,12 @@ class TestTheText:
     ) -> None:
         forged = ".".join(forge(given().split(".")))
         with pytest.raises(InvalidValueError) as caught:
-            approvals().supervisor_of(forged, COMMAND, CENTRE)
+            approvals().supervisor_of(forged, COMMAND, None, CENTRE)
         assert caught.value.reason == "not-of-this-act"
 
     def test_one_of_another_office_is_none(self) -> None:
         with pytest.raises(InvalidValueError):
-            approvals(key=b"j" * 32).supervisor_of(given(), COMMAND, CENTRE)
+            approvals(key=b"j" * 32).supervisor_of(given(), COMMAND, None, CENTRE)
 
     @pytest.mark.parametrize(
         "text",
@@ -102,7 +104,7 @@ class TestTheText:
     )
     def test_what_has_not_its_shape_is_refused_by_name(self, text: str) -> None:
         with pytest.raises(InvalidValueError) as caught:
-            approvals().supervisor_of(text, COMMAND, CENTRE)
+            approvals().supervisor_of(text, COMMAND, None, CENTRE)
         assert caught.value.field == "approval"
 
     @pytest.mark.parametrize("principal", [CLERK, AGENCY, AUDITOR])
@@ -135,7 +137,24 @@ class TestInTheOffice:
         with pytest.raises(ApprovalRequiredError):
             scene.requests.correct(command, scene.seen(request_id, CLERK, "x"))
         command_id = uuid4()
-        approval, _ = scene.house.acts.approvals.give(SUPERVISOR, command_id)
+        for elsewhere in (None, uuid4()):
+            approval, _ = scene.house.acts.approvals.give(
+                SUPERVISOR, command_id, elsewhere
+            )
+            with pytest.raises(InvalidValueError):
+                scene.requests.correct(
+                    command,
+                    scene.seen(
+                        request_id,
+                        CLERK,
+                        "corrections",
+                        command_id=command_id,
+                        approval=approval,
+                    ),
+                )
+        approval, _ = scene.house.acts.approvals.give(
+            SUPERVISOR, command_id, request_id
+        )
         env = scene.seen(
             request_id, CLERK, "corrections", command_id=command_id, approval=approval
         )

@@ -309,11 +309,15 @@ class Desk:
             governorate=who.governorate,
         )
 
-    def envelope(self, asked: Asked, command_id: UUID, supervisor: Who) -> Envelope:
+    def envelope(
+        self, asked: Asked, case: Case | None, command_id: UUID, supervisor: Who
+    ) -> Envelope:
         approval = None
         if asked.approval != "none":
             of = command_id if asked.approval == "right" else uuid4()
-            approval, _ = self.house.acts.approvals.give(self.principal(supervisor), of)
+            approval, _ = self.house.acts.approvals.give(
+                self.principal(supervisor), of, None if case is None else case.id
+            )
         return Envelope(
             principal=self.principal(asked.who),
             command_id=command_id,

@@ -587,7 +587,7 @@ class Office(RuleBasedStateMachine):
         """Ask for the act, and hold what the office does against the rules."""
         codes = rules.may_not(asked, case, self.world)
         command_id = uuid4()
-        envelope = self.desk.envelope(asked, command_id, self.supervisor)
+        envelope = self.desk.envelope(asked, case, command_id, self.supervisor)
         refused: SijilError | None = None
         try:
             done = self.desk.send(asked, case, envelope)
