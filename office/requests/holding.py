@@ -37,12 +37,7 @@ class Holding(RequestsDesk):
                 else request.token != command.token
             ):
                 return
-            clerk = self._ledger.find(Clerk, Clerk.id_of(command.clerk))
-            if clerk is None or clerk.centre != request.centre:
-                raise ServiceNotOfferedError(what="clerk")
-            is_import = act.actor.kind is ActorKind.IMPORT
-            if not is_import and not clerk.is_available_at(self._acts.clock()):
-                raise ServiceNotOfferedError(what="clerk")
+            self._must_be_there(command.clerk, request, act)
             request.assign(act, clerk=command.clerk, reason=because)
 
         return self._on(
@@ -57,15 +52,26 @@ class Holding(RequestsDesk):
     def claim(self, command: ClaimRequest, envelope: Envelope) -> Done:
         """Take a request in hand until the lease ends; acts then carry its token."""
         now = self._acts.clock()
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            request.claim(act, now=now, lease_until=now + self._lease)
+            self._must_be_there(act.actor.id, request, act)
+
         return self._on(
-            command,
-            envelope,
-            Permission.CLAIM,
-            lambda request, act: request.claim(
-                act, now=now, lease_until=now + self._lease
-            ),
-            is_bookkeeping=True,
+            command, envelope, Permission.CLAIM, decide, is_bookkeeping=True
         )
+
+    def _must_be_there(self, code: str, request: ServiceRequest, act: Act) -> None:
+        """The clerk works at the request's centre, and today: a login says neither.
+
+        An imported history says itself who was there.
+        """
+        clerk = self._ledger.find(Clerk, Clerk.id_of(code))
+        if clerk is None or clerk.centre != request.centre:
+            raise ServiceNotOfferedError(what="clerk")
+        is_import = act.actor.kind is ActorKind.IMPORT
+        if not is_import and not clerk.is_available_at(self._acts.clock()):
+            raise ServiceNotOfferedError(what="clerk")
 
     def release(
         self,

@@ -220,8 +220,8 @@ def test_a_supervisors_word_lets_a_name_be_corrected(hand: Hand) -> None:
     alone = hand("correct", request, *wrong, typed=NAME)
     assert "409 approval-required" in alone.failure
     key = alone.said.rpartition("--key ")[2].split()[0]
-    given = hand.done("approve", key)
-    assert f"--key {key} --approval " in hand("approve", key).said
+    given = hand.done("approve", key, "--on", request)
+    assert f"--key {key} --approval " in hand("approve", key, "--on", request).said
     approval = ("--key", key, "--approval", given["approval"])
     done = hand.done("correct", request, *wrong, *approval, typed=NAME)
     assert done["happened"] == ["Request corrected"]

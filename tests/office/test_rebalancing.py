@@ -26,7 +26,12 @@ from domain.ids import new_id
 from domain.requests import AssignedBecause, Channel, WithdrawnBecause
 from office.acts import Envelope
 from office.assignment import NAME
-from office.commands import AssignRequest, ReleaseRequest, WithdrawRequest
+from office.commands import (
+    AssignRequest,
+    ClaimRequest,
+    ReleaseRequest,
+    WithdrawRequest,
+)
 from office.moving import MoveWork
 from tests.office.scene import (
     AUDITOR,
@@ -177,6 +182,33 @@ class TestAbsence:
         away(scene, "clk-DI-1")
         rebalance(scene)
         assert scene.get(request_id).modified_on == before
+
+
+class TestComingBack:
+    def test_who_is_away_or_has_left_claims_nothing(self, scene: Scene) -> None:
+        (request_id,) = submitted(scene)
+        away(scene, "clk-DI-1")
+        claim = ClaimRequest(request_id=request_id)
+        with pytest.raises(ServiceNotOfferedError):
+            scene.requests.claim(claim, scene.seen(request_id, CLERK, "claim"))
+        change(scene, "clk-DI-1", lambda clerk, act: clerk.be_back(act))
+        scene.requests.claim(claim, scene.seen(request_id, CLERK, "claim"))
+        assert scene.get(request_id).token == 2
+
+    def test_a_login_alone_makes_no_clerk(self, scene: Scene) -> None:
+        (request_id,) = submitted(scene)
+        change(
+            scene,
+            "clk-DI-1",
+            lambda clerk, act: clerk.leave(act, on=office_day(scene.clock())),
+        )
+        rebalance(scene)
+        nobody = Principal(role=ActorKind.CLERK, id="clk-DI-99", centre="SY-DI-01")
+        with pytest.raises(ServiceNotOfferedError):
+            scene.requests.claim(
+                ClaimRequest(request_id=request_id),
+                scene.seen(request_id, nobody, "claim"),
+            )
 
 
 class TestExactlyOnce:

@@ -619,7 +619,12 @@ def _claim(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
     is_anothers = case.assigned not in {None, me} or (
         case.lease is not None and case.holder != me and asked.now < case.lease
     )
-    return _if(not case.is_open) | _if(is_anothers, "held-by-another")
+    is_here = world.is_here(me, asked.now)
+    return (
+        _if(not case.is_open)
+        | _if(is_anothers, "held-by-another")
+        | _if(not is_here, "service-not-offered")
+    )
 
 
 def _release(case: Case, asked: Asked, args: Args, world: World) -> set[str]:

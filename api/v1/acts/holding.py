@@ -38,7 +38,9 @@ def assign(
     "/{request_id}/claim",
     operation_id="claim_request",
     summary="Take a request in hand",
-    responses=responses(*CHANGING, "wrong-state", "held-by-another"),
+    responses=responses(
+        *CHANGING, "wrong-state", "held-by-another", "service-not-offered"
+    ),
 )
 def claim(
     request_id: RequestId,
