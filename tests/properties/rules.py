@@ -290,6 +290,8 @@ class Case:
     asked: datetime | None = None
     is_stamped: bool = False
     item: str | None = None
+    items: set[str] = field(default_factory=set)
+    """Every number its paper ever had: none is used again."""
     mailed_to: str | None = None
     is_received: bool = False
     is_returned: bool = False
@@ -726,7 +728,7 @@ def _mail(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
     return (
         _leaving(case, asked)
         | _if(not is_postable or args["to"] == "counter", "not-postable")
-        | _if(args["item"] == case.item)
+        | _if(args["item"] in case.items)
     )
 
 
@@ -897,6 +899,7 @@ def _leave(  # noqa: PLR0912, PLR0915, PLR0917 -- one case an act
         case "mail":
             case.stage = "completed_issued"
             case.item, case.mailed_to = args["item"], args["to"]
+            case.items.add(args["item"])
             case.is_returned = False
         case "deliver" | "collect":
             case.is_received = True
