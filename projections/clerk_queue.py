@@ -162,7 +162,7 @@ class ClerkQueue:
     """
 
     name = "clerk_queue"
-    version = 5
+    version = 6
     tables = ("clerk_queue",)
     ddl = _DDL
 

@@ -42,6 +42,7 @@ REQUEST_COLUMNS = """
     reason text,
     missing text[],
     has_paper boolean NOT NULL,
+    wants_stamp boolean NOT NULL,
     needs_stamp boolean NOT NULL,
     is_postable boolean NOT NULL,
     is_posted boolean NOT NULL,
@@ -73,6 +74,7 @@ CASTS = {
             "is_fee_outstanding",
             "is_forwarded",
             "has_paper",
+            "wants_stamp",
             "needs_stamp",
             "is_postable",
             "is_posted",
@@ -132,6 +134,7 @@ class RequestState:
     reason: str | None = None
     missing: list[str] | None = None
     has_paper: bool = True
+    wants_stamp: bool = False
     needs_stamp: bool = False
     is_postable: bool = True
     is_posted: bool = True
@@ -286,7 +289,10 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 -- one case an event
                 "outcome": data["outcome"],
                 "reason": data.get("reason"),
                 "is_information_needed": data["outcome"] == Answer.INFORMATION_NEEDED,
-                **_payment_due(data, is_off=data["outcome"] != Answer.ISSUED),
+                # Another answer is another document, which wants its own stamp.
+                "needs_stamp": state.wants_stamp,
+                # Each answer says anew whether a fee falls due with it.
+                "payment_due_at": _time(data, "payment_due_at"),
             }
         case "information-requested":
             return {
@@ -332,10 +338,10 @@ def _time(data: dict[str, Any], name: str) -> datetime | None:
     return None if told is None else datetime.fromisoformat(told)
 
 
-def _payment_due(data: dict[str, Any], *, is_off: bool = False) -> dict[str, Any]:
-    """A payment limit that begins; ``is_off``: one that may run holds no more."""
+def _payment_due(data: dict[str, Any]) -> dict[str, Any]:
+    """A payment limit that begins, where one does."""
     due = _time(data, "payment_due_at")
-    return {} if due is None and not is_off else {"payment_due_at": due}
+    return {} if due is None else {"payment_due_at": due}
 
 
 def _supplied(state: RequestState, data: dict[str, Any]) -> dict[str, Any]:
@@ -369,6 +375,7 @@ def _accepted(state: RequestState, terms: dict[str, Any]) -> dict[str, Any]:
         "fee_due": terms["fee_due"],
         "is_fee_outstanding": is_fee_due,
         "has_paper": terms["paper"],
+        "wants_stamp": terms["live_stamp"],
         "needs_stamp": terms["live_stamp"],
         "is_postable": is_postable,
         "is_posted": is_postable and state.delivery != Delivery.COUNTER,

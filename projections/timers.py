@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg2.extensions
 
 from domain.acts import ActorKind
-from domain.requests import Answer, Limit, WarnedWhen
+from domain.requests import Limit, WarnedWhen
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
 from projections.requests import PREFIX
@@ -121,7 +121,7 @@ class Timers:
     """The view: one current row for every pending due time."""
 
     name = "timers"
-    version = 1
+    version = 2
     tables = ("timers",)
     ddl = _DDL
 
@@ -177,7 +177,9 @@ def _after(pending: Mapping[TimerKind, _Row], fact: Fact) -> _Changed:  # noqa: 
         case "forwarded":
             return {TimerKind.FIRST_ANSWER: _limit(fact, data["answer_due_at"])}
         case "agency-responded":
-            return {TimerKind.FIRST_ANSWER: None, **_payment(fact)}
+            # Each answer says anew whether a fee falls due with it.
+            expiry = _at(fact, data.get("payment_due_at"))
+            return {TimerKind.FIRST_ANSWER: None, TimerKind.EXPIRY: expiry}
         case "stamped":
             return _payment(fact)
         case "information-requested":
@@ -225,14 +227,9 @@ def _resumed(fact: Fact, row: _Row | None, due_at: str | None) -> _Row | None:
 
 
 def _payment(fact: Fact) -> _Changed:
-    """The fee that fell due with this step, where one did.
-
-    An answer that supersedes a positive one takes back that a fee fell due.
-    """
+    """The fee that fell due with this step, where one did."""
     due_at = fact.data.get("payment_due_at")
-    is_off = fact.data.get("outcome", Answer.ISSUED) != Answer.ISSUED
-    is_moved = due_at is not None or is_off
-    return {TimerKind.EXPIRY: _at(fact, due_at)} if is_moved else {}
+    return {} if due_at is None else {TimerKind.EXPIRY: _at(fact, due_at)}
 
 
 def _warned(pending: Mapping[TimerKind, _Row], data: Mapping[str, Any]) -> _Changed:

@@ -130,7 +130,7 @@ class Tracking:
     """The view: one current row a request, and a row for each of its steps."""
 
     name = "tracking"
-    version = 4
+    version = 5
     tables = ("tracking", "tracking_steps")
     ddl = _DDL
 

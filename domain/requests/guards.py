@@ -150,7 +150,6 @@ def payment_due_with(
         is_last_step
         and terms.fee_due is FeeDue.HAND_OVER
         and request.is_fee_outstanding
-        and request.payment_due_at is None
         and act.actor.kind is not ActorKind.IMPORT
     )
     at = max(act.effective_at, request.modified_on)

@@ -526,9 +526,10 @@ class ServiceRequest(OfficeAggregate):
     def _responded(self, outcome: Answer, payment_due_at: datetime | None) -> None:
         self.answer = outcome
         self.answer_version = self.version + 1
-        # An answer that supersedes a positive one takes back that a fee fell due.
-        if outcome is not Answer.ISSUED or payment_due_at is not None:
-            self.payment_due_at = payment_due_at
+        # Another answer is another document: the stamp stands on the former one.
+        self.stamp_serial = None
+        # Each answer says anew whether a fee falls due with it, and until when.
+        self.payment_due_at = payment_due_at
 
     @event(InformationRequested)
     def _information_requested(

@@ -117,9 +117,9 @@ def respond(
 
     On the direct route a clerk reads it in the agency's system and carries the token;
     on the other route it is the agency's own reply, or the clerk's record of one. A
-    second answer must name the version of the one it supersedes, and comes before
-    the paper is stamped or the result told; after information was supplied the agency
-    answers anew.
+    second answer must name the version of the one it supersedes, and comes before the
+    request is completed; what was stamped under the first wants its stamp again. After
+    information was supplied the agency answers anew.
     """
     terms = must_be_in_progress(request, "respond")
     if act.actor.kind is ActorKind.AGENCY:
@@ -138,8 +138,6 @@ def respond(
         raise wrong_state(
             request, "respond", "not-answered" if is_first else "answered-already"
         )
-    if request.stamp_serial is not None:
-        raise wrong_state(request, "respond", "stamped-already")
     if (outcome is not Answer.ISSUED) != (reason is not None):
         raise InvalidValueError(field="reason", reason="outcome")
     if outcome is not Answer.ISSUED and document_digest is not None:

@@ -677,7 +677,7 @@ def _respond(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
     return (
         _in_hand(case, asked)
         | _if(case.stage != "in_progress" or case.asked or is_unsent)
-        | _if(args["supersedes"] != case.answer_version or case.is_stamped)
+        | _if(args["supersedes"] != case.answer_version)
         | _if(asked.who.role == "agency" and case.route == "direct", "wrong-route")
         | _if(case.owes_now, "fee-unpaid")
     )
@@ -888,6 +888,8 @@ def _leave(  # noqa: PLR0912, PLR0915, PLR0917 -- one case an act
             assert offer is not None
             case.answer = args["outcome"]
             case.answer_version = case.version
+            case.is_stamped = False
+            case.payment_due = None
             _falls_due(case, at, is_last=not (offer.paper and offer.stamp))
         case "request_information":
             case.asked = at
@@ -936,9 +938,7 @@ def _falls_due(case: Case, at: datetime, *, is_last: bool) -> None:
     assert offer is not None
     if not (case.owes and offer.is_paid_at_hand_over):
         return
-    if case.answer != "issued":
-        case.payment_due = None
-    elif is_last and case.payment_due is None:
+    if case.answer == "issued" and is_last:
         case.payment_due = due(at, offer.payment_days)
 
 

@@ -101,10 +101,17 @@ IN_HAND = {
 }
 
 
+FAULTS = (None, None, "who", "token", "page", "time", "args", "args", "turn", "turn")
+"""What may be wrong with an act: one kind at a time, so that no other hides it."""
+RIGHT = (None,)
+"""Everything is chosen as it is right."""
+
+
 class Office(RuleBasedStateMachine):
     """One example: a centre, its people, a few requests and a clock."""
 
     desk: ClassVar[Desk]
+    faults: ClassVar[tuple[str | None, ...]] = FAULTS
     seen: ClassVar[Counter[str]] = Counter()
     """Over all examples: how often which act was taken, refused, repeated."""
 
@@ -150,13 +157,13 @@ class Office(RuleBasedStateMachine):
         """Somebody asks for a service."""
         if len(self.cases) >= MOST_CASES:
             return
-        self._submit(Chooser(data, is_wild=True))
+        self._submit(Chooser(data, self.faults))
 
     @rule(data=st.data())
     def submit_rightly(self, data: st.DataObject) -> None:
         if len(self.cases) >= MOST_CASES:
             return
-        self._submit(Chooser(data, is_wild=False))
+        self._submit(Chooser(data, RIGHT))
 
     @rule(data=st.data())
     def follow_the_queue(self, data: st.DataObject) -> None:
@@ -179,7 +186,7 @@ class Office(RuleBasedStateMachine):
         """Any act on any request."""
         case = self._case(data)
         act = data.draw(st.sampled_from(sorted(rules.TOPICS)))
-        self._do(act, case, Chooser(data, is_wild=True))
+        self._do(act, case, Chooser(data, self.faults))
 
     @precondition(lambda self: self.done)
     @rule(data=st.data())
@@ -357,14 +364,14 @@ class Office(RuleBasedStateMachine):
 
     def _follow(self, data: st.DataObject, *, is_wild: bool) -> None:
         """A few acts on one request: one after the other is how lives get long."""
-        right = Chooser(data, is_wild=False)
+        right = Chooser(data, RIGHT)
         if len(self.cases) < MOST_CASES and not any(map(is_going_on, self.cases)):
             self._submit(right)
         if not self.cases:
             return
         case = self._case(data)
         for _ in range(right.right_of(3, 6, 10)):
-            choose = Chooser(data, is_wild=is_wild)
+            choose = Chooser(data, self.faults if is_wild else RIGHT)
             if choose.fault == "turn":
                 act = choose.right_of(*sorted(IN_HAND))
             elif case.holder is None and case.is_open and choose.right_of(1, 1, 0):
@@ -775,9 +782,9 @@ def _written(at: datetime) -> str:
 class Chooser:
     """Draws what is right, but for one kind of choice where there is a fault."""
 
-    def __init__(self, data: st.DataObject, *, is_wild: bool) -> None:
+    def __init__(self, data: st.DataObject, faults: tuple[str | None, ...]) -> None:
         self._data = data
-        self.fault = data.draw(st.sampled_from(FAULTS)) if is_wild else None
+        self.fault = data.draw(st.sampled_from(faults))
 
     def right_of(self, *choices: Any) -> Any:
         """One of several things that may all be right."""
@@ -792,14 +799,16 @@ class Chooser:
         return self.right_of(right, right, *others)
 
 
-FAULTS = (None, None, "who", "token", "page", "time", "args", "args", "turn", "turn")
-"""What may be wrong with an act: one kind at a time, so that no other hides it."""
+def run(
+    desk: Desk, *, faults: tuple[str | None, ...] = FAULTS, **more: Any
+) -> Counter[str]:
+    """Drive examples; what was seen. Raises what the first failing one raised.
 
-
-def run(desk: Desk, **more: Any) -> Counter[str]:
-    """Drive examples; what was seen. Raises what the first failing one raised."""
+    ``faults`` are the kinds of wrong choices that acts are drawn with.
+    """
     seen: Counter[str] = Counter()
-    machine = type("Driven", (Office,), {"desk": desk, "seen": seen})
+    told = {"desk": desk, "seen": seen, "faults": faults}
+    machine = type("Driven", (Office,), told)
     given: dict[str, Any] = {
         "stateful_step_count": STEPS,
         "deadline": None,

@@ -179,11 +179,12 @@ class TestLaterFee:
         answer(request, Answer.ISSUED, supersedes=None, hours=24)
         assert request.payment_due_at == datetime.fromisoformat("2026-12-03T12:00Z")
 
-    def test_a_positive_answer_anew_leaves_the_time_to_pay_as_it_is(self) -> None:
+    def test_a_positive_answer_anew_gives_the_time_to_pay_anew(self) -> None:
         request = self.make()
         due_at = request.payment_due_at
         answer(request, Answer.ISSUED, supersedes=request.answer_version, hours=24)
-        assert request.payment_due_at == due_at
+        assert due_at is not None
+        assert request.payment_due_at == due_at + timedelta(days=1)
 
     def test_a_refusal_that_supersedes_takes_the_time_to_pay_back(self) -> None:
         # The citizen has to be told of it; it must not run out as unpaid before.

@@ -10,6 +10,7 @@ from domain.acts import ActorKind
 from domain.errors import (
     FeeUnpaidError,
     InvalidValueError,
+    StampRequiredError,
     UnknownStampError,
     WrongAgencyError,
     WrongAmountError,
@@ -19,12 +20,14 @@ from domain.errors import (
 from domain.money import Unit
 from domain.requests import (
     Answer,
+    Delivery,
     PaymentChannel,
     ServiceRequest,
 )
 from domain.stages import NextAct, WaitingFor
 from tests.domain.office import (
     DIGEST,
+    ITEM,
     NINE,
     WORKING_TIME,
     accepted,
@@ -263,19 +266,34 @@ class TestLateRules:
             )
         ).refused(WrongStateError, reason="information-outstanding")
 
-    def test_what_was_stamped_was_issued_and_is_answered_no_more(self) -> None:
+    def test_what_was_stamped_may_be_refused_until_it_has_left(self) -> None:
         request = stamped()
-        first = request.answer_version
+        request.respond(
+            act(),
+            working_time=WORKING_TIME,
+            outcome=Answer.REFUSED,
+            reason="record-disputed",
+            supersedes=request.answer_version,
+            token=1,
+        )
+        assert request.standing.next_act is NextAct.TELL_RESULT
         given(request).when(
-            lambda r: r.respond(
-                act(),
-                working_time=WORKING_TIME,
-                outcome=Answer.REFUSED,
-                reason="record-disputed",
-                supersedes=first,
-                token=1,
-            )
-        ).refused(WrongStateError, reason="stamped-already")
+            lambda r: r.mail(act(), item=ITEM, to=Delivery.HOME, token=1)
+        ).refused(WrongStateError, reason="refused")
+
+    def test_another_document_wants_its_own_stamp(self) -> None:
+        request = stamped()
+        request.respond(
+            act(),
+            working_time=WORKING_TIME,
+            outcome=Answer.ISSUED,
+            supersedes=request.answer_version,
+            token=1,
+        )
+        assert request.standing.next_act is NextAct.STAMP
+        given(request).when(
+            lambda r: r.mail(act(), item=ITEM, to=Delivery.HOME, token=1)
+        ).refused(StampRequiredError)
 
     def test_an_answer_that_names_another_than_the_one_that_holds_is_refused(
         self,
