@@ -100,4 +100,4 @@ def test_no_file_names_a_folder_of_one_machine_or_a_registry() -> None:
 
 def test_the_check_of_machine_folders_finds_a_planted_one() -> None:
     assert _MACHINE.search("see " + "/wo" + "rk/main/domain")
-    assert not _MACHINE.search("see docs/work/ and https://host/x/work")
+    assert not _MACHINE.search("see docs" + "/wo" + "rk/ and https://host/x/wo" + "rk")
