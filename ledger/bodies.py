@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
+import orjson
 from eventsourcing.domain import CanInitAggregate, DomainEventProtocol
 from eventsourcing.persistence import (
     JSONTranscoder,
@@ -121,6 +122,14 @@ def encode_body(event: DomainEventProtocol[UUID]) -> bytes:
 def parse_body(body: bytes) -> dict[str, Any]:
     """The stored body as plain values, for those who fold without domain classes."""
     return cast("dict[str, Any]", json.loads(body))
+
+
+def read_body(body: bytes | memoryview) -> dict[str, Any]:
+    """The stored body as plain values, fast: what ``parse_body`` gives of our own.
+
+    Of foreign bodies it does not: an integer beyond 64 bits would become a float.
+    """
+    return cast("dict[str, Any]", orjson.loads(body))
 
 
 @cache

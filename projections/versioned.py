@@ -13,12 +13,13 @@ from typing import Any
 
 import psycopg2.extensions
 from psycopg2 import sql
-from psycopg2.extras import execute_values
+
+from projections.copying import append_rows, array_of
 
 CURRENT = "valid_to IS NULL"
 AS_OF = "valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s)"
 ROWS_A_STATEMENT = 1_000
-"""Rows one INSERT carries: a batch of the reader makes one or two of them."""
+"""Rows one INSERT of a view that does not COPY carries."""
 
 Key = tuple[Any, ...]
 Row = Mapping[str, Any]
@@ -42,7 +43,8 @@ class Change:
 class VersionedTable:
     """One versioned table, by the names of its columns.
 
-    ``casts`` gives the PostgreSQL type of columns that a bare value does not show.
+    ``casts`` gives the PostgreSQL type of the key columns that are not text; those of
+    other columns are the table's own.
     """
 
     name: str
@@ -54,29 +56,24 @@ class VersionedTable:
         self, cursor: psycopg2.extensions.cursor, keys: Iterable[Key]
     ) -> dict[Key, dict[str, Any]]:
         """The current rows of the keys, by key."""
-        wanted = sorted(set(keys))
+        wanted = list(set(keys))
         if not wanted:
             return {}
+        columns = (*self.key, *self.values)
         query = sql.SQL(
-            "SELECT {columns} FROM {table} t JOIN (VALUES %s) k ({key}) USING ({key})"
+            "SELECT {columns} FROM {table} t JOIN {keys} USING ({key})"
             " WHERE t.valid_to IS NULL"
         ).format(
-            columns=_names((*self.key, *self.values)),
+            columns=_names(columns),
             table=sql.Identifier(self.name),
+            keys=self._unnested(self.key),
             key=_names(self.key),
         )
-        rows = execute_values(
-            cursor,
-            query.as_string(cursor),
-            wanted,
-            template=self._template(self.key),
-            page_size=len(wanted),
-            fetch=True,
-        )
+        cursor.execute(query, [array_of(part) for part in zip(*wanted, strict=True)])
         width = len(self.key)
         return {
-            tuple(row[:width]): dict(zip(self.values, row[width:], strict=True))
-            for row in rows
+            row[:width]: dict(zip(self.values, row[width:], strict=True))
+            for row in cursor.fetchall()
         }
 
     def write(
@@ -102,7 +99,8 @@ class VersionedTable:
                 if change.row is not None:
                     values = [change.row[name] for name in self.values]
                     rows.append((*key, *values, change.position, end))
-        self._insert(cursor, rows)
+        columns = (*self.key, *self.values, "valid_from", "valid_to")
+        append_rows(cursor, self.name, columns, rows)
 
     def _end(
         self, cursor: psycopg2.extensions.cursor, ended: Sequence[tuple[Any, ...]]
@@ -112,38 +110,22 @@ class VersionedTable:
             for name in self.key
         )
         query = sql.SQL(
-            "UPDATE {table} t SET valid_to = k.ended FROM (VALUES %s) k ({key}, ended)"
+            "UPDATE {table} t SET valid_to = k.valid_from FROM {keys}"
             " WHERE {matches} AND t.valid_to IS NULL"
-        ).format(table=sql.Identifier(self.name), key=_names(self.key), matches=matches)
-        execute_values(
-            cursor,
-            query.as_string(cursor),
-            ended,
-            template=self._template((*self.key, "valid_from")),
-            page_size=len(ended),
+        ).format(
+            table=sql.Identifier(self.name),
+            keys=self._unnested((*self.key, "valid_from")),
+            matches=matches,
         )
+        cursor.execute(query, [array_of(part) for part in zip(*ended, strict=True)])
 
-    def _insert(
-        self, cursor: psycopg2.extensions.cursor, rows: Sequence[tuple[Any, ...]]
-    ) -> None:
-        if not rows:
-            return
-        columns = (*self.key, *self.values, "valid_from", "valid_to")
-        query = sql.SQL("INSERT INTO {table} ({columns}) VALUES %s").format(
-            table=sql.Identifier(self.name), columns=_names(columns)
+    def _unnested(self, columns: Sequence[str]) -> sql.Composed:
+        """The table ``k`` of some columns, an array of text a parameter each."""
+        types = {"valid_from": "bigint", **self.casts}
+        arrays = sql.SQL(", ").join(
+            sql.SQL(f"%s::{types.get(column, 'text')}[]") for column in columns
         )
-        execute_values(
-            cursor,
-            query.as_string(cursor),
-            rows,
-            template=self._template(columns),
-            page_size=ROWS_A_STATEMENT,
-        )
-
-    def _template(self, columns: Sequence[str]) -> str:
-        casts = {"valid_from": "bigint", "valid_to": "bigint", **self.casts}
-        typed = (f"%s::{casts.get(column, 'text')}" for column in columns)
-        return f"({', '.join(typed)})"
+        return sql.SQL("unnest({}) k ({})").format(arrays, _names(columns))
 
 
 def _names(columns: Sequence[str]) -> sql.Composed:

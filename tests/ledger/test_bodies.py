@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValueError
-from ledger.bodies import BodyMapper, canonical, plain, rfc3339
+from ledger.bodies import (
+    BodyMapper,
+    canonical,
+    parse_body,
+    plain,
+    read_body,
+    rfc3339,
+)
 from tests.domain.office import REQUEST_ID, mailed
 
 MAPPER = BodyMapper()
@@ -35,6 +42,22 @@ plain_values = st.recursive(
 )
 def test_canonical_bytes_are_those_of_rfc8785(value: dict[str, object]) -> None:
     assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(st.text(st.characters(max_codepoint=127)), plain_values, max_size=6)
+)
+def test_the_fast_reader_reads_what_the_plain_one_reads(
+    value: dict[str, object],
+) -> None:
+    stored = canonical(value)
+    assert read_body(stored) == read_body(memoryview(stored)) == parse_body(stored)
+
+
+def test_of_a_doubled_key_both_readers_take_the_last() -> None:
+    doubled = b'{"data":{"a":1,"a":2}}'
+    assert read_body(doubled) == parse_body(doubled) == {"data": {"a": 2}}
 
 
 def test_the_published_vectors_without_floats_come_out() -> None:

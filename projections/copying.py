@@ -1,0 +1,99 @@
+"""Rows by COPY, as the views write them: one statement a batch, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+
+import psycopg2.extensions
+from psycopg2 import sql
+
+from ledger.bodies import rfc3339
+
+_CHUNK_BYTES = 1 << 20
+"""What the driver sends at a time: its own 8 kB would ask us 700 times a batch."""
+_NULL = "\\N"
+_UNQUOTED = frozenset('{}",\\ \t\n\r\v\f')
+
+
+def append_rows(
+    cursor: psycopg2.extensions.cursor,
+    table: str,
+    columns: Sequence[str],
+    rows: Collection[Sequence[Any]],
+) -> None:
+    """Insert rows by one COPY; none sends nothing.
+
+    A value is a text (passed as it is, for PostgreSQL to read as the column's type),
+    an integer, a bool, bytes, a datetime, a list of texts, or None.
+    """
+    if not rows:
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    tabs = len(columns) - 1
+    text = "\n".join([_line(row, tabs) for row in rows])
+    cursor.copy_expert(statement, BytesIO(text.encode()), _CHUNK_BYTES)
+
+
+def array_of(values: Iterable[Any]) -> str:
+    """The PostgreSQL array of these values, as a text to be cast."""
+    return f"{{{','.join([_element(value) for value in values])}}}"
+
+
+def _line(row: Sequence[Any], tabs: int) -> str:
+    """One row in COPY's text format."""
+    text = "\t".join(
+        [
+            value
+            if value.__class__ is str
+            else _NULL
+            if value is None
+            else _TEXTS[value.__class__](value)
+            if value.__class__ in _TEXTS
+            else str(value)
+            for value in row
+        ]
+    )
+    # Nearly every row is right as it stands: its only backslashes are those of NULL.
+    if (
+        ("\\" not in text or text.count("\\") == row.count(None))
+        and text.count("\t") == tabs
+        and "\n" not in text
+        and "\r" not in text
+    ):
+        return text
+    return "\t".join([_escaped(value) for value in row])
+
+
+def _escaped(value: Any) -> str:
+    if value is None:
+        return _NULL
+    text = _TEXTS.get(value.__class__, str)(value)
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if "\t" in text or "\n" in text or "\r" in text:
+        text = text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return text
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    text = value if value.__class__ is str else _TEXTS.get(value.__class__, str)(value)
+    if _UNQUOTED.isdisjoint(text) and text and text.upper() != "NULL":
+        return text
+    inner = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{inner}"'
+
+
+_TEXTS: dict[type[Any], Callable[[Any], str]] = {
+    bytes: lambda value: f"\\x{value.hex()}",
+    bool: lambda value: "t" if value else "f",
+    datetime: rfc3339,
+    list: array_of,
+    tuple: array_of,
+}
