@@ -15,6 +15,7 @@ from api.asking import only_known_questions
 from api.limits import BodyLimit
 from api.observing import Observed
 from api.settings import ApiSettings
+from api.spreadsheets import Downloads
 from api.tokens import TokenReader
 from api.v1 import (
     acts,
@@ -57,6 +58,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     )
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     app.state.search_limits = people.SearchLimits()
+    app.state.downloads = Downloads()
     problems.install(app)
     for router in (
         requests.router,

@@ -13,7 +13,7 @@ from fastapi import Depends, Header, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
-from api.times import utc_time
+from api.times import Time, utc_time
 from api.tokens import TokenReader, UnauthenticatedError
 from domain.access import Principal
 from domain.errors import InvalidValueError, SijilError
@@ -212,7 +212,22 @@ Cursor = Annotated[
     ),
 ]
 Limit = Annotated[
-    int, Query(ge=1, le=LARGEST_PAGE, description="Items a page.", examples=[50])
+    int,
+    Query(ge=1, le=LARGEST_PAGE, description="Items a page of JSON.", examples=[50]),
+]
+Since = Annotated[
+    Time | None,
+    Query(
+        description="Not earlier than this time (RFC 3339).",
+        examples=["2026-11-01T00:00:00+03:00"],
+    ),
+]
+Until = Annotated[
+    Time | None,
+    Query(
+        description="Earlier than this time (RFC 3339).",
+        examples=["2026-12-01T00:00:00+03:00"],
+    ),
 ]
 
 
@@ -246,15 +261,33 @@ def position_as_of(house: House, as_of: str) -> int:
 
     Raises InvalidValueError when it is neither a position nor a time.
     """
-    is_position = as_of.isascii() and as_of.isdecimal()
     try:
-        asked = int(as_of) if is_position else utc_time(as_of)
+        asked = int(as_of) if _is_position(as_of) else utc_time(as_of)
     except ValueError as error:
         raise InvalidValueError(field="as_of", reason="shape") from error
     with translated():
         if isinstance(asked, datetime):
             return house.ledger.reader.position_at(asked)
         return min(asked, house.ledger.reader.head().position)
+
+
+def moment_to_read(house: House, as_of: str | None, position: int | None) -> datetime:
+    """The time that a read is told for: now, or that of its ``as_of``.
+
+    A limit that has passed since then had not passed. Nothing is told for the future.
+    """
+    now = house.clock()
+    if as_of is None or position is None:
+        return now
+    if not _is_position(as_of):
+        return min(utc_time(as_of), now)
+    with translated():
+        entry = house.ledger.reader.entry(position)
+    return now if entry is None else min(entry.recorded_at, now)
+
+
+def _is_position(as_of: str) -> bool:
+    return as_of.isascii() and as_of.isdecimal()
 
 
 def next_link(request: Request, response: Response, cursor: str | None) -> None:

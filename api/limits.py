@@ -1,4 +1,4 @@
-"""What no request gets past: the size of a body, and the kind of its content."""
+"""What no request gets past: the size and kind of a body, and how often."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer
+from domain.errors import SijilError
 
 LARGEST_BODY_BYTES = 64 * 1024
 """A submission with two persons is under 4 kB; a body is read whole into memory."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class RateLimitedError(SijilError):
+    """Too much at once or in a row; ``retry_after_s`` says when again."""
+
+    code = "rate-limited"
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class BodyLimit:

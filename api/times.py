@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -24,3 +27,14 @@ def utc_time(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("no calendar has this time") from error
+
+
+def _from_text(value: object) -> datetime:
+    """JSON has no times: a text is read as one, a number never."""
+    if not isinstance(value, str):
+        raise ValueError("a time is a text")  # noqa: TRY004 -- pydantic wants it
+    return utc_time(value)
+
+
+Time = Annotated[datetime, BeforeValidator(_from_text)]
+"""A time that is sent, read strictly."""

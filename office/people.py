@@ -30,8 +30,8 @@ from office.acts import Acts, Done, Envelope, On, translated
 from office.looking import Looking
 from office.sweeping import CORRECTED
 from projections.looks import LookRow, LooksQueries
-from projections.pages import LARGEST_PAGE, Page, encode_cursor
-from projections.tracking import TrackedRequest, TrackingQueries
+from projections.pages import LARGEST_PAGE, Page
+from projections.tracking import TrackedRequest, TrackingQueries, cursor_after
 
 ROWS_A_NAME_SEARCH = 2_000
 """Requests whose names are decrypted for one question: half a year of a centre's work,
@@ -221,10 +221,7 @@ class People:
             found = [row for row in rows if named & set(map(UUID, row.state.parties))]
             if len(found) > HITS_A_SEARCH:
                 found = found[:HITS_A_SEARCH]
-                last = found[-1]
-                unread = encode_cursor(
-                    (last.state.submitted_at.isoformat(), str(last.request_id))
-                )
+                unread = cursor_after(found[-1])
             return Hits(items=self._hits(found, named), next=unread)
 
     def _rows(

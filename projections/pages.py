@@ -16,6 +16,8 @@ from domain.errors import InvalidValueError
 LARGEST_PAGE = 200
 """Items of one answer: a screen shows fewer, and a slow line carries no more."""
 DEFAULT_PAGE = 50
+LARGEST_READ = 5_000
+"""Rows one statement of a view brings: a download reads more than a page at once."""
 
 T = TypeVar("T")
 _READ: dict[type[Any], Callable[[str], object]] = {
@@ -34,8 +36,11 @@ class Page(Generic[T]):
 
 
 def page_size(limit: int) -> int:
-    """``limit`` itself. Raises InvalidValueError outside 1 to 200."""
-    if not 1 <= limit <= LARGEST_PAGE:
+    """``limit`` itself. Raises InvalidValueError outside 1 to 5,000.
+
+    A door bounds its pages further down, by LARGEST_PAGE.
+    """
+    if not 1 <= limit <= LARGEST_READ:
         raise InvalidValueError(field="limit", reason="range")
     return limit
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +16,12 @@ import psycopg2.extensions
 from psycopg2.extras import execute_values
 
 from domain.access import Scope, Whereabouts
+from domain.requests import Channel
+from domain.services import Route
 from domain.stages import Stage
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.requests import (
     CASTS,
     PREFIX,
@@ -28,6 +31,7 @@ from projections.requests import (
     state_after,
 )
 from projections.scope import condition
+from projections.sorting import Column, both_ways
 from projections.versioned import ROWS_A_STATEMENT, Change, VersionedTable, valid
 
 _TABLE = VersionedTable(
@@ -82,12 +86,50 @@ WHERE {{valid}} AND {{scope}}
     AND (%(stage)s::text IS NULL OR stage = %(stage)s)
     AND (%(service)s::text IS NULL OR service = %(service)s)
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
-    AND (submitted_at, request_id)
-        < (%(submitted_at)s::timestamptz, %(request_id)s::uuid)
-ORDER BY submitted_at DESC, request_id DESC
+    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
+    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
+    AND (%(clerk)s::text IS NULL OR clerk = %(clerk)s)
+    AND (%(route)s::text IS NULL OR route = %(route)s)
+    AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+    AND (%(since)s::timestamptz IS NULL OR submitted_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR submitted_at < %(until)s)
+    AND (%(overdue_at)s::timestamptz IS NULL
+        OR due_at < %(overdue_at)s AND stage IN ('waiting', 'in_progress'))
+    AND {{after}}
+ORDER BY {{by}}
 LIMIT %(limit)s
 """
-_FIRST = ("9999-12-31T00:00:00+00:00", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+
+
+class TrackingSort(StrEnum):
+    """The orders of the list of requests."""
+
+    OLDEST = "submitted_at"
+    NEWEST = "-submitted_at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingFilter:
+    """Which requests a list has: those that every given part holds for.
+
+    ``since`` and ``until`` bound the submission, the later one exclusive;
+    ``overdue_at`` keeps those that are open and were due before it.
+    """
+
+    stage: Stage | None = None
+    service: str | None = None
+    centre: str | None = None
+    agency: str | None = None
+    governorate: str | None = None
+    clerk: str | None = None
+    route: Route | None = None
+    channel: Channel | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    overdue_at: datetime | None = None
+
+
+_ALL = TrackingFilter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +166,26 @@ class TrackedRequest:
             is_fee_outstanding=state.is_fee_outstanding,
             parties=frozenset(state.parties),
         )
+
+
+def _place(row: TrackedRequest) -> tuple[str, str]:
+    return row.state.submitted_at.isoformat(), str(row.request_id)
+
+
+_ORDERS = both_ways(
+    TrackingSort.OLDEST,
+    TrackingSort.NEWEST,
+    (
+        Column("submitted_at", "timestamptz", datetime),
+        Column("request_id", "uuid", UUID),
+    ),
+    _place,
+)
+
+
+def cursor_after(row: TrackedRequest) -> str:
+    """The cursor to what comes after a row, the newest first."""
+    return _ORDERS[TrackingSort.NEWEST].cursor(row)
 
 
 class Tracking:
@@ -202,36 +264,31 @@ class TrackingQueries:
         self,
         scope: Scope,
         *,
-        stage: Stage | None = None,
-        service: str | None = None,
-        centre: str | None = None,
+        only: TrackingFilter = _ALL,
+        sort: TrackingSort = TrackingSort.NEWEST,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
     ) -> Page[TrackedRequest]:
         """Requests in scope, the newest first. InvalidValueError for a bad cursor."""
-        submitted_at, request_id = decode_cursor(after, datetime, UUID) or _FIRST
+        order = _ORDERS[sort]
+        further, place = order.after(after)
         scoped, params = condition(scope)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE.format(valid=valid(as_of), scope=scoped),
+                _PAGE.format(
+                    valid=valid(as_of), scope=scoped, after=further, by=order.by
+                ),
                 {
                     **params,
+                    **place,
+                    **{name: getattr(only, name) for name in only.__slots__},
                     "as_of": as_of,
-                    "stage": stage,
-                    "service": service,
-                    "centre": centre,
-                    "submitted_at": submitted_at,
-                    "request_id": request_id,
                     "limit": page_size(limit) + 1,
                 },
             )
             rows = [_tracked(row) for row in cursor.fetchall()]
-        return paged(
-            rows,
-            limit,
-            lambda row: (row.state.submitted_at.isoformat(), str(row.request_id)),
-        )
+        return order.page(rows, limit)
 
     def _one(
         self, query: str, params: dict[str, Any], as_of: int | None

@@ -1,14 +1,13 @@
 """What people and machines send: strict, bounded, no unknown field, no NUL."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.asking import clean
-from api.times import utc_time
+from api.times import Time
 from domain.errors import InvalidValueError
 from domain.money import LARGEST_INTEGER, FeeKind, Unit
 from domain.naming import checked_reference
@@ -42,13 +41,6 @@ LONGEST_CODE = 64
 """Codes are short; a longer one is a mistake or an attack."""
 LONGEST_LIST = 50
 """No service wants more documents than a desk can hold."""
-
-
-def _from_text(value: Any) -> datetime:
-    """JSON has no times: a text is read as one, a number never."""
-    if not isinstance(value, str):
-        raise ValueError("a time is a text")  # noqa: TRY004 -- pydantic wants it
-    return utc_time(value)
 
 
 Text = Annotated[str, AfterValidator(clean)]
@@ -92,7 +84,6 @@ Token = Annotated[
         examples=[1],
     ),
 ]
-Time = Annotated[datetime, BeforeValidator(_from_text)]
 
 
 class Strict(BaseModel):

@@ -25,10 +25,10 @@ from api.asking import (
     outcome_headers,
     position_to_read,
 )
+from api.limits import RateLimitedError
 from api.problems import FRESH, READING, SENDING, responses
 from api.v1.bodies import Digits, Id, Strict, Text, one_of
 from api.v1.requests import STAFF, RequestId
-from api.v1.tracking import RateLimitedError
 from domain.access import Permission, Principal
 from domain.errors import InvalidValueError
 from domain.persons import LONGEST_IDENTIFIER, LONGEST_NAME, PersonDetails, PersonField

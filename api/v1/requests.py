@@ -1,5 +1,6 @@
 """Requests: submitting one, and reading them. The acts on one are in ``acts/``."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,14 +12,17 @@ from api.asking import (
     Cursor,
     Limit,
     MinPosition,
+    Since,
     TheAsking,
     TheHouse,
     ThePrincipal,
+    Until,
     etag_of,
     next_link,
     outcome_headers,
     position_to_read,
 )
+from api.listing import LISTED, LISTING, TheListing
 from api.problems import FRESH, READING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import (
@@ -32,11 +36,14 @@ from api.v1.answers import (
 )
 from domain.access import Permission
 from domain.acts import ActorKind
-from domain.requests import ServiceRequest
+from domain.errors import InvalidValueError
+from domain.requests import Channel, ServiceRequest
+from domain.services import Route
 from domain.stages import Stage
 from office import commands
 from office.acts import Done, translated
 from office.house import House
+from projections.tracking import TrackingFilter, TrackingSort
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -138,37 +145,65 @@ def submit(
     "",
     operation_id="list_requests",
     summary="List requests",
-    responses=responses(*FRESH),
+    response_model=RequestList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_requests(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
     stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
     service: Annotated[bodies.Code | None, Query(examples=["CIV-01"])] = None,
     centre: Annotated[bodies.Code | None, Query(examples=["SY-DI-01"])] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> RequestList:
-    """List the requests in your scope, the newest first."""
+    agency: Annotated[bodies.Code | None, Query(examples=["CIV"])] = None,
+    governorate: Annotated[bodies.Code | None, Query(examples=["SY-DI"])] = None,
+    clerk: Annotated[
+        bodies.Code | None,
+        Query(description="Whose it is; for staff.", examples=["clk-DI-1"]),
+    ] = None,
+    route: Annotated[Route | None, Query(examples=["direct"])] = None,
+    channel: Annotated[Channel | None, Query(examples=["counter"])] = None,
+    since: Since = None,
+    until: Until = None,
+    overdue: Annotated[
+        bool, Query(description="Only what is open past its limit.", examples=[False])
+    ] = False,
+    sort: Annotated[
+        TrackingSort, Query(examples=["-submitted_at"])
+    ] = TrackingSort.NEWEST,
+) -> RequestList | Response:
+    """List the requests in your scope, the newest first.
+
+    `since` and `until` are about the submission.
+    """
     principal.must_be_allowed(Permission.READ_REQUEST)
-    position = position_to_read(house, as_of, min_position, "tracking")
-    with translated():
-        page = house.queries.tracking.page(
+    if clerk is not None and principal.role not in STAFF:
+        # Whose work it is, is the office's own: not even to be guessed by filters.
+        raise InvalidValueError(field="clerk", reason="for-staff")
+    only = TrackingFilter(
+        stage=stage,
+        service=service,
+        centre=centre,
+        agency=agency,
+        governorate=governorate,
+        clerk=clerk,
+        route=route,
+        channel=channel,
+        since=since,
+        until=until,
+    )
+    return listing.answer(
+        RequestList,
+        lambda part: house.queries.tracking.page(
             principal.scope,
-            stage=stage,
-            service=service,
-            centre=centre,
-            after=cursor,
-            limit=limit,
-            as_of=position,
-        )
-    next_link(request, response, page.next)
-    return RequestList(
-        items=[ListedRequest.of(row) for row in page.items], next=page.next
+            only=replace(only, overdue_at=part.now if overdue else None),
+            sort=sort,
+            after=part.after,
+            limit=part.limit,
+            as_of=part.as_of,
+        ),
+        ListedRequest.of,
+        views=["tracking"],
     )
 
 

@@ -11,11 +11,12 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from api.asking import TheHouse
+from api.limits import RateLimitedError
 from api.problems import responses
 from api.settings import ApiSettings
 from api.v1.answers import StepAnswer, TrackingAnswer
 from api.v1.bodies import TrackingQuestion
-from domain.errors import InvalidValueError, NotFoundError, SijilError
+from domain.errors import InvalidValueError, NotFoundError
 from domain.ids import parse_tracking_number
 from domain.persons import ascii_digits
 from projections.audit_trail import WORDS
@@ -30,16 +31,6 @@ Right and wrong do the same look-ups; the floor hides what is left of a differen
 """
 _PRIVATE_STEPS = frozenset({"assigned", "claimed", "released", "warned", "corrected"})
 """Inner steps of the office that say nothing to a citizen."""
-
-
-class RateLimitedError(SijilError):
-    """Too many look-ups; ``retry_after_s`` says when again."""
-
-    code = "rate-limited"
-
-    def __init__(self, *, retry_after_s: int) -> None:
-        super().__init__(retry_after_s)
-        self.retry_after_s = retry_after_s
 
 
 class TrackingLimits:

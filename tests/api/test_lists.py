@@ -1,0 +1,325 @@
+"""Lists: pages, sorts, filters and CSV tell the same rows, and only those in scope."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel
+
+from api import spreadsheets
+from api.listing import prefers_csv
+from api.spreadsheets import BOM, Downloads, columns_of, written
+from tests.api.door import Door
+from tests.api.test_matrix import operations
+
+LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
+    "list_requests": ("auditor", lambda _: "/v1/requests"),
+}
+"""Who may ask for each list, and where."""
+
+
+@pytest.fixture(scope="module")
+def filled(door: Door) -> Door:
+    """An office with requests at several stages, in its views."""
+    for make in (door.submitted, door.forwarded, door.mailed, door.online):
+        make()
+    door.scene.level()
+    return door
+
+
+def all_pages(door: Door, who: str, path: str, **asked: Any) -> list[dict[str, Any]]:
+    """Every item of a list, by pages of three."""
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        more = {} if cursor is None else {"cursor": cursor}
+        answer = door.get(who, path, **{"limit": 3, **asked, **more})
+        assert answer.status_code == 200, answer.text
+        items += answer.json()["items"]
+        cursor = answer.json()["next"]
+        assert ("Link" in answer.headers) is (cursor is not None)
+        if cursor is None:
+            return items
+
+
+def read_back(content: bytes) -> list[dict[str, str]]:
+    """The rows of a file, as anybody's reader of CSV has them."""
+    text = content.decode("utf-8")
+    assert text.startswith(BOM)
+    return list(csv.DictReader(StringIO(text.removeprefix(BOM), newline="")))
+
+
+def as_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_cells(item: dict[str, Any], names: list[str]) -> dict[str, str]:
+    """What the documentation says a row of JSON is in CSV."""
+    cells = {}
+    for name in names:
+        outer, _, inner = name.partition(".")
+        value = item.get(outer)
+        if inner and value is not None:
+            value = value.get(inner)
+        cells[name] = as_cell(value)
+    return cells
+
+
+def lists_of(door: Door) -> set[str]:
+    return {
+        operation["operationId"]
+        for methods in door.app.openapi()["paths"].values()
+        for operation in methods.values()
+        if "text/csv" in operation["responses"].get("200", {}).get("content", {})
+    }
+
+
+def test_every_list_is_in_the_table(door: Door) -> None:
+    assert lists_of(door) == set(LISTS)
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_the_file_has_what_the_pages_have(filled: Door, name: str) -> None:
+    who, where = LISTS[name]
+    path = where(filled)
+    answer = filled.get(who, path, format="csv")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("text/csv; header=present")
+    assert answer.headers["List-Complete"] == "true"
+    position = answer.headers["Ledger-Position"]
+    rows = read_back(answer.content)
+    items = all_pages(filled, who, path, as_of=position)
+    assert items
+    assert rows == [as_cells(item, list(rows[0])) for item in items]
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_a_file_is_refused_to_whom_the_pages_are(filled: Door, name: str) -> None:
+    _, where = LISTS[name]
+    path = where(filled)
+    assert filled.get(None, path, format="csv").status_code == 401
+    for who in ("clerk", "foreign-clerk", "citizen", "agency", "post", "auditor"):
+        as_json = filled.get(who, path)
+        as_csv = filled.get(who, path, format="csv")
+        assert as_csv.status_code == as_json.status_code, who
+        if as_json.status_code == 200:
+            whole = all_pages(filled, who, path)
+            assert len(read_back(as_csv.content)) == len(whole), who
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_every_sort_gives_the_same_rows_and_its_cursor_fits_no_other(
+    filled: Door, name: str
+) -> None:
+    who, where = LISTS[name]
+    path = where(filled)
+    _, template = operations(filled)[name]
+    schema = filled.app.openapi()
+    sorts = [
+        parameter["schema"]
+        for parameter in schema["paths"][template]["get"]["parameters"]
+        if parameter["name"] == "sort"
+    ]
+    if not sorts:
+        pytest.skip("it has one order")
+    kind = sorts[0]["$ref"].rpartition("/")[2]
+    names = schema["components"]["schemas"][kind]["enum"]
+    told = {sort: all_pages(filled, who, path, sort=sort) for sort in names}
+    usual = all_pages(filled, who, path)
+    assert usual == told[sorts[0]["default"]]
+    for sort, items in told.items():
+        assert sorted(map(json.dumps, items)) == sorted(map(json.dumps, usual))
+        opposite = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
+        assert items == told[opposite][::-1]
+        cursor = filled.get(who, path, sort=sort, limit=1).json()["next"]
+        assert cursor is not None
+        for other in set(names) - {sort}:
+            answer = filled.get(who, path, sort=other, cursor=cursor)
+            assert answer.status_code == 422
+            assert answer.json()["errors"][0]["detail"] == "another-sort"
+
+
+def test_a_file_that_the_bound_cut_says_so_and_leads_on(
+    filled: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_back(filled.get("auditor", "/v1/requests", format="csv").content)
+    monkeypatch.setattr(spreadsheets, "MOST_ROWS", 2)
+    rows: list[dict[str, str]] = []
+    asked = {"format": "csv"}
+    while True:
+        answer = filled.get("auditor", "/v1/requests", **asked)
+        rows += read_back(answer.content)
+        if answer.headers["List-Complete"] == "true":
+            break
+        assert "-incomplete.csv" in answer.headers["Content-Disposition"]
+        link = answer.headers["Link"].partition(">")[0]
+        asked = dict(parse_qsl(link.partition("?")[2]))
+        # What comes meanwhile is not in a list that was begun before.
+        filled.submitted()
+        filled.scene.level()
+    assert "Link" not in answer.headers
+    assert rows == whole
+
+
+def test_one_download_too_many_is_told_when_to_come_again(door: Door) -> None:
+    door.app.state.downloads = Downloads(0)
+    try:
+        answer = door.get("auditor", "/v1/requests", format="csv")
+        assert answer.status_code == 429
+        assert int(answer.headers["Retry-After"]) > 0
+        assert door.get("auditor", "/v1/requests").status_code == 200
+    finally:
+        door.app.state.downloads = Downloads()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_csv"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/csv", True),
+        ("Text/CSV;q=0.9, application/json;q=0.5", True),
+        ("text/csv;q=0.5, application/json", False),
+        ("text/csv;q=0", False),
+        ("text/csv;q=x", False),
+        ("text/html, */*;q=0.1", False),
+    ],
+)
+def test_csv_is_given_to_whoever_prefers_it_by_name(
+    accepted: str, is_csv: bool
+) -> None:
+    assert prefers_csv(accepted) is is_csv
+
+
+def test_the_header_asks_as_well_as_the_parameter(filled: Door) -> None:
+    headers = {**filled.headers("auditor"), "Accept": "text/csv"}
+    answer = filled.client.get("/v1/requests", headers=headers)
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    answer = filled.client.get("/v1/requests?format=json", headers=headers)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Vary"] == "Accept"
+
+
+class Inner(BaseModel):
+    word: str
+
+
+class Item(BaseModel):
+    text: str | None
+    number: int
+    is_true: bool
+    inner: Inner | None
+    actor: dict[str, str]
+    words: list[str]
+
+
+NASTY = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1", "'", "'=1", "''x", ""]
+PLAIN = ["نص عربي", 'a "quoted", cell', "two\r\nlines", "x=1", "1-2", " =1"]
+
+
+@pytest.mark.parametrize("text", [*NASTY, *PLAIN])
+def test_no_cell_runs_as_a_formula_and_every_cell_can_be_read_back(text: str) -> None:
+    item = Item(
+        text=text,
+        number=-7,
+        is_true=True,
+        inner=Inner(word=text),
+        actor={"kind": text},
+        words=[text],
+    )
+    columns = columns_of(Item, {"actor": ("kind", "id")})
+    with written(columns, [item]) as file:
+        [row] = read_back(file.read())
+    assert list(row) == [
+        "text",
+        "number",
+        "is_true",
+        "inner.word",
+        "actor.kind",
+        "actor.id",
+        "words",
+    ]
+    for name in ("text", "inner.word", "actor.kind"):
+        cell = row[name]
+        assert not cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))
+        assert cell.removeprefix("'") == text if cell[:1] == "'" else cell == text
+    assert row["number"] == "-7"
+    assert row["is_true"] == "true"
+    assert row["actor.id"] == ""
+    assert json.loads(row["words"]) == [text]
+
+
+def test_a_file_ends_its_lines_as_the_standard_wants() -> None:
+    with written((("word",),), [Inner(word="x")]) as file:
+        assert file.read() == f"{BOM}word\r\nx\r\n".encode()
+
+
+class TestRequests:
+    """Filters and the moment of the list of requests."""
+
+    def test_each_filter_narrows_to_what_it_names(self, filled: Door) -> None:
+        whole = all_pages(filled, "auditor", "/v1/requests")
+        for name in ("stage", "service", "centre", "agency", "governorate"):
+            for value in {item[name] for item in whole}:
+                found = all_pages(filled, "auditor", "/v1/requests", **{name: value})
+                assert found == [item for item in whole if item[name] == value]
+        online = all_pages(filled, "auditor", "/v1/requests", channel="online")
+        counter = all_pages(filled, "auditor", "/v1/requests", channel="counter")
+        assert 0 < len(online) < len(whole) == len(online) + len(counter)
+        for route in ("direct", "reply"):
+            found = all_pages(filled, "auditor", "/v1/requests", route=route)
+            ledger = {
+                request["id"]: filled.get(
+                    "auditor", f"/v1/requests/{request['id']}"
+                ).json()["route"]
+                for request in whole
+            }
+            assert {item["id"] for item in found} == {
+                one for one, its in ledger.items() if its == route
+            }
+
+    def test_whose_it_is_can_be_asked_by_staff_only(self, filled: Door) -> None:
+        mine = all_pages(filled, "clerk", "/v1/requests", clerk="clk-DI-1")
+        for item in mine:
+            answer = filled.get("clerk", f"/v1/requests/{item['id']}")
+            assert answer.json()["clerk"] == "clk-DI-1"
+        for who in ("citizen", "agency", "post", "bank"):
+            answer = filled.get(who, "/v1/requests", clerk="clk-DI-1")
+            assert answer.status_code == 422
+
+    def test_the_days_are_bounded_below_and_open_above(self, filled: Door) -> None:
+        whole = all_pages(filled, "auditor", "/v1/requests")
+        at = whole[1]["submitted_at"]
+        for name, keep in (
+            ("since", lambda item: item["submitted_at"] >= at),
+            ("until", lambda item: item["submitted_at"] < at),
+        ):
+            found = all_pages(filled, "auditor", "/v1/requests", **{name: at})
+            assert found == [item for item in whole if keep(item)]
+        bad = filled.get("auditor", "/v1/requests", since="2026-11-01")
+        assert bad.status_code == 422
+
+    def test_what_was_overdue_is_told_for_the_moment_asked(self, door: Door) -> None:
+        request_id = door.paid()
+        door.scene.level()
+        [last] = door.scene.entries(UUID(request_id))[-1:]
+        before = door.scene.now
+        try:
+            door.scene.now = before.replace(year=before.year + 1)
+            late = door.get("clerk", "/v1/requests", overdue=True).json()["items"]
+            assert request_id in {item["id"] for item in late}
+            then = door.get(
+                "clerk", "/v1/requests", overdue=True, as_of=last.position
+            ).json()["items"]
+            assert request_id not in {item["id"] for item in then}
+        finally:
+            door.scene.now = before
