@@ -72,4 +72,6 @@ class Act:
 
     def at(self, effective_at: datetime) -> "Act":
         """The same act at another effective time."""
+        if effective_at == self.effective_at:
+            return self
         return replace(self, effective_at=effective_at)

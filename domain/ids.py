@@ -7,6 +7,7 @@ the contract (docs/reference/contract.md): it can never change once stored.
 import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from domain.errors import InvalidValueError
@@ -64,6 +65,7 @@ def derived_id(name: str, effective_at: datetime) -> UUID:
     )
 
 
+@lru_cache(maxsize=10_000)
 def code_id(kind: str, code: str) -> UUID:
     """The id of a thing with a code, as ``code_id("service", "CIV-01")``."""
     return uuid5(CODES_NAMESPACE, f"{kind}/{code}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -25,7 +26,13 @@ from domain import (
 from domain.aggregates import OfficeAggregate
 from ledger.bodies import BodyMapper
 from ledger.names import LEDGER_SCHEMA, Role
-from ledger.persistence.append import ActToAppend, Appended, Command, must_be_appended
+from ledger.persistence.append import (
+    ActToAppend,
+    Appended,
+    Command,
+    RecordedCommand,
+    must_be_appended,
+)
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.factory import PostgresFactory
 from ledger.persistence.recorders import PostgresProcessRecorder
@@ -49,6 +56,37 @@ AGGREGATES: tuple[type[OfficeAggregate], ...] = (
 """Every kind of aggregate the ledger keeps; importing them registers their topics."""
 
 
+class Book(Protocol):
+    """What the acts of the office need of a ledger: to read things, and to append."""
+
+    def find(
+        self,
+        kind: type[A],
+        aggregate_id: UUID,
+        *,
+        effective_at: datetime | None = None,
+        version: int | None = None,
+    ) -> A | None:
+        """The aggregate of this kind: now, as of an effective time, or at a version."""
+
+    def find_command(self, command_id: UUID) -> RecordedCommand | None:
+        """What is remembered of a command, or None."""
+
+    def history(self, aggregate_id: UUID) -> Iterable[OfficeAggregate.Event]:
+        """The events of one aggregate, in order."""
+
+    def outcome_of(self, last: int | None, aggregate_id: UUID) -> tuple[UUID, int]:
+        """Which thing an act changed, and its ETag after the act's last position."""
+
+    def append(
+        self,
+        *aggregates: OfficeAggregate,
+        command: Command | None = None,
+        tracking: Tracking | None = None,
+    ) -> Appended:
+        """Store what is pending on the aggregates as one act, whole or not at all."""
+
+
 class Ledger(Application[UUID]):
     """The ledger of one installation.
 
@@ -61,7 +99,8 @@ class Ledger(Application[UUID]):
         self._settings = settings
         self._role = role
         super().__init__()
-        self.reader = LedgerReader(self.datastore_factory.datastore)
+        self.datastore = self.datastore_factory.datastore
+        self.reader = LedgerReader(self.datastore)
 
     def construct_factory(  # type: ignore[override]
         self, env: Environment
@@ -116,11 +155,7 @@ class Ledger(Application[UUID]):
 
     def _as_of(self, aggregate_id: UUID, effective_at: datetime) -> object:
         """What the events up to the highest version effective by then make, or None."""
-        events = tuple(
-            event
-            for event in self.events.get(aggregate_id)
-            if isinstance(event, OfficeAggregate.Event)
-        )
+        events = tuple(self.history(aggregate_id))
         last = max(
             (e.originator_version for e in events if e.timestamp <= effective_at),
             default=0,
@@ -130,6 +165,30 @@ class Ledger(Application[UUID]):
             if event.originator_version <= last:
                 found = event.mutate(found)
         return found
+
+    def find_command(self, command_id: UUID) -> RecordedCommand | None:
+        """What the ledger remembers of a command, or None."""
+        return self.process_recorder.find_command(command_id)
+
+    def history(self, aggregate_id: UUID) -> Iterable[OfficeAggregate.Event]:
+        """The events of one aggregate, in order."""
+        return (
+            event
+            for event in self.events.get(aggregate_id)
+            if isinstance(event, OfficeAggregate.Event)
+        )
+
+    def outcome_of(self, last: int | None, aggregate_id: UUID) -> tuple[UUID, int]:
+        """Which thing an act changed, and its ETag after the act's last position.
+
+        For an act that changed nothing, and so has no position: the thing now.
+        """
+        version = None
+        entry = None if last is None else self.reader.entry(last)
+        if entry is not None:
+            aggregate_id, version = entry.aggregate_id, entry.version
+        thing: OfficeAggregate = self.repository.get(aggregate_id, version=version)
+        return aggregate_id, thing.etag_version
 
     def append(
         self,

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from datetime import timedelta
@@ -232,10 +233,14 @@ class Vault:
     """Persons' values. MUST be written before an event names the party."""
 
     def __init__(self, datastore: PostgresDatastore, keys: VaultKeys) -> None:
-        self._datastore = datastore
-        self._keys = keys
+        self.datastore = datastore
+        self.keys = keys
 
     # Writing --------------------------------------------------------------------
+
+    def _writing(self) -> AbstractContextManager[psycopg2.extensions.cursor]:
+        """The transaction in which a request's parties are opened."""
+        return self.datastore.transaction()
 
     def open_party(
         self,
@@ -253,7 +258,7 @@ class Vault:
         before. ``subject`` is the login of a citizen who opens it. A second call with
         the same id changes nothing.
         """
-        with self._datastore.transaction() as cursor:
+        with self._writing() as cursor:
             # Two first requests of one person must not make two persons.
             identity = self._identity(details)
             cursor.execute(
@@ -277,7 +282,7 @@ class Vault:
 
     def seal_note(self, party_id: UUID, field: str, text: str) -> None:
         """Keep free text about a party. The first text of a field stays."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             person_id, key = self._key_of(cursor, party_id)
             about = _about(person_id, party_id, f"note/{field}")
             sealed = seal(key, text.encode(), about)
@@ -296,7 +301,7 @@ class Vault:
         value: the event to come must not mean what an earlier try meant.
         """
         value = normalised(field, value)
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             person_id, key = self._key_of(cursor, party_id)
             about = _about(person_id, party_id, f"correction/{correction_id}/{field}")
             sealed = seal(key, value.encode(), about)
@@ -310,27 +315,27 @@ class Vault:
                 ):
                     raise CorrectionReusedError("the correction's id was used before")
             elif field in FOUND_BY:
-                digest = blind(self._keys.index, field, value)
+                digest = blind(self.keys.index, field, value)
                 cursor.execute(
                     _INDEX_CORRECTED, (str(field), digest, str(correction_id))
                 )
 
     def count_corrections(self, corrections: Iterable[UUID]) -> None:
         """Let corrections count whose events are in the ledger."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_NAME_CORRECTIONS, ([str(each) for each in corrections],))
 
     def unnamed_corrections(
         self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
     ) -> dict[UUID, UUID]:
         """Corrections not known to be named, the oldest first, with their requests."""
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_UNNAMED_CORRECTIONS, (older_than, limit))
             return {UUID(each): UUID(request) for each, request in cursor.fetchall()}
 
     def sweep_corrections(self, corrections: Iterable[UUID]) -> int:
         """Remove corrections that no event came to name; how many."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_SWEEP_CORRECTIONS, ([str(each) for each in corrections],))
             return cursor.rowcount
 
@@ -340,13 +345,13 @@ class Vault:
         A person is every record that was merged with this one. The parties stay as
         empty names, so that no event points to nothing.
         """
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_ERASE, (str(person_id), str(erasure_id)))
             return cursor.fetchone() is not None
 
     def rewrap(self, former: VaultKeys) -> int:
         """Wrap every person's key anew under the present master key; how many."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_KEYS_TO_REWRAP, (former.master_name,))
             rows = cursor.fetchall()
             for person_id, wrapped in rows:
@@ -354,8 +359,8 @@ class Vault:
                 cursor.execute(
                     _REWRAP,
                     (
-                        seal(self._keys.master, key, f"person/{person_id}"),
-                        self._keys.master_name,
+                        seal(self.keys.master, key, f"person/{person_id}"),
+                        self.keys.master_name,
                         person_id,
                     ),
                 )
@@ -365,29 +370,29 @@ class Vault:
         self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
     ) -> dict[UUID, UUID]:
         """Parties not known to be named, the oldest first, with their requests."""
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_UNNAMED, (older_than, limit))
             return {UUID(party): UUID(request) for party, request in cursor.fetchall()}
 
     def mark_named(self, parties: Iterable[UUID]) -> None:
         """Remember that events name these parties: nobody looks at them again."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_NAME, ([str(party) for party in parties],))
 
     def sweep(self, parties: Iterable[UUID]) -> int:
         """Remove parties that no event came to name; how many."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_SWEEP, ([str(party) for party in parties],))
             return cursor.rowcount
 
     def link_asked_again(self, *, request_id: UUID, refused_request_id: UUID) -> None:
         """Remember that a request asks again for what an earlier one was refused."""
-        with self._datastore.transaction() as cursor:
+        with self._writing() as cursor:
             cursor.execute(_ASK_AGAIN, (str(request_id), str(refused_request_id)))
 
     def salt_for(self, document: str) -> bytes:
         """The 128-bit salt of a document, made at the first call."""
-        with self._datastore.transaction() as cursor:
+        with self.datastore.transaction() as cursor:
             cursor.execute(_SALT, (document, secrets.token_bytes(SALT_BYTES), document))
             row = cursor.fetchone()
         if row is None:
@@ -411,7 +416,7 @@ class Vault:
         """
         wanted = [str(party) for party in parties]
         told: dict[str, dict[str, str]] = {}
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             for party, name, value in self._opened(cursor, _SEALED, wanted):
                 if not name.startswith("note/"):
                     told.setdefault(party, {})[name] = value
@@ -430,7 +435,7 @@ class Vault:
         """
         wanted = [str(party) for party in parties]
         names: dict[UUID, list[str]] = {}
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             for party, _, value in self._opened(cursor, _SEALED_NAMES, wanted):
                 names.setdefault(UUID(party), []).append(value)
             corrected = self._corrected(cursor, _CORRECTED_NAMES, wanted)
@@ -441,14 +446,14 @@ class Vault:
     def corrections_of(self, parties: Iterable[UUID]) -> dict[UUID, KeptCorrection]:
         """Every correction kept of the parties by its id, named by an event or not."""
         wanted = [str(party) for party in parties]
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             return self._corrected(cursor, _CORRECTIONS, wanted)
 
     def notes_of(self, parties: Iterable[UUID]) -> dict[UUID, dict[str, str]]:
         """The free texts about each of the parties, by their fields."""
         wanted = [str(party) for party in parties]
         notes: dict[UUID, dict[str, str]] = {}
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             for party, name, value in self._opened(cursor, _SEALED, wanted):
                 if name.startswith("note/"):
                     field = name.removeprefix("note/")
@@ -458,7 +463,7 @@ class Vault:
     def note(self, party_id: UUID, field: str) -> str | None:
         """Free text about a party, or None."""
         name = f"note/{field}"
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             person_id, key = self._key_of(cursor, party_id)
             cursor.execute(_SEALED, ([str(party_id)],))
             for _, found, sealed in cursor.fetchall():
@@ -469,8 +474,8 @@ class Vault:
 
     def find_parties(self, kind: str, value: str) -> list[UUID]:
         """The parties of whoever has this number or phone, oldest first."""
-        with self._datastore.transaction(commit=False) as cursor:
-            digest = blind(self._keys.index, kind, value)
+        with self.datastore.transaction(commit=False) as cursor:
+            digest = blind(self.keys.index, kind, value)
             cursor.execute(_PARTIES_BY_INDEX, {"kind": kind, "digest": digest})
             return [UUID(party) for (party,) in cursor.fetchall()]
 
@@ -479,20 +484,20 @@ class Vault:
 
         Not all parties of the person: a citizen's word for a number proves nothing.
         """
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_PARTIES_BY_LOGIN, (self._login(subject),))
             return [UUID(party) for (party,) in cursor.fetchall()]
 
     def refused_before(self, request_id: UUID) -> UUID | None:
         """The refused request that this one asks again for, or None."""
-        with self._datastore.transaction(commit=False) as cursor:
+        with self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_REFUSED_BEFORE, (str(request_id),))
             row = cursor.fetchone()
         return None if row is None else UUID(row[0])
 
     def close(self) -> None:
         """Close the connections to the vault."""
-        self._datastore.close()
+        self.datastore.close()
 
     # Keys -----------------------------------------------------------------------
 
@@ -538,20 +543,20 @@ class Vault:
         return found
 
     def _login(self, subject: str) -> bytes:
-        return blind(self._keys.index, "subject", subject)
+        return blind(self.keys.index, "subject", subject)
 
     def _identity(self, details: PersonDetails) -> tuple[str, bytes]:
         if details.national_number is not None:
             kind, value = "national_number", details.national_number
         else:
             kind, value = "other_identifier", str(details.other_identifier)
-        return kind, blind(self._keys.index, kind, value)
+        return kind, blind(self.keys.index, kind, value)
 
     def _digests(self, details: PersonDetails) -> Iterable[tuple[str, bytes]]:
         for kind in FOUND_BY:
             value = getattr(details, kind)
             if value is not None:
-                yield str(kind), blind(self._keys.index, kind, value)
+                yield str(kind), blind(self.keys.index, kind, value)
 
     def _person(
         self, cursor: psycopg2.extensions.cursor, identity: tuple[str, bytes]
@@ -565,8 +570,8 @@ class Vault:
             if wrapped is not None and wrapped[0] is not None:
                 return row[0], self._unwrap(row[0], wrapped[0])
         person_id, key = str(uuid4()), secrets.token_bytes(KEY_BYTES)
-        wrapped_key = seal(self._keys.master, key, f"person/{person_id}")
-        cursor.execute(_NEW_PERSON, (person_id, wrapped_key, self._keys.master_name))
+        wrapped_key = seal(self.keys.master, key, f"person/{person_id}")
+        cursor.execute(_NEW_PERSON, (person_id, wrapped_key, self.keys.master_name))
         return person_id, key
 
     def _key_of(
@@ -579,7 +584,7 @@ class Vault:
         return row[1], self._unwrap(row[1], row[2])
 
     def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
-        return open_seal(self._keys.master, bytes(wrapped), f"person/{person_id}")
+        return open_seal(self.keys.master, bytes(wrapped), f"person/{person_id}")
 
 
 def _told(details: PersonDetails) -> Mapping[str, str]:

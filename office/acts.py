@@ -28,7 +28,7 @@ from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
 from domain.ids import new_id
 from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
-from ledger.book import Ledger
+from ledger.book import Book
 from ledger.persistence import append
 from ledger.vault import CorrectionReusedError
 from office.approvals import Approvals
@@ -116,7 +116,7 @@ class Acts:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Book,
         *,
         command_key: bytes,
         backdating: timedelta,
@@ -164,7 +164,7 @@ class Acts:
         Raises CommandReusedError when its id was used for something else.
         """
         with translated():
-            known = self.ledger.process_recorder.find_command(command.id)
+            known = self.ledger.find_command(command.id)
         if known is None:
             return None
         if known.actor != command.actor or not hmac.compare_digest(
@@ -177,19 +177,13 @@ class Acts:
         self, first: int | None, last: int | None, aggregate_id: UUID
     ) -> Done:
         """An outcome anew from the positions kept; no answer's text is stored."""
-        version = None
         with translated():
-            entry = None if last is None else self.ledger.reader.entry(last)
-            if entry is not None:
-                aggregate_id, version = entry.aggregate_id, entry.version
-            thing: OfficeAggregate = self.ledger.repository.get(
-                aggregate_id, version=version
-            )
+            aggregate_id, etag_version = self.ledger.outcome_of(last, aggregate_id)
         return Done(
             aggregate_id=aggregate_id,
             first_position=first,
             last_position=last,
-            etag_version=thing.etag_version,
+            etag_version=etag_version,
             is_repeat=True,
         )
 

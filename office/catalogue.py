@@ -395,8 +395,7 @@ class CatalogueDesk:
         """Whether somebody has changed the clerk since the reference data did."""
         return any(
             event.act.actor.kind is not ActorKind.IMPORT
-            for event in self._ledger.events.get(clerk.id)
-            if isinstance(event, OfficeAggregate.Event)
+            for event in self._ledger.history(clerk.id)
         )
 
 

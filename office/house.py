@@ -122,6 +122,7 @@ class House:
             self.acts,
             self.vault,
             self.records,
+            reader=self.ledger.reader,
             tracking=self.queries.tracking,
             looks=self.queries.looks,
         )

@@ -56,7 +56,7 @@ class Looking:
         # be guessed could be used up beforehand, as another act's Idempotency-Key.
         look_id = derived_id(f"looked/{command.digest.hex()}", hour)
         with translated():
-            known = self._acts.ledger.process_recorder.find_command(look_id)
+            known = self._acts.ledger.find_command(look_id)
         if known is None:
             act = Act(
                 command_id=look_id,

@@ -24,6 +24,7 @@ from domain.records import MergedBecause, PersonRecord
 from domain.requests import Party, PartyRole, ServiceRequest
 from ledger.bodies import parse_body
 from ledger.entries import Entry
+from ledger.reader import LedgerReader
 from ledger.records import KnownParty, PersonRecords
 from ledger.vault import KeptCorrection, Vault
 from office.acts import Acts, Done, Envelope, On, translated
@@ -162,6 +163,7 @@ class People:
         vault: Vault,
         records: PersonRecords,
         *,
+        reader: LedgerReader,
         tracking: TrackingQueries,
         looks: LooksQueries,
     ) -> None:
@@ -169,6 +171,7 @@ class People:
         self._ledger = acts.ledger
         self._vault = vault
         self._records = records
+        self._reader = reader
         self._tracking = tracking
         self._looks = looks
         self._looking = Looking(acts)
@@ -397,7 +400,7 @@ class People:
         corrections: dict[UUID, KeptCorrection],
         notes: dict[UUID, dict[str, str]],
     ) -> HeldRequest:
-        entries = self._ledger.reader.aggregate(request.id)
+        entries = self._reader.aggregate(request.id)
         corrected = list(_corrected(entries, corrections))
         ids = [party.id for party in parties]
         looks, is_every_look = self._looks_at(ids)

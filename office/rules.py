@@ -17,14 +17,14 @@ from domain.errors import InvalidValueError, ServiceNotOfferedError
 from domain.requests import ServiceRequest
 from domain.services import Service, Terms
 from domain.working_time import WorkingTime
-from ledger.book import Ledger
+from ledger.book import Book
 from office.acts import translated
 
 
 class Rules:
     """Reads the rules from the ledger, as of an effective time or at a version."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Book) -> None:
         self._ledger = ledger
 
     def service_at(self, service: Service, at: datetime) -> Service:

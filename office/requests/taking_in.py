@@ -29,6 +29,14 @@ from office.rules import must_be_known
 _AT_A_CENTRE = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
 
 
+def request_id_of(command_id: UUID, named_at: datetime) -> UUID:
+    """The id of the request that a command makes; the time is the act's, if it says.
+
+    Whoever derives the ids of commands knows those of the requests before they exist.
+    """
+    return derived_id(f"request/{command_id}", named_at)
+
+
 class TakingIn(RequestsDesk):
     """Submitting, accepting, declining."""
 
@@ -42,7 +50,7 @@ class TakingIn(RequestsDesk):
         _must_fit_channel(command, envelope)
         # The id follows from the command: a repeat can only ever mean this request.
         named_at = envelope.effective_at or time_in(envelope.command_id)
-        request_id = derived_id(f"request/{envelope.command_id}", named_at)
+        request_id = request_id_of(envelope.command_id, named_at)
         stored = self._acts.command(envelope, command)
         earlier = self._acts.earlier(stored, request_id)
         if earlier is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg2
+import psycopg2.extensions
 import pytest
 from eventsourcing.persistence import (
     DatabaseError,
@@ -17,6 +19,8 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ledger.names import Role
 from ledger.persistence.append import (
@@ -362,3 +366,143 @@ def _as_superuser(database: Database, statement: str) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(statement)
+
+
+class TestBatches:
+    def test_an_act_behind_a_lost_one_is_not_stored_on_what_is_not_there(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader
+    ) -> None:
+        one, two = uuid4(), uuid4()
+        recorder.append([act(event(one, 1), event(one, 2))])
+        appended = recorder.append(
+            [act(event(one, 2)), act(event(two, 1)), act(event(one, 3))]
+        )
+        assert outcomes(appended) == [
+            Outcome.VERSION_CONFLICT,
+            Outcome.APPENDED,
+            Outcome.VERSION_CONFLICT,
+        ]
+        assert [e.version for e in reader.aggregate(one)] == [1, 2]
+
+    def test_an_act_behind_a_repeated_one_is_decided_again(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        one, same = uuid4(), command()
+        recorder.append([act(event(one, 1), command=same)])
+        appended = recorder.append(
+            [act(event(one, 1), command=same), act(event(one, 2))]
+        )
+        assert outcomes(appended) == [Outcome.REPEATED, Outcome.VERSION_CONFLICT]
+
+    @pytest.mark.parametrize("is_whole", [True, False])
+    def test_a_batch_says_of_each_act_where_and_when_it_stands(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader, *, is_whole: bool
+    ) -> None:
+        one, two, known = uuid4(), uuid4(), command()
+        recorder.append([act(command=known)])
+        first = command(actor="clerk:2", digest=b"\x07" * 32)
+        acts = [
+            act(event(one, 1), event(two, 1), command=first),
+            act(),
+            act(event(one, 2, topic="sijil.test.changed.v1", state=b'{"a":1}')),
+        ]
+        appended = recorder.append([*acts] if is_whole else [*acts, act(command=known)])
+        assert [(a.first_position, a.last_position) for a in appended[:3]] == [
+            (1, 2),
+            (None, None),
+            (3, 3),
+        ]
+        entries = list(reader.stream())
+        assert [(e.aggregate_id, e.version) for e in entries] == [
+            (one, 1),
+            (two, 1),
+            (one, 2),
+        ]
+        assert (entries[2].topic, entries[2].body) == (
+            "sijil.test.changed.v1",
+            b'{"a":1}',
+        )
+        assert [a.recorded_at for a in appended[:3:2]] == [
+            entries[1].recorded_at,
+            entries[2].recorded_at,
+        ]
+        for each, appended_act in zip(acts, appended, strict=False):
+            assert each.command is not None
+            kept = recorder.find_command(each.command.id)
+            assert kept is not None
+            assert (kept.actor, kept.digest) == (
+                each.command.actor,
+                each.command.digest,
+            )
+            assert kept.last_position == appended_act.last_position
+        head = reader.head()
+        assert (head.position, head.recorded_at) == (3, entries[2].recorded_at)
+
+    @given(seed=st.integers(0, 2**32))
+    @settings(
+        max_examples=80,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    def test_a_batch_is_stored_as_its_acts_one_after_the_other(
+        self, database: Database, seed: int
+    ) -> None:
+        """Whatever the acts are, but for those that stand on a lost one."""
+        chance = Random(seed)  # noqa: S311 -- of a test
+        things = [uuid4() for _ in range(3)]
+        ids = [uuid4() for _ in range(6)]
+        acts = [
+            act(
+                *(
+                    event(chance.choice(things), chance.choice((1, 1, 2, 3)))
+                    for _ in range(chance.randint(0, 2))
+                ),
+                command=command(id=chance.choice(ids)),
+            )
+            for _ in range(chance.randint(2, 5))
+        ]
+        app = database.datastore(Role.APP)
+        with app.transaction(commit=False) as cursor:
+            whole = _appended(cursor, acts)
+        known: set[UUID | None] = set()
+        lost: set[UUID | str] = set()
+        with app.transaction(commit=False) as cursor:
+            for each, outcome in zip(acts, whole, strict=True):
+                name = each.command.id if each.command else None
+                touched = {e.originator_id for e in each.events}
+                if touched & lost and name not in known:
+                    expected = ("version-conflict", None, None)
+                else:
+                    (expected,) = _appended(cursor, [each])
+                assert outcome == expected
+                if outcome[0] == "appended":
+                    known.add(name)
+                else:
+                    lost |= touched
+
+
+def _appended(
+    cursor: psycopg2.extensions.cursor, acts: list[ActToAppend]
+) -> list[tuple[str, int | None, int | None]]:
+    """What the function says of acts, in a transaction that is undone."""
+    events = [event for each in acts for event in each.events]
+    nothing = [None] * len(acts)
+    cursor.execute(
+        "SELECT outcome, first_position, last_position FROM append("
+        " %s, %s::uuid[], %s, %s, %s::text[], %s::bigint[], %s, %s::uuid[],"
+        " %s::integer[], %s::text[], %s::bytea[]) ORDER BY act",
+        (
+            datetime.now(UTC),
+            [str(each.command.id) for each in acts if each.command],
+            [each.command.actor for each in acts if each.command],
+            [each.command.digest for each in acts if each.command],
+            nothing,
+            nothing,
+            [len(each.events) for each in acts],
+            [str(event.originator_id) for event in events],
+            [event.originator_version for event in events],
+            [event.topic for event in events],
+            [event.state for event in events],
+        ),
+    )
+    return cursor.fetchall()
