@@ -21,11 +21,13 @@ from api.v1 import (
     acts,
     catalogue,
     conditions,
+    evidence,
     people,
     places,
     reading,
     requests,
     tracking,
+    trails,
     work,
 )
 from domain.errors import NotFoundError
@@ -67,6 +69,8 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         conditions.router,
         people.router,
         reading.router,
+        evidence.router,
+        trails.router,
         catalogue.router,
         places.router,
         tracking.router,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from tempfile import SpooledTemporaryFile
 from threading import BoundedSemaphore
-from types import TracebackType
-from typing import IO, Any, Self, get_args
+from types import TracebackType, UnionType
+from typing import IO, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -68,11 +68,16 @@ def columns_of(
     """
     found: list[tuple[str, ...]] = []
     for name, field in kind.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        inner = next((k for k in kinds if _is_model(k)), None)
+        inner = next((k for k in _kinds(field.annotation) if _is_model(k)), None)
         names = parts.get(name) or (() if inner is None else tuple(inner.model_fields))
         found += [(name, part) for part in names] or [(name,)]
     return tuple(found)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The kinds that a field may have: more than one where it may be null."""
+    is_union = get_origin(annotation) in {Union, UnionType}
+    return get_args(annotation) if is_union else (annotation,)
 
 
 def _is_model(kind: Any) -> bool:

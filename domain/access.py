@@ -44,6 +44,7 @@ class Permission(StrEnum):
     READ_QUEUE = "read-queue"
     READ_COUNTS = "read-counts"
     READ_TRAIL = "read-trail"
+    READ_WHOLE_TRAIL = "read-whole-trail"
     READ_LOOKS = "read-looks"
     MERGE_PERSONS = "merge-persons"
     EXPORT_PERSON = "export-person"
@@ -94,6 +95,7 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     Permission.READ_QUEUE: _STAFF,
     Permission.READ_COUNTS: _STAFF | _OVERSIGHT,
     Permission.READ_TRAIL: _STAFF | _OVERSIGHT,
+    Permission.READ_WHOLE_TRAIL: _OVERSIGHT,
     Permission.READ_LOOKS: _STAFF | _OVERSIGHT | {ActorKind.CITIZEN},
     Permission.MERGE_PERSONS: frozenset({ActorKind.SUPERVISOR}),
     Permission.EXPORT_PERSON: frozenset({ActorKind.SUPERVISOR}),

@@ -32,6 +32,7 @@ from office.looking import Looking
 from office.sweeping import CORRECTED
 from projections.looks import LookRow, LooksQueries
 from projections.pages import LARGEST_PAGE, Page
+from projections.sorting import PositionSort
 from projections.tracking import TrackedRequest, TrackingQueries, cursor_after
 
 ROWS_A_NAME_SEARCH = 2_000
@@ -447,6 +448,7 @@ class People:
         request_id: UUID,
         principal: Principal,
         *,
+        sort: PositionSort = PositionSort.NEWEST,
         after: str | None = None,
         limit: int = LARGEST_PAGE,
         as_of: int | None = None,
@@ -464,6 +466,7 @@ class People:
             return self._looks.page(
                 parties,
                 looks=self._records.exports_of(parties),
+                sort=sort,
                 after=after,
                 limit=limit,
                 as_of=as_of,

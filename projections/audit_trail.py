@@ -7,7 +7,7 @@ ledger's entries by anybody.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,12 @@ from uuid import UUID
 import psycopg2.extensions
 from psycopg2.extras import execute_values
 
+from domain.acts import ActorKind
 from ledger.bodies import canonical
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
+from projections.sorting import Column, PositionSort, both_ways
 from projections.versioned import ROWS_A_STATEMENT
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -122,11 +124,19 @@ SELECT
     actor_kind, actor_id, actor_place, command_id::text, correlation_id::text,
     causation_id, approved_by, data, leaf_hash
 FROM audit_trail
-WHERE position > %(after)s AND position <= %(until)s
-    AND (%(subject)s::uuid IS NULL OR subject = %(subject)s::uuid)
-ORDER BY position LIMIT %(limit)s
+WHERE {only} AND {after} ORDER BY {by} LIMIT %(limit)s
 """
-_LAST = 2**63 - 1
+_CONDITIONS = {
+    "subject": "subject = %(subject)s::uuid",
+    "actor_kind": "actor_kind = %(actor_kind)s",
+    "actor": "actor_id = %(actor)s",
+    "topic": "topic = %(topic)s",
+    "above": "position > %(above)s",
+    "up_to": "position <= %(up_to)s",
+    "effective_since": "effective_at >= %(effective_since)s",
+    "effective_until": "effective_at < %(effective_until)s",
+}
+"""Only those that are asked for stand in a query, so that each finds its index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +168,49 @@ class TrailRow:
     def words_en(self) -> str:
         """What happened, in English."""
         return WORDS.get(self.topic, (self.topic, self.topic))[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailFilter:
+    """Which rows of the trail: those that every given part holds for.
+
+    ``above`` (exclusive) and ``up_to`` bound positions, and so recorded times, which
+    rise with them; ``effective_until`` is exclusive.
+    """
+
+    subject: UUID | None = None
+    actor_kind: ActorKind | None = None
+    actor: str | None = None
+    topic: str | None = None
+    above: int | None = None
+    up_to: int | None = None
+    effective_since: datetime | None = None
+    effective_until: datetime | None = None
+
+    def conditions(self) -> tuple[str, dict[str, Any]]:
+        """The condition and its parameters."""
+        given = {name: getattr(self, name) for name in _CONDITIONS}
+        params = {
+            name: str(value) if isinstance(value, UUID) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        return " AND ".join(_CONDITIONS[name] for name in params) or "true", params
+
+
+_ALL = TrailFilter()
+
+
+def _position(row: TrailRow) -> tuple[int]:
+    return (row.position,)
+
+
+_ORDERS = both_ways(
+    PositionSort.OLDEST,
+    PositionSort.NEWEST,
+    (Column("position", "bigint", int),),
+    _position,
+)
 
 
 class AuditTrail:
@@ -218,6 +271,8 @@ class AuditTrailQueries:
         self,
         *,
         subject: UUID | None = None,
+        only: TrailFilter = _ALL,
+        sort: PositionSort = PositionSort.OLDEST,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
@@ -226,19 +281,22 @@ class AuditTrailQueries:
 
         Who may ask is decided before: a trail is of a thing the asker may see.
         """
-        position = decode_cursor(after, int) or (0,)
+        bounds = [only.up_to, as_of]
+        only = replace(
+            only,
+            subject=subject or only.subject,
+            up_to=min((each for each in bounds if each is not None), default=None),
+        )
+        order = _ORDERS[sort]
+        further, place = order.after(after)
+        narrowed, params = only.conditions()
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE,
-                {
-                    "after": position[0],
-                    "until": _LAST if as_of is None else as_of,
-                    "subject": None if subject is None else str(subject),
-                    "limit": page_size(limit) + 1,
-                },
+                _PAGE.format(only=narrowed, after=further, by=order.by),
+                {**params, **place, "limit": page_size(limit) + 1},
             )
             rows = [_trail_row(row) for row in cursor.fetchall()]
-        return paged(rows, limit, lambda row: (row.position,))
+        return order.page(rows, limit)
 
 
 def _trail_row(row: tuple[Any, ...]) -> TrailRow:

@@ -19,7 +19,8 @@ from domain.periods import Period
 from ledger.bodies import canonical
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
+from projections.sorting import CodeSort, Column, both_ways
 from projections.versioned import Change, VersionedTable, valid
 
 KINDS = ("agency", "calendar", "centre", "service", "stamp")
@@ -65,9 +66,13 @@ CREATE INDEX catalogue_by_code ON catalogue (kind, code);
 """
 _PAGE = """
 SELECT code, version, facts, rests FROM catalogue
-WHERE kind = %(kind)s AND code > %(after)s
-    AND (%(centre)s::text IS NULL OR centre = %(centre)s) AND {valid}
-ORDER BY code LIMIT %(limit)s
+WHERE kind = %(kind)s
+    AND (%(centre)s::text IS NULL OR centre = %(centre)s)
+    AND (%(agency)s::text IS NULL OR facts::jsonb ->> 'agency' = %(agency)s)
+    AND (%(governorate)s::text IS NULL
+        OR facts::jsonb ->> 'governorate' = %(governorate)s)
+    AND {valid} AND {after}
+ORDER BY {by} LIMIT %(limit)s
 """
 _ONE = """
 SELECT code, version, facts, rests FROM catalogue
@@ -101,6 +106,15 @@ class Published:
     def is_active_on(self, day: date) -> bool:
         """Whether the thing is offered, open or valid on ``day``."""
         return not any(rest.includes(day) for rest in self.rests)
+
+
+def _code(row: Published) -> tuple[str]:
+    return (row.code,)
+
+
+_ORDERS = both_ways(
+    CodeSort.FIRST, CodeSort.LAST, (Column("code", "text", str),), _code
+)
 
 
 class Catalogue:
@@ -229,28 +243,35 @@ class CatalogueQueries:
         kind: str,
         *,
         centre: str | None = None,
+        agency: str | None = None,
+        governorate: str | None = None,
+        sort: CodeSort = CodeSort.FIRST,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
     ) -> Page[Published]:
         """The things of a kind by code. InvalidValueError: a bad cursor.
 
-        ``centre`` keeps the stamps of one centre.
+        ``centre`` keeps the stamps of one centre, ``agency`` the services of one
+        agency, ``governorate`` the centres of one governorate.
         """
-        position = decode_cursor(after, str) or ("",)
+        order = _ORDERS[sort]
+        further, place = order.after(after)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE.format(valid=valid(as_of)),
+                _PAGE.format(valid=valid(as_of), after=further, by=order.by),
                 {
+                    **place,
                     "kind": kind,
-                    "after": position[0],
                     "centre": centre,
+                    "agency": agency,
+                    "governorate": governorate,
                     "as_of": as_of,
                     "limit": page_size(limit) + 1,
                 },
             )
             rows = [_published(row) for row in cursor.fetchall()]
-        return paged(rows, limit, lambda row: (row.code,))
+        return order.page(rows, limit)
 
     def one(
         self,

@@ -13,7 +13,8 @@ from psycopg2.extras import execute_values
 
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
+from projections.sorting import Column, PositionSort, both_ways
 from projections.versioned import ROWS_A_STATEMENT
 
 TOPIC = "sijil.read.looked.v1"
@@ -36,9 +37,9 @@ _INSERT = "INSERT INTO looks VALUES %s"
 _ROW = "(%s, %s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s, %s)"
 _PAGE = """
 SELECT position, purpose, actor_kind, actor_id, actor_place, looked_at FROM looks
-WHERE position < %(before)s AND position <= %(until)s
+WHERE position <= %(until)s AND {after}
     AND (party = ANY(%(parties)s::uuid[]) OR look_id = ANY(%(looks)s::uuid[]))
-ORDER BY position DESC LIMIT %(limit)s
+ORDER BY {by} LIMIT %(limit)s
 """
 _LAST = 2**63 - 1
 
@@ -53,6 +54,18 @@ class LookRow:
     actor_id: str
     actor_place: str
     looked_at: datetime
+
+
+def _position(row: LookRow) -> tuple[int]:
+    return (row.position,)
+
+
+_ORDERS = both_ways(
+    PositionSort.OLDEST,
+    PositionSort.NEWEST,
+    (Column("position", "bigint", int),),
+    _position,
+)
 
 
 class Looks:
@@ -98,6 +111,7 @@ class LooksQueries:
         parties: Iterable[UUID],
         *,
         looks: Iterable[UUID] = (),
+        sort: PositionSort = PositionSort.NEWEST,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
@@ -106,12 +120,13 @@ class LooksQueries:
 
         Who may ask is decided before. Raises InvalidValueError for a bad cursor.
         """
-        (before,) = decode_cursor(after, int) or (_LAST,)
+        order = _ORDERS[sort]
+        further, place = order.after(after)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE,
+                _PAGE.format(after=further, by=order.by),
                 {
-                    "before": before,
+                    **place,
                     "until": _LAST if as_of is None else as_of,
                     "parties": [str(party) for party in parties],
                     "looks": [str(look) for look in looks],
@@ -131,4 +146,4 @@ class LooksQueries:
                     cursor.fetchall()
                 )
             ]
-        return paged(rows, limit, lambda row: (row.position,))
+        return order.page(rows, limit)

@@ -19,6 +19,7 @@ DEFAULT_PAGE = 50
 LARGEST_READ = 5_000
 """Rows one statement of a view brings: a download reads more than a page at once."""
 
+_BIGINT = 2**63
 T = TypeVar("T")
 _READ: dict[type[Any], Callable[[str], object]] = {
     datetime: datetime.fromisoformat,
@@ -76,7 +77,8 @@ def decode_cursor(cursor: str | None, *types: type[Any]) -> tuple[Any, ...] | No
 def _is_of(part: object, type_: type[Any]) -> bool:
     read = _READ.get(type_)
     if read is None:
-        return type(part) is type_
+        is_small = not isinstance(part, int) or abs(part) < _BIGINT
+        return type(part) is type_ and is_small
     try:
         return isinstance(part, str) and bool(read(part))
     except ValueError:

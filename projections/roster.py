@@ -13,7 +13,8 @@ from domain.calendars import office_day
 from domain.periods import Period, covers, ended
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
+from projections.sorting import CodeSort, Column, both_ways
 from projections.versioned import Change, VersionedTable, valid
 
 _CLERK = "sijil.clerk."
@@ -75,9 +76,10 @@ WHERE (%(centre)s::text IS NULL OR centre = %(centre)s) AND {{valid}} ORDER BY c
 """
 _PAGE = f"""
 SELECT {_COLUMNS} FROM roster
-WHERE (%(centre)s::text IS NULL OR centre = %(centre)s) AND code > %(after)s
-    AND {{valid}}
-ORDER BY code LIMIT %(limit)s
+WHERE (%(centre)s::text IS NULL OR centre = %(centre)s)
+    AND (%(agency)s::text IS NULL OR %(agency)s = ANY(agencies))
+    AND {{valid}} AND {{after}}
+ORDER BY {{by}} LIMIT %(limit)s
 """
 _ONE = f"""
 SELECT {_COLUMNS} FROM roster
@@ -101,6 +103,15 @@ class RosterRow:
         """Whether work may be given to the clerk on ``day``, as the domain says it."""
         has_left = self.left_on is not None and day >= self.left_on
         return not has_left and not covers(self.absences, day)
+
+
+def _code(row: RosterRow) -> tuple[str]:
+    return (row.code,)
+
+
+_ORDERS = both_ways(
+    CodeSort.FIRST, CodeSort.LAST, (Column("code", "text", str),), _code
+)
 
 
 class Roster:
@@ -230,24 +241,31 @@ class RosterQueries:
         self,
         centre: str | None = None,
         *,
+        agency: str | None = None,
+        sort: CodeSort = CodeSort.FIRST,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
     ) -> Page[RosterRow]:
-        """A page of the clerks by code. InvalidValueError: a bad cursor."""
-        position = decode_cursor(after, str) or ("",)
+        """A page of the clerks by code. InvalidValueError: a bad cursor.
+
+        ``agency`` keeps those who are responsible for it.
+        """
+        order = _ORDERS[sort]
+        further, place = order.after(after)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE.format(valid=valid(as_of)),
+                _PAGE.format(valid=valid(as_of), after=further, by=order.by),
                 {
+                    **place,
                     "centre": centre,
-                    "after": position[0],
+                    "agency": agency,
                     "as_of": as_of,
                     "limit": page_size(limit) + 1,
                 },
             )
             rows = [_roster_row(row) for row in cursor.fetchall()]
-        return paged(rows, limit, lambda row: (row.code,))
+        return order.page(rows, limit)
 
     def one(
         self, code: str, *, centre: str | None = None, as_of: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from domain.errors import InvalidValueError
@@ -87,3 +88,17 @@ def both_ways(
         name: Order(name=str(name), columns=tuple(columns), key=key)
         for name in (up, down)
     }
+
+
+class CodeSort(StrEnum):
+    """The orders of a list of things with codes."""
+
+    FIRST = "code"
+    LAST = "-code"
+
+
+class PositionSort(StrEnum):
+    """The orders of a list of what was recorded."""
+
+    OLDEST = "position"
+    NEWEST = "-position"

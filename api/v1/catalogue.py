@@ -1,16 +1,15 @@
 """The catalogue: services, agencies, calendars, governorates; read by everybody."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from api.asking import (
     AsOf,
     Changing,
-    Cursor,
-    Limit,
     MinPosition,
     TheHouse,
     ThePrincipal,
 )
+from api.listing import LISTED, LISTING, TheListing
 from api.problems import FRESH, responses
 from api.v1 import catalogue_bodies as bodies
 from api.v1.acts.shared import CHANGING, envelope
@@ -24,6 +23,8 @@ from api.v1.things import (
     CREATED,
     MAKING,
     AgencyCode,
+    CodeSorted,
+    OfAgency,
     ThingCode,
     Year,
     page_of,
@@ -36,6 +37,7 @@ from domain.calendars import Calendar
 from domain.governorates import governorates
 from domain.services import Service
 from office import catalogue_commands as commands
+from projections.sorting import CodeSort
 
 router = APIRouter(prefix="/v1")
 
@@ -47,22 +49,19 @@ router = APIRouter(prefix="/v1")
     tags=["catalogue"],
     operation_id="list_services",
     summary="List the services",
-    responses=responses(*FRESH),
+    response_model=PublishedList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_services(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
+    agency: OfAgency = None,
+    sort: CodeSorted = CodeSort.FIRST,
+) -> PublishedList | Response:
     """List what the centres offer, with conditions, documents and fees."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    asked = (cursor, limit, min_position, as_of)
-    return page_of("service", request, response, house, asked)
+    return page_of("service", listing, house, sort, agency=agency)
 
 
 @router.get(
@@ -159,22 +158,18 @@ def resume_service(
     tags=["catalogue"],
     operation_id="list_agencies",
     summary="List the agencies",
-    responses=responses(*FRESH),
+    response_model=PublishedList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_agencies(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
+    sort: CodeSorted = CodeSort.FIRST,
+) -> PublishedList | Response:
     """List the agencies that answer what the centres forward."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    asked = (cursor, limit, min_position, as_of)
-    return page_of("agency", request, response, house, asked)
+    return page_of("agency", listing, house, sort)
 
 
 @router.get(
@@ -251,22 +246,18 @@ def close_agency(
     tags=["catalogue"],
     operation_id="list_calendars",
     summary="List the calendars",
-    responses=responses(*FRESH),
+    response_model=PublishedList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_calendars(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
+    sort: CodeSorted = CodeSort.FIRST,
+) -> PublishedList | Response:
     """List the years whose calendar is published."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    asked = (cursor, limit, min_position, as_of)
-    return page_of("calendar", request, response, house, asked)
+    return page_of("calendar", listing, house, sort)
 
 
 @router.get(

@@ -6,27 +6,24 @@ from math import ceil
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from pydantic import AfterValidator, BaseModel, Field
 
 from api.asking import (
-    AsOf,
-    Cursor,
-    Limit,
     MinPosition,
     TheAsking,
     TheHouse,
     ThePrincipal,
     clean_cursor,
-    next_link,
     outcome_headers,
     position_to_read,
 )
 from api.limits import RateLimitedError
-from api.problems import FRESH, READING, SENDING, responses
+from api.listing import LISTED, LISTING, TheListing
+from api.problems import READING, SENDING, responses
 from api.v1.bodies import Digits, Id, Strict, Text, one_of
 from api.v1.requests import STAFF, RequestId
 from domain.access import Permission, Principal
@@ -45,6 +42,7 @@ from office.people import (
 )
 from projections.audit_trail import WORDS
 from projections.looks import LookRow
+from projections.sorting import PositionSort
 
 router = APIRouter(tags=["persons"])
 
@@ -428,29 +426,31 @@ def export(
     "/v1/requests/{request_id}/looks",
     operation_id="get_request_looks",
     summary="Read who looked at the persons of a request",
-    responses=responses(*FRESH, "not-found"),
+    response_model=LookList,
+    responses={**LISTED, **responses(*LISTING, "not-found")},
 )
 def get_looks(
     request_id: RequestId,
-    request: Request,
+    listing: TheListing,
     response: Response,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> LookList:
+    sort: Annotated[PositionSort, Query(examples=["-position"])] = PositionSort.NEWEST,
+) -> LookList | Response:
     """Read when the values of its parties were seen, by which office and role."""
     principal.must_be_allowed(Permission.READ_LOOKS)
-    position = position_to_read(house, as_of, min_position, "looks")
-    page = house.people.looks(
-        request_id, principal, after=cursor, limit=limit, as_of=position
-    )
-    next_link(request, response, page.next)
-    response.headers["Cache-Control"] = "no-store"
     is_staff = principal.role in STAFF
-    return LookList(
-        items=[LookAnswer.of(row, is_staff=is_staff) for row in page.items],
-        next=page.next,
+    response.headers["Cache-Control"] = "no-store"
+    return listing.answer(
+        LookList,
+        lambda part: house.people.looks(
+            request_id,
+            principal,
+            sort=sort,
+            after=part.after,
+            limit=part.limit,
+            as_of=part.as_of,
+        ),
+        lambda row: LookAnswer.of(row, is_staff=is_staff),
+        views=["looks"],
     )

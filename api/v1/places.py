@@ -1,19 +1,16 @@
 """Places, who works there, and the stamps they have."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from api.asking import (
     AsOf,
     Changing,
-    Cursor,
-    Limit,
     MinPosition,
     TheHouse,
     ThePrincipal,
     etag_of,
-    next_link,
-    position_to_read,
 )
+from api.listing import LISTED, LISTING, TheListing
 from api.problems import FRESH, responses
 from api.v1 import catalogue_bodies as bodies
 from api.v1.acts.shared import CHANGING, envelope
@@ -28,11 +25,16 @@ from api.v1.things import (
     MAKING,
     CentreCode,
     ClerkCode,
+    CodeSorted,
+    OfAgency,
+    OfCentre,
+    OfGovernorate,
     Serial,
     centre_to_read,
     clerk_after,
     facts_of,
     ledger_until,
+    narrowed,
     page_of,
     published,
     read_one,
@@ -44,9 +46,9 @@ from domain.clerks import Clerk
 from domain.errors import NotFoundError
 from domain.stamps import Stamp
 from office import catalogue_commands as commands
-from office.acts import translated
 from office.catalogue import id_of
 from projections.roster import clerk_from
+from projections.sorting import CodeSort
 
 router = APIRouter(prefix="/v1")
 
@@ -58,22 +60,19 @@ router = APIRouter(prefix="/v1")
     tags=["catalogue"],
     operation_id="list_centres",
     summary="List the centres",
-    responses=responses(*FRESH),
+    response_model=PublishedList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_centres(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
+    governorate: OfGovernorate = None,
+    sort: CodeSorted = CodeSort.FIRST,
+) -> PublishedList | Response:
     """List the centres, each in its governorate."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    asked = (cursor, limit, min_position, as_of)
-    return page_of("centre", request, response, house, asked)
+    return page_of("centre", listing, house, sort, governorate=governorate)
 
 
 @router.get(
@@ -154,29 +153,32 @@ def close_centre(
     tags=["catalogue"],
     operation_id="list_clerks",
     summary="List the clerks",
-    responses=responses(*FRESH),
+    response_model=ClerkList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_clerks(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> ClerkList:
+    centre: OfCentre = None,
+    agency: OfAgency = None,
+    sort: CodeSorted = CodeSort.FIRST,
+) -> ClerkList | Response:
     """List the clerks, for a supervisor those of the own centre."""
-    centre = centre_to_read(principal, Permission.READ_CLERKS)
-    position = position_to_read(house, as_of, min_position, "roster")
-    with translated():
-        page = house.queries.roster.page(
-            centre, after=cursor, limit=limit, as_of=position
-        )
-    next_link(request, response, page.next)
+    centre = narrowed(centre_to_read(principal, Permission.READ_CLERKS), centre)
     today = today_of(house)
-    return ClerkList(
-        items=[ClerkAnswer.of(clerk, today) for clerk in page.items], next=page.next
+    return listing.answer(
+        ClerkList,
+        lambda part: house.queries.roster.page(
+            centre,
+            agency=agency,
+            sort=sort,
+            after=part.after,
+            limit=part.limit,
+            as_of=part.as_of,
+        ),
+        lambda clerk: ClerkAnswer.of(clerk, today),
+        views=["roster"],
     )
 
 
@@ -341,22 +343,19 @@ def record_departure(
     tags=["catalogue"],
     operation_id="list_stamps",
     summary="List the stamps",
-    responses=responses(*FRESH),
+    response_model=PublishedList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def list_stamps(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> PublishedList:
+    centre: OfCentre = None,
+    sort: CodeSorted = CodeSort.FIRST,
+) -> PublishedList | Response:
     """List the stamps, for clerks and supervisors those of the own centre."""
-    centre = centre_to_read(principal, Permission.READ_STAMPS)
-    asked = (cursor, limit, min_position, as_of)
-    return page_of("stamp", request, response, house, asked, centre=centre)
+    centre = narrowed(centre_to_read(principal, Permission.READ_STAMPS), centre)
+    return page_of("stamp", listing, house, sort, centre=centre)
 
 
 @router.get(

@@ -1,28 +1,22 @@
-"""Reading the views: the queue, the counts, the catalogue, and raw entries."""
+"""Reading the views: the queue and the counts."""
 
-import base64
 from datetime import date, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from api.asking import (
     AsOf,
-    Cursor,
-    Limit,
     MinPosition,
     TheHouse,
     ThePrincipal,
-    next_link,
-    position_as_of,
     position_to_read,
 )
-from api.problems import FRESH, READING, responses
+from api.listing import LISTED, LISTING, TheListing
+from api.problems import FRESH, responses
 from api.v1.answers import (
     CountAnswer,
     CountList,
-    EntryAnswer,
-    EntryList,
     QueueAnswer,
     QueueList,
 )
@@ -30,14 +24,12 @@ from api.v1.bodies import Code
 from domain.access import Permission
 from domain.acts import ActorKind
 from domain.calendars import office_day
-from domain.errors import InvalidValueError, NotFoundError
+from domain.errors import InvalidValueError
 from domain.governorates import governorates
 from domain.stages import WaitingFor
-from ledger.entries import Entry
 from office.acts import translated
 from office.house import House
 from projections.governorate_counts import CountBy
-from projections.pages import decode_cursor, paged
 
 router = APIRouter(prefix="/v1")
 LONGEST_SPAN_DAYS = 400
@@ -49,11 +41,11 @@ LONGEST_SPAN_DAYS = 400
     tags=["work"],
     operation_id="get_queue",
     summary="Read the queue",
-    responses=responses(*FRESH),
+    response_model=QueueList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def get_queue(
-    request: Request,
-    response: Response,
+    listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
     clerk: Annotated[
@@ -67,30 +59,25 @@ def get_queue(
         bool, Query(description="Only what nobody has.", examples=[False])
     ] = False,
     waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> QueueList:
+) -> QueueList | Response:
     """Read what is to be done next: overdue first, then what is due soonest."""
     principal.must_be_allowed(Permission.READ_QUEUE)
-    position = position_to_read(house, as_of, min_position, "clerk_queue")
     if principal.role is ActorKind.CLERK:
         clerk = principal.id
-    with translated():
-        page = house.queries.queue.page(
+    return listing.answer(
+        QueueList,
+        lambda part: house.queries.queue.page(
             principal.scope,
-            now=house.clock(),
+            now=part.now,
             clerk=clerk,
             is_unassigned=unassigned,
             waiting_for=waiting_for,
-            after=cursor,
-            limit=limit,
-            as_of=position,
-        )
-    next_link(request, response, page.next)
-    return QueueList(
-        items=[QueueAnswer.of(item) for item in page.items], next=page.next
+            after=part.after,
+            limit=part.limit,
+            as_of=part.as_of,
+        ),
+        QueueAnswer.of,
+        views=["clerk_queue"],
     )
 
 
@@ -191,63 +178,3 @@ def _not_measured(house: House, measured: set[str]) -> list[CountAnswer]:
         for governorate in governorates()
         if governorate.code not in measured and centres
     ]
-
-
-def _entry(entry: Entry) -> EntryAnswer:
-    return EntryAnswer(
-        position=entry.position,
-        recorded_at=entry.recorded_at,
-        aggregate_id=entry.aggregate_id,
-        version=entry.version,
-        topic=entry.topic,
-        entry=base64.b64encode(entry.to_bytes()).decode(),
-        leaf_hash=entry.leaf_hash().hex(),
-    )
-
-
-@router.get(
-    "/entries",
-    tags=["evidence"],
-    operation_id="list_entries",
-    summary="Read raw entries",
-    responses=responses(*READING),
-)
-def list_entries(
-    request: Request,
-    response: Response,
-    principal: ThePrincipal,
-    house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    as_of: AsOf = None,
-) -> EntryList:
-    """Read the entries the ledger attests, for auditors."""
-    principal.must_be_allowed(Permission.READ_ENTRY)
-    after = (decode_cursor(cursor, int) or (0,))[0]
-    until = None if as_of is None else position_as_of(house, as_of)
-    with translated():
-        entries = house.ledger.reader.entries(after=after, limit=limit + 1, until=until)
-    page = paged(entries, limit, lambda entry: (entry.position,))
-    next_link(request, response, page.next)
-    return EntryList(items=[_entry(entry) for entry in page.items], next=page.next)
-
-
-@router.get(
-    "/entries/{position}",
-    tags=["evidence"],
-    operation_id="get_entry",
-    summary="Read one raw entry",
-    responses=responses(*READING, "not-found"),
-)
-def get_entry(
-    position: Annotated[int, Path(ge=1, le=2**63 - 1, examples=[48213])],
-    principal: ThePrincipal,
-    house: TheHouse,
-) -> EntryAnswer:
-    """Read one entry and its leaf hash, for auditors."""
-    principal.must_be_allowed(Permission.READ_ENTRY)
-    with translated():
-        found = house.ledger.reader.entry(position)
-    if found is None:
-        raise NotFoundError(thing="entry")
-    return _entry(found)

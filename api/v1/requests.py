@@ -4,26 +4,20 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response, status
+from fastapi import APIRouter, Header, Path, Query, Response, status
 
 from api.asking import (
     Asking,
-    AsOf,
-    Cursor,
-    Limit,
-    MinPosition,
     Since,
     TheAsking,
     TheHouse,
     ThePrincipal,
     Until,
     etag_of,
-    next_link,
     outcome_headers,
-    position_to_read,
 )
 from api.listing import LISTED, LISTING, TheListing
-from api.problems import FRESH, READING, SENDING, responses
+from api.problems import READING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import (
     ListedRequest,
@@ -31,8 +25,6 @@ from api.v1.answers import (
     PartyList,
     RequestAnswer,
     RequestList,
-    TrailAnswer,
-    TrailList,
 )
 from domain.access import Permission
 from domain.acts import ActorKind
@@ -255,35 +247,3 @@ def get_parties(
         items=[PartyAnswer.of(p, details) for p, details in told.items()],
         asks_again=house.requests.refused_before(request_id),
     )
-
-
-@router.get(
-    "/{request_id}/trail",
-    operation_id="get_request_trail",
-    summary="Read the trail of a request",
-    responses=responses(*FRESH, "not-found"),
-)
-def get_trail(
-    request_id: RequestId,
-    request: Request,
-    response: Response,
-    principal: ThePrincipal,
-    house: TheHouse,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    min_position: MinPosition = None,
-    as_of: AsOf = None,
-) -> TrailList:
-    """Read every event of a request, and every refused attempt on it, in words."""
-    principal.must_be_allowed(Permission.READ_TRAIL)
-    house.requests.get(request_id, principal)
-    position = position_to_read(house, as_of, min_position, "audit_trail")
-    with translated():
-        page = house.queries.trail.page(
-            subject=request_id,
-            after=cursor,
-            limit=limit,
-            as_of=position,
-        )
-    next_link(request, response, page.next)
-    return TrailList(items=[TrailAnswer.of(row) for row in page.items], next=page.next)

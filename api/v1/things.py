@@ -9,22 +9,25 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Request, Response, status
+from fastapi import Path, Query, Response, status
 
 from api.asking import (
     etag_of,
-    next_link,
     outcome_headers,
     position_as_of,
-    position_to_read,
 )
+from api.listing import Listing
 from api.v1.bodies import Code
 from api.v1.catalogue_answers import ClerkAnswer, PublishedAnswer, PublishedList
 from api.v1.requests import WRITING
 from domain.access import Permission, Principal
+from domain.agencies import Agency
 from domain.aggregates import OfficeAggregate
-from domain.calendars import FIRST_YEAR, LAST_YEAR, office_day
+from domain.calendars import FIRST_YEAR, LAST_YEAR, Calendar, office_day
+from domain.centres import Centre
 from domain.errors import NotFoundError
+from domain.services import Service
+from domain.stamps import Stamp
 from office.acts import Done, translated
 from office.catalogue import id_of
 from office.errors import NotFreshEnoughError
@@ -32,6 +35,7 @@ from office.house import House
 from projections.catalogue import Published, published_from
 from projections.facts import Fact, fact_of
 from projections.roster import RosterRow, clerk_from
+from projections.sorting import CodeSort
 
 MAKING = (*WRITING, "precondition-required", "stale-version")
 
@@ -40,6 +44,23 @@ CREATED: dict[str, dict[int | str, dict[str, Any]]] = {
     for answer in (PublishedAnswer, ClerkAnswer)
 }
 """What a route declares that may make its thing."""
+
+_FACTS = {
+    kind: tuple(name for name in said.__annotations__ if name not in {"TOPIC", code})
+    for kind, said, code in (
+        ("service", Service.Published, "code"),
+        ("agency", Agency.Published, "code"),
+        ("centre", Centre.Opened, "code"),
+        ("stamp", Stamp.Issued, "serial"),
+        ("calendar", Calendar.Published, "year"),
+    )
+}
+"""What the events say of each kind, in their order: the columns of its CSV."""
+
+CodeSorted = Annotated[CodeSort, Query(examples=["code"])]
+OfAgency = Annotated[Code | None, Query(examples=["CIV"])]
+OfCentre = Annotated[Code | None, Query(examples=["SY-DI-01"])]
+OfGovernorate = Annotated[Code | None, Query(examples=["SY-DI"])]
 
 ThingCode = Annotated[Code, Path(examples=["CIV-01"])]
 ClerkCode = Annotated[Code, Path(examples=["clk-DI-1"])]
@@ -92,25 +113,29 @@ def ledger_until(
 
 def page_of(
     kind: str,
-    request: Request,
-    response: Response,
+    listing: Listing,
     house: House,
-    asked: tuple[str | None, int, int | None, str | None],
-    *,
-    centre: str | None = None,
-) -> PublishedList:
-    """A page of the things of a kind, as the view has them."""
-    cursor, limit, min_position, as_of = asked
-    position = position_to_read(house, as_of, min_position, "catalogue")
-    with translated():
-        page = house.queries.catalogue.page(
-            kind, centre=centre, after=cursor, limit=limit, as_of=position
-        )
-    next_link(request, response, page.next)
+    sort: CodeSort,
+    **only: str | None,
+) -> PublishedList | Response:
+    """The list of the things of a kind, as the view has them.
+
+    ``only`` narrows it to a centre, an agency or a governorate.
+    """
     today = today_of(house)
-    return PublishedList(
-        items=[PublishedAnswer.of(thing, today) for thing in page.items],
-        next=page.next,
+    return listing.answer(
+        PublishedList,
+        lambda part: house.queries.catalogue.page(
+            kind,
+            sort=sort,
+            after=part.after,
+            limit=part.limit,
+            as_of=part.as_of,
+            **only,
+        ),
+        lambda thing: PublishedAnswer.of(thing, today),
+        views=["catalogue"],
+        parts={"facts": _FACTS[kind]},
     )
 
 
@@ -166,3 +191,14 @@ def centre_to_read(principal: Principal, permission: Permission) -> str | None:
     """The centre whose rows the asker may see, or None for all."""
     principal.must_be_allowed(permission)
     return principal.scope.centre
+
+
+def narrowed(own: str | None, asked: str | None) -> str | None:
+    """The centre to list: the one asked for, inside what may be seen.
+
+    Another centre than the own one has nothing that its asker may see: its list is
+    empty, as rows out of scope are in every list.
+    """
+    if own is None:
+        return asked
+    return own if asked in {None, own} else ""

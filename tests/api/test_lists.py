@@ -18,9 +18,37 @@ from api.listing import prefers_csv
 from api.spreadsheets import BOM, Downloads, columns_of, written
 from tests.api.door import Door
 from tests.api.test_matrix import operations
+from tests.office.scene import STAMP
+
+
+def looked_at(door: Door, part: str) -> str:
+    """The way to a part of a request that several have looked at."""
+    request_id = door.submitted()
+    for who in ("clerk", "supervisor"):
+        assert door.get(who, f"/v1/requests/{request_id}/parties").status_code == 200
+    door.scene.level()
+    return f"/v1/requests/{request_id}/{part}"
+
 
 LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
+    "get_queue": ("supervisor", lambda _: "/v1/queue"),
+    "get_request_looks": ("auditor", lambda door: looked_at(door, "looks")),
+    "get_request_trail": ("auditor", lambda door: looked_at(door, "trail")),
+    "get_trail": ("auditor", lambda _: "/v1/trail"),
+    "get_service_trail": ("auditor", lambda _: "/v1/services/CIV-01/trail"),
+    "get_agency_trail": ("auditor", lambda _: "/v1/agencies/CIV/trail"),
+    "get_centre_trail": ("auditor", lambda _: "/v1/centres/SY-DI-01/trail"),
+    "get_calendar_trail": ("auditor", lambda _: "/v1/calendars/2026/trail"),
+    "get_clerk_trail": ("auditor", lambda _: "/v1/clerks/clk-DI-1/trail"),
+    "get_stamp_trail": ("auditor", lambda _: f"/v1/stamps/{STAMP}/trail"),
+    "list_agencies": ("auditor", lambda _: "/v1/agencies"),
+    "list_calendars": ("auditor", lambda _: "/v1/calendars"),
+    "list_centres": ("auditor", lambda _: "/v1/centres"),
+    "list_clerks": ("auditor", lambda _: "/v1/clerks"),
+    "list_entries": ("auditor", lambda _: "/v1/entries"),
     "list_requests": ("auditor", lambda _: "/v1/requests"),
+    "list_services": ("auditor", lambda _: "/v1/services"),
+    "list_stamps": ("auditor", lambda _: "/v1/stamps"),
 }
 """Who may ask for each list, and where."""
 
@@ -87,6 +115,16 @@ def test_every_list_is_in_the_table(door: Door) -> None:
     assert lists_of(door) == set(LISTS)
 
 
+def test_everything_that_has_pages_is_a_list(door: Door) -> None:
+    paged = {
+        operation["operationId"]
+        for methods in door.app.openapi()["paths"].values()
+        for operation in methods.values()
+        if any(p["name"] == "cursor" for p in operation.get("parameters", []))
+    }
+    assert paged == set(LISTS)
+
+
 @pytest.mark.parametrize("name", sorted(LISTS))
 def test_the_file_has_what_the_pages_have(filled: Door, name: str) -> None:
     who, where = LISTS[name]
@@ -116,7 +154,7 @@ def test_a_file_is_refused_to_whom_the_pages_are(filled: Door, name: str) -> Non
             assert len(read_back(as_csv.content)) == len(whole), who
 
 
-@pytest.mark.parametrize("name", sorted(LISTS))
+@pytest.mark.parametrize("name", sorted(set(LISTS) - {"get_queue", "list_entries"}))
 def test_every_sort_gives_the_same_rows_and_its_cursor_fits_no_other(
     filled: Door, name: str
 ) -> None:
@@ -129,8 +167,6 @@ def test_every_sort_gives_the_same_rows_and_its_cursor_fits_no_other(
         for parameter in schema["paths"][template]["get"]["parameters"]
         if parameter["name"] == "sort"
     ]
-    if not sorts:
-        pytest.skip("it has one order")
     kind = sorts[0]["$ref"].rpartition("/")[2]
     names = schema["components"]["schemas"][kind]["enum"]
     told = {sort: all_pages(filled, who, path, sort=sort) for sort in names}
@@ -141,7 +177,9 @@ def test_every_sort_gives_the_same_rows_and_its_cursor_fits_no_other(
         opposite = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
         assert items == told[opposite][::-1]
         cursor = filled.get(who, path, sort=sort, limit=1).json()["next"]
-        assert cursor is not None
+        if cursor is None:
+            assert len(items) == 1
+            continue
         for other in set(names) - {sort}:
             answer = filled.get(who, path, sort=other, cursor=cursor)
             assert answer.status_code == 422

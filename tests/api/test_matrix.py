@@ -133,6 +133,22 @@ def catalogue_rows() -> dict[str, Row]:
         "get_stamp": Row(
             expected={**STAFF, **OVERSIGHT, **FOREIGN_STAFF}, path={"serial": STAMP}
         ),
+        **{
+            f"get_{kind}_trail": Row(
+                expected={**STAFF, **OVERSIGHT, **dict.fromkeys(FOREIGN_STAFF, 200)},
+                path=path,
+            )
+            for kind, path in (
+                ("service", {"code": "CIV-01"}),
+                ("agency", {"code": "CIV"}),
+                ("centre", {"code": "SY-DI-01"}),
+                ("calendar", {"year": "2026"}),
+            )
+        },
+        "get_clerk_trail": Row(expected=own_centre, path={"code": "clk-DI-1"}),
+        "get_stamp_trail": Row(
+            expected={**STAFF, **OVERSIGHT, **FOREIGN_STAFF}, path={"serial": STAMP}
+        ),
         "publish_service": Row(body=fixed(**{**service, "code": "T-1"}), expected=made),
         "publish_agency": Row(body=fixed(**{**agency, "code": "T-1"}), expected=made),
         "open_centre": Row(body=fixed(**{**centre, "code": "T-1"}), expected=made),
@@ -209,6 +225,7 @@ ROWS: dict[str, Row] = {
     "get_request_trail": Row(
         make=Door.submitted, expected={**STAFF, **OVERSIGHT, **FOREIGN_STAFF}
     ),
+    "get_trail": Row(expected=OVERSIGHT),
     "get_request_looks": Row(
         make=Door.submitted,
         expected={
