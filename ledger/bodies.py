@@ -35,9 +35,13 @@ Json = str | int | bool | list["Json"] | dict[str, "Json"]
 _NOT_FACTS = frozenset(
     {"originator_id", "originator_version", "timestamp", "originator_topic", "act"}
 )
-_encode = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-).encode
+_CANONICAL = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+"""Plain values only: the encoder has shapes of its own for the others."""
 
 
 def rfc3339(time: datetime) -> str:
@@ -52,9 +56,11 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     Raises InvalidValueError for a lone surrogate, which has no UTF-8.
     """
     try:
-        return _encode(value).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidValueError(field="text", reason="surrogate") from error
+        return orjson.dumps(value, option=_CANONICAL)
+    except orjson.JSONEncodeError as error:
+        if "surrogate" not in str(error):
+            raise
+        raise InvalidValueError(field="text", reason="surrogate") from None
 
 
 def plain(value: Any) -> Json:

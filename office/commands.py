@@ -101,16 +101,20 @@ class AssignRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """Take a request in hand, for the time of a lease."""
+    """Take a request in hand, for the time of a lease.
+
+    ``clerk`` is whom an imported history names; people claim for themselves.
+    """
 
     request_id: UUID
+    clerk: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseRequest:
     """Let a request go: one's own claim, or as a supervisor whoever has it.
 
-    ``reason`` is the system's; people's follows from their role.
+    ``reason`` is the system's and the import's; people's follows from their role.
     """
 
     request_id: UUID
@@ -280,10 +284,13 @@ class CorrectRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireRequest:
-    """End what nobody accepted or paid for until ``due_at``."""
+    """End what nobody accepted or paid for until ``due_at``.
+
+    An import names no limit: it follows from the rules that were in force.
+    """
 
     request_id: UUID
-    due_at: datetime
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from domain.calendars import Calendar, office_day
 from domain.centres import Centre
 from domain.errors import InvalidValueError, ServiceNotOfferedError
 from domain.requests import ServiceRequest
-from domain.services import Service, Terms
+from domain.services import FeeDue, Service, Terms
+from domain.stages import NextAct, Stage
 from domain.working_time import WorkingTime
 from ledger.book import Book
 from office.acts import translated
@@ -49,6 +50,36 @@ class Rules:
         if service is None:
             raise ServiceNotOfferedError(what="service")
         return self.terms_at(service, request.governorate, at)
+
+    def limit_of(self, request: ServiceRequest) -> datetime | None:
+        """When a request ran out, by the rules in force then; None where nothing does.
+
+        For what sets no timer of its own. A waiting request runs out when nobody has
+        accepted it, an accepted one when the fee that is due was not paid.
+        """
+        terms = request.terms
+        if request.stage is Stage.WAITING:
+            service = self._ledger.find(Service, Service.id_of(request.service))
+            if service is None:
+                raise ServiceNotOfferedError(what="service")
+            days = self.service_at(service, request.created_on).acceptance_days
+            return (
+                self.working_time(request.created_on).due(request.created_on, days).at
+            )
+        if terms is None or not request.is_fee_outstanding:
+            return None
+        if request.standing.next_act is not NextAct.TAKE_FEE:
+            return None
+        # The fee fell due with the last of these.
+        due_with: tuple[type[object], ...] = (ServiceRequest.Accepted,)
+        if terms.fee_due is FeeDue.HAND_OVER:
+            due_with += (ServiceRequest.AgencyResponded, ServiceRequest.Stamped)
+        since = max(
+            event.timestamp
+            for event in self._ledger.history(request.id)
+            if isinstance(event, due_with)
+        )
+        return self.working_time(since).due(since, terms.payment_days).at
 
     def is_offered(self, service: Service, centre: Centre, at: datetime) -> bool:
         """Whether service, agency and centre serve citizens on the day of a time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from domain.acts import Act
+from domain.acts import Act, ActorKind
 from domain.errors import EffectiveTimeError, InvalidValueError
 from domain.money import FeeKind, total
 from domain.naming import checked_reference
@@ -47,18 +47,24 @@ def expire(request: ServiceRequest, act: Act, *, due_at: datetime) -> None:
     """End what nobody accepted, or nobody paid for, until ``due_at``.
 
     Where that limit holds no more, because somebody acted in time, nothing happens.
-    Raises EffectiveTimeError before the limit.
+    What is imported sets no limit: ``due_at`` is then the one that the rules in force
+    gave, and what cannot have expired is refused. Raises EffectiveTimeError before the
+    limit.
     """
-    if act.effective_at < due_at:
+    is_told = act.actor.kind is ActorKind.IMPORT
+    at = max(act.effective_at, request.modified_on) if is_told else act.effective_at
+    if at < due_at:
         raise EffectiveTimeError(reason="before-limit", bound=due_at)
-    if request.stage is Stage.WAITING and request.expires_at == due_at:
+    if request.stage is Stage.WAITING and (is_told or request.expires_at == due_at):
         reason = ExpiredBecause.NOT_ACCEPTED
     elif (
         request.stage is Stage.IN_PROGRESS
         and request.is_fee_outstanding
-        and request.payment_due_at == due_at
+        and (is_told or request.payment_due_at == due_at)
     ):
         reason = ExpiredBecause.NOT_PAID
+    elif is_told:
+        raise wrong_state(request, "expire", "nothing-due")
     else:
         return
     request._happened(request.Expired, act, reason=reason, due_at=due_at)

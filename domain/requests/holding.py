@@ -41,19 +41,25 @@ def assign(
 
 
 def claim(
-    request: ServiceRequest, act: Act, *, now: datetime, lease_until: datetime
+    request: ServiceRequest,
+    act: Act,
+    *,
+    now: datetime,
+    lease_until: datetime,
+    clerk: str | None = None,
 ) -> None:
     """Take the request in hand until ``lease_until``; the answer has the new token.
 
     ``now`` is the office's clock: a lease is real time, whenever the acts under it
-    happened. What nobody has, any clerk of the centre may claim; what is assigned,
-    its clerk. Claiming again renews the lease and makes the former token stale.
-    Raises HeldByAnotherError while somebody else has it.
+    happened. ``clerk`` is whom an imported history names. What nobody has, any clerk
+    of the centre may claim; what is assigned, its clerk. Claiming again renews the
+    lease and makes the former token stale. Raises HeldByAnotherError while somebody
+    else has it.
     """
     if not request.standing.is_open:
         raise wrong_state(request, "claim", "ended")
     held = request.claim_held
-    me = act.actor.id
+    me = clerk or act.actor.id
     if held is not None and held.clerk != me and now < held.until:
         raise HeldByAnotherError(holder=held.clerk, until=held.until)
     if request.assigned_clerk not in {None, me}:
@@ -74,15 +80,17 @@ def release(
     """Let the request go: the token rises, so that who had it is too late.
 
     A clerk gives back a claim; what was assigned stays assigned. A supervisor, or an
-    absence, takes it from whoever has it. The scheduler ends a lease that is over by
-    ``now``; where the claim of ``token`` is gone already it changes nothing.
+    absence, takes it from whoever has it. An imported history has no token and names
+    nobody: it was whoever had it. The scheduler ends a lease that is over by ``now``;
+    where the claim of ``token`` is gone already it changes nothing.
     """
+    is_told = act.actor.kind is ActorKind.IMPORT
     if act.actor.kind is ActorKind.SYSTEM:
         if _is_past(request, reason, token, now):
             return
     elif not request.standing.is_open:
         raise wrong_state(request, "release", "ended")
-    elif token != request.token:
+    elif token != request.token and not is_told:
         raise StaleClaimError(holder=request.clerk, token=request.token)
     clerk = request.clerk
     is_claim_given_up = reason in {
@@ -91,7 +99,8 @@ def release(
     }
     if clerk is None or (is_claim_given_up and request.claim_held is None):
         raise wrong_state(request, "release", "not-claimed")
-    if reason is ReleasedBecause.GIVEN_BACK and clerk != act.actor.id:
+    is_other = clerk != act.actor.id and not is_told
+    if reason is ReleasedBecause.GIVEN_BACK and is_other:
         raise HeldByAnotherError(holder=clerk)
     request._happened(
         request.Released,

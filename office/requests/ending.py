@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domain.access import Permission
-from domain.acts import Act
-from domain.errors import InvalidValueError
+from domain.acts import Act, ActorKind
+from domain.errors import InvalidValueError, WrongStateError
 from domain.persons import PersonField
 from domain.requests import CorrectedField, ServiceRequest
 from office.acts import Done, Envelope, translated
@@ -25,13 +25,24 @@ class Ending(RequestsDesk):
         )
 
     def expire(self, command: ExpireRequest, envelope: Envelope) -> Done:
-        """End what nobody accepted or paid for; nothing where somebody did in time."""
-        return self._on(
-            command,
-            envelope,
-            Permission.EXPIRE,
-            lambda request, act: request.expire(act, due_at=command.due_at),
-        )
+        """End what nobody accepted or paid for; nothing where somebody did in time.
+
+        An import's limit follows from the rules that were in force: what is imported
+        sets no timer.
+        """
+        is_told = envelope.principal.role is ActorKind.IMPORT
+        if is_told != (command.due_at is None):
+            raise InvalidValueError(field="due_at", reason="role")
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            due_at = command.due_at or self._rules.limit_of(request)
+            if due_at is None:
+                raise WrongStateError(
+                    act="expire", stage=request.stage, reason="nothing-due"
+                )
+            request.expire(act, due_at=due_at)
+
+        return self._on(command, envelope, Permission.EXPIRE, decide)
 
     def refund(self, command: RefundFee, envelope: Envelope) -> Done:
         """Pay lines of the fee back after the request has ended."""
@@ -51,11 +62,12 @@ class Ending(RequestsDesk):
     def correct(self, command: CorrectRequest, envelope: Envelope) -> Done:
         """Correct a field: the new value to the vault first, then the event.
 
-        A correction is effective when it is made. What the rules refuse reaches the
-        vault neither.
+        A correction is effective when it is made, an imported one when it was. What
+        the rules refuse reaches the vault neither.
         """
         envelope.principal.must_be_allowed(Permission.CORRECT)
-        if envelope.effective_at is not None:
+        is_told = envelope.principal.role is ActorKind.IMPORT
+        if envelope.effective_at is not None and not is_told:
             raise InvalidValueError(field="effective_at", reason="when-made")
         is_personal = command.field is not CorrectedField.DELIVERY
         if is_personal != (command.value is not None):

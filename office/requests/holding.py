@@ -51,11 +51,19 @@ class Holding(RequestsDesk):
 
     def claim(self, command: ClaimRequest, envelope: Envelope) -> Done:
         """Take a request in hand until the lease ends; acts then carry its token."""
-        now = self._acts.clock()
+        is_told = envelope.principal.role is ActorKind.IMPORT
+        if is_told != (command.clerk is not None):
+            raise InvalidValueError(field="clerk", reason="role")
 
         def decide(request: ServiceRequest, act: Act) -> None:
-            request.claim(act, now=now, lease_until=now + self._lease)
-            self._must_be_there(act.actor.id, request, act)
+            # A lease is real time; one of long ago was over long ago.
+            told_at = max(act.effective_at, request.modified_on)
+            now = told_at if is_told else self._acts.clock()
+            clerk = command.clerk or act.actor.id
+            request.claim(
+                act, now=now, lease_until=now + self._lease, clerk=command.clerk
+            )
+            self._must_be_there(clerk, request, act)
 
         return self._on(
             command, envelope, Permission.CLAIM, decide, is_bookkeeping=True
