@@ -121,6 +121,20 @@ class LedgerReader:
                 cursor.execute(_RANGE, (after, last, limit))
             return [_entry(row) for row in cursor.fetchall()]
 
+    def rows(
+        self, *, after: int, limit: int, until: int, topics: Sequence[str] = ()
+    ) -> list[tuple[Any, ...]]:
+        """As ``entries``, but bare: what an Entry has, in its order, the id as text.
+
+        For those who read millions: the body is a memoryview, nothing is wrapped.
+        """
+        with self._datastore.autocommit() as cursor:
+            if topics:
+                cursor.execute(_RANGE_OF_TOPICS, (after, until, list(topics), limit))
+            else:
+                cursor.execute(_RANGE, (after, until, limit))
+            return cursor.fetchall()
+
     def stream(self, *, after: int = 0, until: int | None = None) -> Iterator[Entry]:
         """Entries above ``after`` from one snapshot, in constant memory."""
         with self._datastore.server_side(

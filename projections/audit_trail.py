@@ -88,6 +88,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "sijil.clerk.back.v1": ("عودة الموظف إلى العمل", "Clerk back"),
     "sijil.clerk.left.v1": ("انتهاء عمل الموظف", "Clerk left"),
     "sijil.stamp.withdrawn.v1": ("سحب الختم", "Stamp withdrawn"),
+    "sijil.view.skipped.v1": (
+        "تجاوز قيد في عرض البيانات",
+        "Entry passed over by a view",
+    ),
 }
 """What each event is called, in Arabic and in English."""
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from ledger.persistence.datastore import PostgresDatastore
 
 _LEVELS = """
-SELECT view, version, ledger_id::text, incarnation, position, error
+SELECT view, version, ledger_id::text, incarnation, position, error,
+    failed_position, failed_code
 FROM progress ORDER BY view
 """
 _LOWEST = "SELECT min(position) FROM progress WHERE view = ANY(%s)"
@@ -20,7 +21,11 @@ LOOK_EVERY_S = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """Where a view stands. ``error`` says why it stopped, without any value."""
+    """Where a view stands. ``error`` says why it stopped, without any value.
+
+    ``failed_position`` is the entry that it could not fold, ``failed_code`` what the
+    failure is called.
+    """
 
     view: str
     version: int
@@ -28,6 +33,8 @@ class Level:
     incarnation: int | None
     position: int
     error: str | None
+    failed_position: int | None
+    failed_code: str | None
 
 
 class ProgressQueries:
@@ -48,10 +55,19 @@ class ProgressQueries:
                     incarnation=incarnation,
                     position=position,
                     error=error,
+                    failed_position=failed_position,
+                    failed_code=failed_code,
                 )
-                for view, version, ledger_id, incarnation, position, error in (
-                    cursor.fetchall()
-                )
+                for (
+                    view,
+                    version,
+                    ledger_id,
+                    incarnation,
+                    position,
+                    error,
+                    failed_position,
+                    failed_code,
+                ) in cursor.fetchall()
             )
 
     def wait_for(

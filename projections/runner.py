@@ -1,57 +1,63 @@
-"""The one runner of all views: reads the ledger once and folds each view by itself."""
+"""The one runner of all views: reads the ledger once and folds each view by itself.
+
+Views at one position share what was read and parsed. They fold in a few threads: the
+Python of one overlaps with the server's work for another.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from threading import Event
 
 import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, PersistenceError
 
 from ledger.persistence.datastore import PostgresDatastore
-from ledger.reader import BATCH_SIZE, Head, LedgerReader
-from projections.facts import Fact, fact_of
+from ledger.reader import Head, LedgerReader
+from projections.folding import (
+    Batch,
+    CannotFoldError,
+    Folder,
+    read_batch,
+    skipped_positions,
+)
 from projections.schema import VIEWS
 from projections.views import View
 
+BATCH_SIZE = 5_000
+"""Facts of one batch: set-wise work is cheap from a thousand on, memory is not.
+
+Three batches are in memory at most: one that the slowest views still fold, one that
+the others fold already, and one read ahead.
+"""
+THREADS = 4
+"""Two cores' worth of Python and of PostgreSQL's work, each waiting for the other."""
 RETRY_FAILED_S = 5.0
 """How soon a view that failed is tried again: it goes on by itself when fixed."""
 RETRY_AWAY_S = 0.5
 """How soon a database that is away is asked again."""
-BATCHES_A_ROUND = 20
-"""Batches folded before the views that stand behind get their turn again."""
+BATCHES_A_TURN = 1
+"""Batches of views that stand behind, before those that are level get their turn."""
 
-_LOCK = """
-SELECT ledger_id::text, incarnation, position, version FROM progress
-WHERE view = %s FOR UPDATE
-"""
-_ADVANCE = """
-UPDATE progress SET ledger_id = %s::uuid, incarnation = %s, position = %s,
-    error = NULL, updated_at = clock_timestamp()
-WHERE view = %s
-"""
 _FAIL = """
-UPDATE progress SET error = %s, updated_at = clock_timestamp() WHERE view = %s
+UPDATE progress SET error = %(error)s, failed_position = %(position)s,
+    failed_code = %(code)s, updated_at = clock_timestamp()
+WHERE view = %(view)s
 """
 _POSITIONS = "SELECT view, position FROM progress"
 
 _log = structlog.get_logger()
 
 
-class FollowerForkError(RuntimeError):
-    """The ledger is not the one this view has followed; it must be made anew."""
-
-
-class ViewVersionError(RuntimeError):
-    """The view's tables are of another version; ``sijil migrate`` makes them anew."""
-
-
 class ViewRunner:
     """Folds every view up to the head and follows it.
 
-    ``datastore`` is the runner role's, on the views' schema. Two runners at once do
-    no harm: a view's progress row is locked while it folds.
+    ``datastore`` is the runner role's, on the schema of the views. Two runners at once
+    do no harm: a view's progress row is locked while it folds. ``folded`` hears the
+    lowest position after each batch.
     """
 
     def __init__(
@@ -59,11 +65,17 @@ class ViewRunner:
         datastore: PostgresDatastore,
         reader: LedgerReader,
         views: Sequence[View] = VIEWS,
+        *,
+        folded: Callable[[int], None] | None = None,
     ) -> None:
         self._datastore = datastore
         self._reader = reader
         self._views = views
+        self._folded = folded
+        self._folders: dict[str, Folder] = {}
         self._failed_at: dict[str, float] = {}
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="views")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="views-reading")
 
     def run(self, stop: Event) -> None:
         """Follow the ledger until ``stop`` is set. A failing view stops alone."""
@@ -80,80 +92,98 @@ class ViewRunner:
             head = self._reader.head()
             target = head.position if until is None else min(until, head.position)
             is_moved = False
-            for view, position in self._behind(target, head):
-                is_moved |= self._fold_up_to(view, position, target, head)
+            groups = self._behind(target, head)
+            for number, (position, views) in enumerate(groups):
+                # The first are nearest to the head: they are never kept waiting long.
+                turns = None if number == len(groups) - 1 == 0 else BATCHES_A_TURN
+                toward = _Target(head=head, position=target, stop=stop)
+                is_moved |= self._fold_group(position, views, toward, turns)
                 if stop is not None and stop.is_set():
                     return target
             if not is_moved:
                 return target
 
-    def _behind(self, target: int, head: Head) -> list[tuple[View, int]]:
-        """The views to fold now, each with its position."""
+    def _behind(self, target: int, head: Head) -> list[tuple[int, list[View]]]:
+        """The views to fold now by their positions, those nearest to the head first."""
         with self._datastore.autocommit() as cursor:
             cursor.execute(_POSITIONS)
-            positions = dict(cursor.fetchall())
+            positions: dict[str, int] = dict(cursor.fetchall())
         now = time.monotonic()
-        return [
-            (view, positions[view.name])
-            for view in self._views
-            if not target <= positions.get(view.name, target) <= head.position
-            and now - self._failed_at.get(view.name, -RETRY_FAILED_S) >= RETRY_FAILED_S
-        ]
+        groups: dict[int, list[View]] = {}
+        for view in self._views:
+            position = positions.get(view.name, target)
+            failed_at = self._failed_at.get(view.name, -RETRY_FAILED_S)
+            is_behind = not target <= position <= head.position
+            if is_behind and now - failed_at >= RETRY_FAILED_S:
+                groups.setdefault(position, []).append(view)
+        return sorted(groups.items(), key=lambda group: group[0], reverse=True)
 
-    def _fold_up_to(self, view: View, position: int, target: int, head: Head) -> bool:
-        """Fold some batches of one view; whether it moved."""
-        started = position
-        try:
-            for _ in range(BATCHES_A_ROUND):
-                entries = self._reader.entries(
-                    after=position, limit=BATCH_SIZE, until=target
-                )
-                last = entries[-1].position if entries else position
-                facts = [fact for entry in entries if (fact := fact_of(entry))]
-                position = self._fold(view, facts, last, head)
-                if position >= target:
-                    break
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:  # noqa: BLE001 -- the top of one view's loop
-            self._fail(view, position, error)
-            return False
-        self._failed_at.pop(view.name, None)
-        return position > started
+    def _fold_group(
+        self,
+        position: int,
+        views: Sequence[View],
+        toward: _Target,
+        turns: int | None,
+    ) -> bool:
+        """Fold views that stand at one position, together; whether any moved."""
+        target, head = toward.position, toward.head
+        lanes = [_Lane(self, self._folder(view), position, head) for view in views]
+        # One that failed shows first whether it can go on, before it costs a batch.
+        size = 1 if any(v.name in self._failed_at for v in views) else BATCH_SIZE
+        batch = self._read(position, target, size)
+        under_way: list[Future[None]] = []
+        while batch is not None and turns != 0:
+            turns = None if turns is None else turns - 1
+            ahead = None
+            if batch.last < target and turns != 0:
+                ahead = self._reading.submit(self._read, batch.last, target, BATCH_SIZE)
+            lanes.sort(key=lambda lane: -lane.folder.spent_s)
+            going = [lane for lane in lanes if not lane.is_stopped]
+            started = [lane.fold(self._pool, batch) for lane in going]
+            # The slowest of the batch before may still be at it; no more than that.
+            wait(under_way)
+            under_way = started
+            self._tell(lanes)
+            is_over = ahead is None or toward.is_stopped or not going
+            batch = None if is_over or ahead is None else ahead.result()
+        wait(under_way)
+        self._tell(lanes)
+        for lane in lanes:
+            lane.raise_what_is_away()
+        return any(lane.position > position for lane in lanes)
 
-    def _fold(self, view: View, facts: Sequence[Fact], last: int, head: Head) -> int:
-        """Fold one batch with its progress in one transaction; the new position."""
-        with self._datastore.transaction() as cursor:
-            cursor.execute(_LOCK, (view.name,))
-            row = cursor.fetchone()
-            if row is None or row[3] != view.version:
-                raise ViewVersionError(view.name)
-            ledger_id, incarnation, position, _ = row
-            _must_be_the_same(head, ledger_id, incarnation, position)
-            position = int(position)
-            new = [fact for fact in facts if fact.position > position]
-            if last <= position:
-                return position
-            if new:
-                view.fold(cursor, new)
-            cursor.execute(
-                _ADVANCE, (str(head.ledger_id), head.incarnation, last, view.name)
-            )
-        return last
+    def _read(self, after: int, target: int, size: int) -> Batch | None:
+        if after > target:
+            # A view above the head: folding nothing shows the fork.
+            return Batch(after=after, last=after + 1, facts=())
+        return read_batch(self._reader, after=after, until=target, size=size)
 
-    def _fail(self, view: View, position: int, error: Exception) -> None:
-        """Remember that a view stopped, and where; the message may hold no values."""
+    def _tell(self, lanes: Sequence[_Lane]) -> None:
+        if self._folded is not None and lanes:
+            self._folded(min(lane.position for lane in lanes))
+
+    def _folder(self, view: View) -> Folder:
+        """The view's folder; a failed view looks anew at what it is to pass over."""
+        folder = self._folders.get(view.name)
+        if folder is None or view.name in self._failed_at:
+            skipped = skipped_positions(self._reader, view)
+            folder = self._folders[view.name] = Folder(view, self._datastore, skipped)
+        return folder
+
+    def succeeded(self, view: View) -> None:
+        """Forget that a view had failed."""
+        if self._failed_at.pop(view.name, None) is not None:
+            _log.info("views.goes_on", view=view.name)
+
+    def failed(self, view: View, error: CannotFoldError) -> None:
+        """Remember that a view stopped, where, and by what; never a value."""
         self._failed_at[view.name] = time.monotonic()
-        code = (
-            "follower-fork"
-            if isinstance(error, FollowerForkError)
-            else type(error).__name__
-        )
-        text = f"{code} after position {position}"
-        _log.error("views.failed", view=view.name, position=position, error=code)
+        at = "" if error.position is None else f" at position {error.position}"
+        told = {"view": view.name, "position": error.position, "code": error.code}
+        _log.error("views.failed", **told)
         try:
             with self._datastore.transaction() as cursor:
-                cursor.execute(_FAIL, (text, view.name))
+                cursor.execute(_FAIL, {**told, "error": f"{error.code}{at}"})
         except PersistenceError as failure:
             # Not its words: a database's error may repeat a row.
             _log.error(
@@ -163,15 +193,57 @@ class ViewRunner:
             )
 
 
-def _must_be_the_same(
-    head: Head, ledger_id: str | None, incarnation: int | None, position: int
-) -> None:
-    """A view follows one ledger; an earlier head or another incarnation is a fork."""
-    if ledger_id is None:
-        return
-    if (
-        ledger_id != str(head.ledger_id)
-        or incarnation != head.incarnation
-        or position > head.position
-    ):
-        raise FollowerForkError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where a round of folding goes, and what may end it before."""
+
+    head: Head
+    position: int
+    stop: Event | None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody wants the runner to end."""
+        return self.stop is not None and self.stop.is_set()
+
+
+class _Lane:
+    """One view in a group: its batches in order, at most one of them at a time."""
+
+    def __init__(
+        self, runner: ViewRunner, folder: Folder, position: int, head: Head
+    ) -> None:
+        self.folder = folder
+        self.position = position
+        self.is_stopped = False
+        self._runner = runner
+        self._head = head
+        self._away: Exception | None = None
+        self._before: Future[None] | None = None
+
+    def fold(self, pool: ThreadPoolExecutor, batch: Batch) -> Future[None]:
+        """Fold the batch after the one before, in the pool."""
+        self._before = pool.submit(self._fold, self._before, batch)
+        return self._before
+
+    def _fold(self, before: Future[None] | None, batch: Batch) -> None:
+        if before is not None:
+            # It began earlier, so it is at work: this cannot wait for itself.
+            before.result()
+        if self.is_stopped:
+            return
+        try:
+            self.position = self.folder.fold(batch, self._head)
+            self._runner.succeeded(self.folder.view)
+            self.is_stopped = self.position < batch.last
+        except CannotFoldError as error:
+            self.is_stopped = True
+            self._runner.failed(self.folder.view, error)
+        except Exception as error:  # noqa: BLE001 -- raised in the runner's thread
+            self.is_stopped = True
+            self._away = error
+
+    def raise_what_is_away(self) -> None:
+        """Raise the error of a database that went away, in the caller's thread."""
+        if self._away is not None:
+            raise self._away

@@ -39,15 +39,20 @@ CREATE TABLE IF NOT EXISTS progress (
     incarnation integer,
     position bigint NOT NULL DEFAULT 0,
     error text,
-    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
-)
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    failed_position bigint,
+    failed_code text
+);
+ALTER TABLE progress ADD COLUMN IF NOT EXISTS failed_position bigint,
+    ADD COLUMN IF NOT EXISTS failed_code text
 """
 _VERSION = "SELECT version FROM progress WHERE view = %s"
 _START = """
 INSERT INTO progress (view, version) VALUES (%s, %s)
 ON CONFLICT (view) DO UPDATE SET
     version = excluded.version, ledger_id = NULL, incarnation = NULL, position = 0,
-    error = NULL, updated_at = clock_timestamp()
+    error = NULL, failed_position = NULL, failed_code = NULL,
+    updated_at = clock_timestamp()
 """
 
 

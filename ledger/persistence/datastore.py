@@ -78,6 +78,22 @@ def translated(error: psycopg2.Error) -> PersistenceError:
     return PersistenceError(text)
 
 
+_NOT_THE_STATEMENTS_FAULT = ("08", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE that tell of the server, of others, or of means: try again."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a failure lies in the server or in others' locks, not in what was asked.
+
+    The same statement may succeed a moment later. A row that no index can hold is an
+    OperationalError to the driver too, and will never succeed.
+    """
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    code = getattr(error.__cause__, "pgcode", None)
+    return code is None or str(code).startswith(_NOT_THE_STATEMENTS_FAULT)
+
+
 class PostgresCursor(Cursor):
     """A cursor of one connection, as the library's pool wants it."""
 

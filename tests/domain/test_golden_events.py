@@ -27,6 +27,7 @@ from domain import (
     requests,
     services,
     stamps,
+    views,
 )
 from domain.acts import ActorKind, Provenance
 from domain.agencies import Agency, AgencyClosedBecause, AgencyScope
@@ -55,6 +56,7 @@ from domain.requests import (
 )
 from domain.services import Relationship, SuspendedBecause
 from domain.stamps import StampWithdrawnBecause
+from domain.views import FollowedView, SkippedBecause
 from ledger.bodies import BodyMapper
 from tests.domain.office import (
     ITEM,
@@ -124,6 +126,13 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
         forwarded(),
         service(),
         calendar(date(2026, 12, 8)),
+        FollowedView.skip(
+            act(),
+            view="clerk_queue",
+            view_version=6,
+            position=48213,
+            reason=SkippedBecause.ENTRY_MALFORMED,
+        ),
         Agency.publish(
             act(),
             code="CIV",
@@ -282,6 +291,7 @@ def stored_topics() -> set[str]:
             requests,
             services,
             stamps,
+            views,
         )
         for _, aggregate in inspect.getmembers(module, inspect.isclass)
         if issubclass(aggregate, OfficeAggregate) and aggregate is not OfficeAggregate

@@ -342,7 +342,7 @@ class BrokenView:
 
 
 class TestRunner:
-    def test_a_view_that_fails_stops_alone_and_says_where(
+    def test_a_view_that_fails_stops_alone_before_the_entry_to_blame(
         self, views: Views, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         random_history(views.recorder, requests=5)
@@ -352,14 +352,17 @@ class TestRunner:
         runner = ViewRunner(views.written, views.reader, (*sound, broken))
         runner.catch_up()
         levels = {level.view: level for level in views.progress.levels()}
-        assert levels["roster"].position == 0
-        assert levels["roster"].error == "ValueError after position 0"
+        assert levels["roster"].position == 2
+        assert levels["roster"].error == "ValueError at position 3"
+        assert levels["roster"].failed_position == 3
+        assert levels["roster"].failed_code == "ValueError"
         assert {levels[view.name].position for view in sound} == {head}
         broken.breaks_at = None
         monkeypatch.setattr("projections.runner.RETRY_FAILED_S", 0.0)
         runner.catch_up()
         levels = {level.view: level for level in views.progress.levels()}
         assert (levels["roster"].position, levels["roster"].error) == (head, None)
+        assert levels["roster"].failed_position is None
 
     @pytest.mark.parametrize(
         "change",

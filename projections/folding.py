@@ -1,0 +1,195 @@
+"""Folding one view in one schema: a batch, its progress, and what stops it.
+
+The schema is that of the connections: the views' own when they follow the ledger, one
+beside it when a view is made anew. Rows and progress are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import psycopg2.extensions
+
+from domain.errors import SijilError
+from domain.views import FollowedView
+from ledger.bodies import read_body
+from ledger.persistence.datastore import PostgresDatastore, is_away
+from ledger.reader import Head, LedgerReader
+from projections.facts import OURS, Fact
+from projections.views import View
+
+# Rows of a view are made from events that are safe already: a server that falls
+# takes the last of them and the progress that says so together.
+_ADVANCE = """
+SET LOCAL synchronous_commit = off;
+UPDATE progress p SET
+    ledger_id = %(ledger_id)s::uuid, incarnation = %(incarnation)s,
+    position = %(last)s, error = NULL, failed_position = NULL, failed_code = NULL,
+    updated_at = clock_timestamp()
+FROM (SELECT * FROM progress WHERE view = %(view)s FOR UPDATE) old
+WHERE p.view = old.view
+RETURNING old.ledger_id::text, old.incarnation, old.position, old.version
+"""
+
+
+class FollowerForkError(RuntimeError):
+    """The ledger is not the one this view has followed; it must be made anew."""
+
+    code = "follower-fork"
+
+
+class ViewVersionError(RuntimeError):
+    """The view's tables are of another version; ``sijil migrate`` makes them anew."""
+
+    code = "view-version"
+
+
+class CannotFoldError(RuntimeError):
+    """A view cannot go on. ``code`` names the failure and holds no value.
+
+    ``position`` is the entry that it cannot fold; None where no entry is to blame.
+    """
+
+    def __init__(self, code: str, position: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The facts above ``after`` up to ``last``: all of Sijil's own there are."""
+
+    after: int
+    last: int
+    facts: Sequence[Fact]
+
+
+def read_batch(
+    reader: LedgerReader, *, after: int, until: int, size: int
+) -> Batch | None:
+    """The next batch, read once for all views; None when there is none."""
+    rows = reader.rows(after=after, limit=size, until=until)
+    if not rows:
+        return None
+    # Whose topic is not Sijil's own is of the library's contract, not of the office.
+    facts = [Fact(row) for row in rows if row[4].startswith(OURS)]
+    return Batch(after=after, last=rows[-1][0], facts=facts)
+
+
+def skipped_positions(reader: LedgerReader, view: View) -> frozenset[int]:
+    """The positions that this version of a view passes over, because events say so."""
+    entries = reader.aggregate(FollowedView.id_of(view.name))
+    said = (read_body(entry.body)["data"] for entry in entries)
+    return frozenset(
+        data["position"] for data in said if data["view_version"] == view.version
+    )
+
+
+class Folder:
+    """One view on its way through the ledger. ``spent_s`` is what it took so far."""
+
+    def __init__(
+        self, view: View, datastore: PostgresDatastore, skipped: frozenset[int]
+    ) -> None:
+        self.view = view
+        self.spent_s = 0.0
+        self._datastore = datastore
+        self._skipped = skipped
+
+    def fold(self, batch: Batch, head: Head) -> int:
+        """Take a batch in; the position that the view has reached.
+
+        Raises CannotFoldError after everything before the entry to blame is folded,
+        and the database's own error when that is away.
+        """
+        started = perf_counter()
+        try:
+            return self._take(batch, head)
+        except (FollowerForkError, ViewVersionError) as error:
+            raise CannotFoldError(error.code, None) from error
+        except Exception as error:
+            if is_away(error):
+                raise
+            return self._up_to_the_fault(batch, head)
+        finally:
+            self.spent_s += perf_counter() - started
+
+    def _take(self, batch: Batch, head: Head) -> int:
+        """Fold a batch with its progress in one transaction; the position reached."""
+        with self._datastore.transaction() as cursor:
+            cursor.execute(
+                _ADVANCE,
+                {
+                    "view": self.view.name,
+                    "ledger_id": str(head.ledger_id),
+                    "incarnation": head.incarnation,
+                    "last": batch.last,
+                },
+            )
+            row = cursor.fetchone()
+            if row is None or row[3] != self.view.version:
+                raise ViewVersionError
+            position = int(row[2])
+            _must_be_the_same(head, row[0], row[1], position)
+            if not batch.after <= position < batch.last:
+                # Another runner was here, or the view was made anew meanwhile.
+                cursor.connection.rollback()
+                return position
+            self._fold_new(cursor, batch.facts, position)
+        return batch.last
+
+    def _fold_new(
+        self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], position: int
+    ) -> None:
+        if facts and facts[0].position <= position:
+            facts = [fact for fact in facts if fact.position > position]
+        if self._skipped:
+            facts = [fact for fact in facts if fact.position not in self._skipped]
+        if facts:
+            self.view.fold(cursor, facts)
+
+    def _up_to_the_fault(self, batch: Batch, head: Head) -> int:
+        """Fold all before the first fact that cannot be folded, found by halves."""
+        facts, low, high, after = batch.facts, 0, len(batch.facts), batch.after
+        while low < high:
+            middle = max(low + 1, (low + high) // 2)
+            last = facts[middle - 1].position
+            part = Batch(after=after, last=last, facts=facts[low:middle])
+            try:
+                after = self._take(part, head)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                if middle - low == 1:
+                    raise CannotFoldError(code_of(error), last) from error
+                high = middle
+            else:
+                low = middle
+        # It failed as a whole and not in its parts: the rest comes with the next batch.
+        return after
+
+
+def code_of(error: BaseException) -> str:
+    """What a failure is called; its words may hold a value, its name cannot."""
+    if isinstance(error, SijilError):
+        return error.code
+    cause = error.__cause__
+    named = cause if getattr(cause, "pgcode", None) else error
+    return type(named).__name__
+
+
+def _must_be_the_same(
+    head: Head, ledger_id: str | None, incarnation: int | None, position: int
+) -> None:
+    """A view follows one ledger; an earlier head or another incarnation is a fork."""
+    if ledger_id is None:
+        return
+    if (
+        ledger_id != str(head.ledger_id)
+        or incarnation != head.incarnation
+        or position > head.position
+    ):
+        raise FollowerForkError
