@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -13,6 +13,8 @@ _RFC_3339 = re.compile(
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 """Six decimals at most: the ledger keeps no more, and dropping some would be silent."""
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def utc_time(text: str) -> datetime:
@@ -27,6 +29,13 @@ def utc_time(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("no calendar has this time") from error
+
+
+def day_or_time(text: str) -> date | datetime:
+    """The day that ``2026-11-23`` is, else a time as ``utc_time`` reads it."""
+    if _DAY.fullmatch(text) is not None:
+        return date.fromisoformat(text)
+    return utc_time(text)
 
 
 def _from_text(value: object) -> datetime:

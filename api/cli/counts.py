@@ -36,6 +36,12 @@ def counts(
     last: Annotated[
         str | None, typer.Option("--to", help="The last day of what moved.")
     ] = None,
+    effective_at: Annotated[
+        str | None,
+        typer.Option(
+            "--effective-at", help="What had happened by the end of a day, or a time."
+        ),
+    ] = None,
     as_of: AsOf = None,
     min_position: MinPosition = None,
     as_json: AsJson = False,
@@ -48,6 +54,7 @@ def counts(
             by=[each.value for each in by] if by else None,
             first=first,
             last=last,
+            effective_at=effective_at,
             as_of=as_of,
             min_position=min_position,
         ).body

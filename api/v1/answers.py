@@ -10,7 +10,6 @@ from domain.persons import PersonDetails
 from domain.requests import Party, ServiceRequest
 from projections.audit_trail import TrailRow
 from projections.clerk_queue import QueueItem
-from projections.governorate_counts import Count
 from projections.tracking import Step, TrackedRequest
 
 _REQUEST_ID = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"
@@ -239,44 +238,6 @@ class QueueList(BaseModel):
 
     items: list[QueueAnswer]
     next: str | None = Field(examples=[None])
-
-
-class CountAnswer(BaseModel):
-    """The requests of one group by stage. Null means not measured, never 0."""
-
-    group: dict[str, str] = Field(examples=[{"governorate": "SY-DI"}])
-    submitted: int | None = Field(examples=[12])
-    waiting: int | None = Field(examples=[2])
-    not_accepted: int | None = Field(examples=[1])
-    in_progress: int | None = Field(examples=[4])
-    completed: int | None = Field(examples=[5])
-    completed_issued: int | None = Field(examples=[4])
-    completed_refused: int | None = Field(examples=[1])
-    withdrawn: int | None = Field(examples=[0])
-    expired: int | None = Field(examples=[0])
-
-    @classmethod
-    def of(cls, count: Count) -> "CountAnswer":
-        """The answer of one counted group."""
-        return cls(
-            group=count.group,
-            submitted=count.submitted,
-            waiting=count.waiting,
-            not_accepted=count.not_accepted,
-            in_progress=count.in_progress,
-            completed=count.completed,
-            completed_issued=count.completed_issued,
-            completed_refused=count.completed_refused,
-            withdrawn=count.withdrawn,
-            expired=count.expired,
-        )
-
-
-class CountList(BaseModel):
-    """Counts by group. ``position`` is where the view stood."""
-
-    position: int = Field(examples=[48213])
-    items: list[CountAnswer]
 
 
 class TrailAnswer(BaseModel):

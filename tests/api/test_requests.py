@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from api.tokens import mint
 from api.v1 import tracking
 from domain.acts import ActorKind
+from domain.calendars import office_day
 from ledger import migrations
 from ledger.migrations import Migration
 from ledger.persistence.datastore import PostgresDatastore
@@ -242,6 +243,26 @@ class TestReading:
         flows = door.get("administrator", "/v1/counts/flows").json()["items"]
         assert sum(flow["submitted"] for flow in flows) == total["submitted"]
         assert all(flow["waiting"] is None for flow in flows)
+
+    def test_counts_are_of_what_had_happened_by_a_day_or_a_time(
+        self, door: Door
+    ) -> None:
+        door.mailed()
+        door.scene.level()
+        day = office_day(door.scene.clock())
+
+        def total(**asked: Any) -> int:
+            found = door.get("administrator", "/v1/counts", total=True, **asked)
+            items = found.json()["items"]
+            return int(items[0]["submitted"]) if items else 0
+
+        all_there_is = total()
+        assert all_there_is == total(effective_at=day.isoformat()) > 0
+        assert total(effective_at=(day - timedelta(days=30)).isoformat()) == 0
+        head = door.scene.house.ledger.reader.head()
+        later = (door.scene.clock() + timedelta(days=1)).isoformat()
+        assert total(effective_at=later, as_of=head.position) == all_there_is
+        assert total(effective_at=later, as_of=0) == 0
 
     def test_an_auditor_recomputes_a_leaf(self, door: Door) -> None:
         door.submitted()
