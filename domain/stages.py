@@ -44,9 +44,14 @@ class NextAct(StrEnum):
 
 
 class WaitingFor(StrEnum):
-    """Who has to move: only ``clerk`` counts as the clerk's open work."""
+    """Who has to move: only ``clerk`` counts as the clerk's open work.
+
+    ``post`` has an item on its way: the queue says so of requests that have ended and
+    may come back; to the rules there is nobody who has to move.
+    """
 
     CLERK = "clerk"
     AGENCY = "agency"
     CITIZEN = "citizen"
+    POST = "post"
     NOBODY = "nobody"

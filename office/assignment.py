@@ -249,11 +249,7 @@ class Assignment:
             held += self._queue.held_elsewhere({row.code: row.centre for row in there})
             # What nobody could take is left alone: there may be a lot of it.
             staffed = {(row.centre, agency) for row in there for agency in row.agencies}
-            nobodys = [
-                item
-                for item in self._queue.unassigned()
-                if (item.centre, item.agency) in staffed
-            ]
+            nobodys = self._queue.unassigned(staffed)
         for item in held:
             if stop.is_set():
                 return

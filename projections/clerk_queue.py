@@ -1,13 +1,15 @@
 """ClerkQueue: what a clerk does next, since when and until when; overdue first.
 
-Work that waits for the agency is kept apart: visible, not counted as the clerk's.
+What waits for the agency, for the citizen and for the post is kept apart: visible,
+and not counted as the clerk's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -16,44 +18,126 @@ import psycopg2.extensions
 from domain.access import Scope
 from domain.stages import NextAct, Stage, WaitingFor
 from ledger.persistence.datastore import PostgresDatastore
+from projections.copying import array_of
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
 from projections.requests import (
-    CASTS,
-    PREFIX,
-    REQUEST_COLUMNS,
-    STATE_COLUMNS,
-    RequestState,
-    state_after,
+    FOLDED_TOPICS,
+    SUBMITTED,
+    FoldedRequest,
+    after_fact,
+    folded_sql,
+    rfc3339_sql,
 )
 from projections.scope import condition
-from projections.versioned import Change, VersionedTable, valid
+from projections.succession import SucceedingRows
 
-_RECEIVED = frozenset(
-    f"{PREFIX}{name}.v1" for name in ("delivered", "collected", "handed-over")
-)
+HELD_AT_ONCE = 2_000
+"""Items of work that one look at whose they are gives: what is over waits a round."""
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Sorts items without a due time last."""
+_UNSEEN = frozenset({"sijil.request.informed.v1", "sijil.request.warned.v1"})
+"""Events that change nothing of what the queue shows."""
+_POST = WaitingFor.POST.value
+_NOBODY = WaitingFor.NOBODY.value
 
-_TABLE = VersionedTable(
-    name="clerk_queue",
-    key=("request_id",),
-    values=(*STATE_COLUMNS, "next_act", "waiting_for", "until"),
-    casts={**CASTS, "until": "timestamptz"},
+_SHOWN = (
+    "tracking_number",
+    "service",
+    "agency",
+    "centre",
+    "governorate",
+    "stage",
+    "clerk",
+    "token",
+    "next_act",
+    "since",
+    "etag_version",
+    "lease_until",
+    "submitted_at",
+    "released_because",
+    "is_forwarded",
+    "is_mailed",
+    "is_fee_outstanding",
 )
-_DDL = f"""
+"""What queries select or filter by, beside ``waiting_for`` and ``until``."""
+_REMEMBERED = (
+    "delivery",
+    "route",
+    "fee_due",
+    "outcome",
+    "has_paper",
+    "wants_stamp",
+    "needs_stamp",
+    "is_postable",
+    "is_posted",
+    "is_information_needed",
+    "is_information_asked",
+    "is_returned",
+    "assigned_clerk",
+    "due_at",
+    "answer_due_at",
+    "payment_due_at",
+    "expires_at",
+)
+"""What only the fold goes on from."""
+_TABLE = SucceedingRows(
+    name="clerk_queue",
+    key={"request_id": "uuid"},
+    columns=(
+        "request_id",
+        "waiting_for",
+        "until",
+        *_SHOWN,
+        *_REMEMBERED,
+        "valid_from",
+    ),
+)
+_DDL = """
 CREATE TABLE clerk_queue (
     request_id uuid NOT NULL,
-    {REQUEST_COLUMNS},
-    next_act text NOT NULL,
-    waiting_for text NOT NULL,
-    until timestamptz,
     valid_from bigint NOT NULL,
     valid_to bigint,
+    since timestamptz NOT NULL,
+    until timestamptz,
+    submitted_at timestamptz NOT NULL,
+    token integer NOT NULL,
+    etag_version integer NOT NULL,
+    is_forwarded boolean NOT NULL,
+    is_mailed boolean NOT NULL,
+    is_fee_outstanding boolean NOT NULL,
+    waiting_for text NOT NULL,
+    next_act text NOT NULL,
+    centre text NOT NULL,
+    clerk text,
+    agency text NOT NULL,
+    governorate text NOT NULL,
+    service text NOT NULL,
+    tracking_number text NOT NULL,
+    stage text NOT NULL,
+    -- The body's own text: no query compares it.
+    lease_until text,
+    released_because text,
+    -- What only the fold goes on from.
+    has_paper boolean NOT NULL,
+    wants_stamp boolean NOT NULL,
+    needs_stamp boolean NOT NULL,
+    is_postable boolean NOT NULL,
+    is_posted boolean NOT NULL,
+    is_information_needed boolean NOT NULL,
+    is_information_asked boolean NOT NULL,
+    is_returned boolean NOT NULL,
+    delivery text NOT NULL,
+    route text,
+    fee_due text,
+    outcome text,
+    assigned_clerk text,
+    due_at text,
+    answer_due_at text,
+    payment_due_at text,
+    expires_at text,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE UNIQUE INDEX clerk_queue_current ON clerk_queue (request_id)
-    WHERE valid_to IS NULL;
 CREATE INDEX clerk_queue_of_centre ON clerk_queue (
     centre, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since,
     request_id
@@ -62,56 +146,112 @@ CREATE INDEX clerk_queue_of_clerk ON clerk_queue (
     clerk, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since,
     request_id
 ) WHERE valid_to IS NULL;
-CREATE INDEX clerk_queue_ended ON clerk_queue (valid_from, valid_to);
+-- Whatever held at a position began before it and ended after it. By the power of four
+-- that a row lasted, each class of rows has its own short stretch of ends to look at.
+CREATE INDEX clerk_queue_ended ON clerk_queue (
+    centre, (floor(ln((valid_to - valid_from)::float8) / ln(4::float8))), valid_to,
+    valid_from, clerk
+) WHERE valid_to IS NOT NULL;
 """
-_PAGE = """
-SELECT
+_LAST_LEVEL = 26
+"""Four to the 27th positions: no ledger gets there."""
+_LEVELS = list(range(_LAST_LEVEL + 1))
+_LONGEST = [4 ** (level + 1) for level in _LEVELS]
+"""The most positions that a row of each class can have lasted."""
+_FAR = 2**62
+"""After every position, and still a bigint with the longest added to it."""
+_ITEM = """
     request_id::text, tracking_number, service, agency, centre, governorate, stage,
     clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
     lease_until
-FROM clerk_queue
-WHERE {valid} AND {scope}
-    AND (%(clerk)s::text IS NULL OR clerk = %(clerk)s)
-    AND (NOT %(is_unassigned)s OR clerk IS NULL)
-    AND waiting_for = %(waiting_for)s
-    AND (
-        coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
-    ) > (%(until)s::timestamptz, %(since)s::timestamptz, %(request_id)s::uuid)
-ORDER BY
-    coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
-LIMIT %(limit)s
 """
-_FIRST = ("0001-01-01T00:00:00+00:00",) * 2 + ("00000000-0000-0000-0000-000000000000",)
+_ORDER = """
+    coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
+"""
+_PAGE = f"""
+SELECT {_ITEM} FROM clerk_queue
+WHERE valid_to IS NULL AND {{conditions}}
+ORDER BY {_ORDER} LIMIT %(limit)s
+"""
+_PAGE_AS_OF = f"""
+SELECT {_ITEM} FROM (
+    SELECT * FROM clerk_queue
+    WHERE valid_to IS NULL AND valid_from <= %(as_of)s AND {{conditions}}
+    UNION ALL
+    SELECT ended.*
+    FROM unnest(%(levels)s::float8[], %(longest)s::bigint[]) AS class (level, longest)
+    CROSS JOIN LATERAL (
+        SELECT * FROM clerk_queue
+        WHERE valid_to IS NOT NULL
+            AND floor(ln((valid_to - valid_from)::float8) / ln(4::float8)) = level
+            AND valid_to > %(as_of)s AND valid_to <= %(as_of)s + longest
+            AND valid_from <= %(as_of)s AND {{conditions}}
+    ) AS ended
+) AS queue
+ORDER BY {_ORDER} LIMIT %(limit)s
+"""
+_AFTER = f"({_ORDER}) > (%(until)s::timestamptz, %(since)s::timestamptz, %(id)s::uuid)"
 _OPEN_WORK = """
 SELECT clerk, count(*) FROM clerk_queue
 WHERE valid_to IS NULL AND waiting_for = 'clerk' AND clerk = ANY(%s)
 GROUP BY clerk
 """
-
-
-_HELD = """
-SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
-FROM clerk_queue
-WHERE valid_to IS NULL AND waiting_for <> 'nobody' AND clerk = ANY(%(clerks)s)
-    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
-ORDER BY submitted_at, request_id
-"""
-_ELSEWHERE = """
-SELECT q.request_id::text, q.centre, q.agency, q.clerk, q.token, q.submitted_at,
+_HELD_ITEM = """
+    q.request_id::text, q.centre, q.agency, q.clerk, q.token, q.submitted_at,
     q.valid_from
-FROM clerk_queue q
+"""
+_HELD_ORDER = "ORDER BY q.submitted_at, q.request_id LIMIT %(limit)s"
+_HELD = f"""
+SELECT {_HELD_ITEM} FROM clerk_queue q
+WHERE q.valid_to IS NULL AND q.waiting_for <> 'post' AND q.clerk = ANY(%(clerks)s)
+    AND (%(agency)s::text IS NULL OR q.agency = %(agency)s)
+{_HELD_ORDER}
+"""
+_ELSEWHERE = f"""
+SELECT {_HELD_ITEM} FROM clerk_queue q
 JOIN unnest(%(codes)s::text[], %(centres)s::text[]) AS roster (code, centre)
     ON q.clerk = roster.code AND q.centre <> roster.centre
+WHERE q.valid_to IS NULL AND q.waiting_for <> 'post'
+{_HELD_ORDER}
+"""
+_UNASSIGNED = f"""
+SELECT {_HELD_ITEM} FROM clerk_queue q
+WHERE q.valid_to IS NULL AND q.waiting_for <> 'post' AND q.clerk IS NULL
+    AND q.released_because IS DISTINCT FROM 'supervisor'
+    AND (
+        NOT %(is_staffed)s
+        OR (q.centre, q.agency) IN (
+            SELECT * FROM unnest(%(centres)s::text[], %(agencies)s::text[])
+        )
+    )
+{_HELD_ORDER}
+"""
+_KEPT = {
+    **{name: f"q.{name}" for name in (*_SHOWN, *_REMEMBERED)},
+    "submitted_at": rfc3339_sql("q.submitted_at"),
+    "since": rfc3339_sql("q.since"),
+    # To the rules nobody has to move what is in the post.
+    "waiting_for": "replace(q.waiting_for, 'post', 'nobody')",
+}
+_NOT_KEPT = {
+    **dict.fromkeys(("code_key", "channel"), "''"),
+    **dict.fromkeys(("reason", "missing", "item", "ended_at"), "NULL"),
+    "parties": "'{}'",
+    "version": "0",
+    "is_received": "false",
+}
+"""What the queue neither shows nor decides by."""
+_LOAD = f"""
+SELECT k.request_id::text, q.valid_from, {folded_sql(_KEPT, _NOT_KEPT)}
+FROM unnest(%s::uuid[]) AS k (request_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM clerk_queue q WHERE q.request_id = k.request_id
+    ORDER BY q.valid_from DESC LIMIT 1
+) AS q
 WHERE q.valid_to IS NULL
-ORDER BY q.submitted_at, q.request_id
 """
-_UNASSIGNED = """
-SELECT request_id::text, centre, agency, clerk, token, submitted_at, valid_from
-FROM clerk_queue
-WHERE valid_to IS NULL AND waiting_for <> 'nobody' AND clerk IS NULL
-    AND released_because IS DISTINCT FROM 'supervisor'
-ORDER BY submitted_at, request_id
-"""
+_SEEN = FOLDED_TOPICS - _UNSEEN
+_values = attrgetter(*_SHOWN, *_REMEMBERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,45 +297,53 @@ class QueueItem:
 class ClerkQueue:
     """The view: one current row for every request that is not at its end.
 
-    Paper in the post may come back and be work again, so its row waits for nobody
+    Paper in the post may come back and be work again, so its row waits for the post
     until somebody has received it.
     """
 
     name = "clerk_queue"
-    version = 6
+    version = 7
     tables = ("clerk_queue",)
     ddl = _DDL
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        ours = [fact for fact in facts if fact.topic.startswith(PREFIX)]
-        rows = _TABLE.load(cursor, [(fact.key,) for fact in ours])
-        states: dict[str, RequestState | None] = {
-            str(key): RequestState(**{name: row[name] for name in STATE_COLUMNS})
-            for (key,), row in rows.items()
-        }
-        changes = []
+        ours = [fact for fact in facts if fact.topic in _SEEN]
+        requests, current = _load(cursor, ours)
+        rows = _TABLE.begin(current)
         for fact in ours:
-            before = states.get(fact.key)
-            state = state_after(before, fact)
-            row = None if state is None else _row(state, fact)
-            states[fact.key] = state if row is not None else None
-            if before is not None or row is not None:
-                changes.append(Change(position=fact.position, key=(fact.key,), row=row))
-        _TABLE.write(cursor, changes)
+            key = fact.key
+            request = after_fact(requests.get(key), fact)
+            if request is None:
+                continue
+            until = request.until
+            waiting_for = request.waiting_for
+            if waiting_for == _NOBODY:
+                if not request.is_in_the_post:
+                    requests[key] = None
+                    rows.put(key, fact.position, None)
+                    continue
+                waiting_for = _POST
+            requests[key] = request
+            row = (key, waiting_for, until, *_values(request), fact.position)
+            rows.put(key, fact.position, row)
+        rows.write(cursor)
 
 
-def _row(state: RequestState, fact: Fact) -> dict[str, Any] | None:
-    standing = state.standing
-    is_in_the_post = state.is_mailed and fact.topic not in _RECEIVED
-    if standing.next_act is NextAct.NOTHING and not is_in_the_post:
-        return None
-    return {
-        **state.row(),
-        "next_act": standing.next_act,
-        "waiting_for": standing.waiting_for,
-        "until": state.until,
-    }
+def _load(
+    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]
+) -> tuple[dict[str, FoldedRequest | None], dict[Any, int]]:
+    """The requests of the facts as their rows have them, and since when."""
+    requests: dict[str, FoldedRequest | None] = {}
+    current: dict[Any, int] = {}
+    new = {fact.key for fact in facts if fact.topic == SUBMITTED}
+    known = {fact.key for fact in facts} - new
+    if known:
+        cursor.execute(_LOAD, (array_of(known),))
+        for key, valid_from, *memory in cursor.fetchall():
+            current[key] = valid_from
+            requests[key] = FoldedRequest(*memory)
+    return requests, current
 
 
 class ClerkQueueQueries:
@@ -220,25 +368,31 @@ class ClerkQueueQueries:
 
         ``now`` decides what is overdue. Raises InvalidValueError for a bad cursor.
         """
-        until, since, request_id = (
-            decode_cursor(after, datetime, datetime, UUID) or _FIRST
-        )
+        if scope.parties is not None:
+            # The queue is the staff's: a citizen has no row in it.
+            return Page(items=(), next=None)
         scoped, params = condition(scope)
+        conditions = [scoped, "waiting_for = %(waiting_for)s"]
+        params |= {"waiting_for": waiting_for, "limit": page_size(limit) + 1}
+        if clerk is not None:
+            conditions.append("clerk = %(clerk)s")
+            params["clerk"] = clerk
+        if is_unassigned:
+            conditions.append("clerk IS NULL")
+        key = decode_cursor(after, datetime, datetime, UUID)
+        if key is not None:
+            conditions.append(_AFTER)
+            params |= dict(zip(("until", "since", "id"), key, strict=True))
+        page = _PAGE
+        if as_of is not None:
+            page = _PAGE_AS_OF
+            params |= {
+                "as_of": min(as_of, _FAR),
+                "levels": _LEVELS,
+                "longest": _LONGEST,
+            }
         with self._datastore.autocommit() as cursor:
-            cursor.execute(
-                _PAGE.format(valid=valid(as_of), scope=scoped),
-                {
-                    **params,
-                    "as_of": as_of,
-                    "clerk": clerk,
-                    "is_unassigned": is_unassigned,
-                    "waiting_for": waiting_for,
-                    "until": until,
-                    "since": since,
-                    "request_id": request_id,
-                    "limit": page_size(limit) + 1,
-                },
-            )
+            cursor.execute(page.format(conditions=" AND ".join(conditions)), params)
             items = [_item(row, now) for row in cursor.fetchall()]
         return paged(
             items,
@@ -253,27 +407,41 @@ class ClerkQueueQueries:
     def held_by(
         self, clerks: Sequence[str], *, agency: str | None = None
     ) -> tuple[HeldItem, ...]:
-        """All open work that any of the clerks has, of one agency or of all."""
-        with self._datastore.autocommit() as cursor:
-            cursor.execute(_HELD, {"clerks": list(clerks), "agency": agency})
-            return tuple(_held(row) for row in cursor.fetchall())
+        """Open work that any of the clerks has, of one agency or of all.
+
+        The oldest first, and at most HELD_AT_ONCE of it; so the two below.
+        """
+        return self._held(_HELD, {"clerks": list(clerks), "agency": agency})
 
     def held_elsewhere(self, places: Mapping[str, str]) -> tuple[HeldItem, ...]:
-        """All open work of clerks who are at another centre by now.
+        """Open work of clerks who are at another centre by now.
 
         ``places`` gives each clerk's centre.
         """
-        with self._datastore.autocommit() as cursor:
-            cursor.execute(
-                _ELSEWHERE,
-                {"codes": list(places), "centres": list(places.values())},
-            )
-            return tuple(_held(row) for row in cursor.fetchall())
+        return self._held(
+            _ELSEWHERE, {"codes": list(places), "centres": list(places.values())}
+        )
 
-    def unassigned(self) -> tuple[HeldItem, ...]:
-        """All open work that nobody has, but for what a supervisor took back."""
+    def unassigned(
+        self, staffed: Collection[tuple[str, str]] | None = None
+    ) -> tuple[HeldItem, ...]:
+        """Open work that nobody has, but for what a supervisor took back.
+
+        ``staffed`` are centres and agencies that somebody could take it for.
+        """
+        pairs = sorted(staffed or ())
+        return self._held(
+            _UNASSIGNED,
+            {
+                "is_staffed": staffed is not None,
+                "centres": [centre for centre, _ in pairs],
+                "agencies": [agency for _, agency in pairs],
+            },
+        )
+
+    def _held(self, query: str, params: dict[str, Any]) -> tuple[HeldItem, ...]:
         with self._datastore.autocommit() as cursor:
-            cursor.execute(_UNASSIGNED)
+            cursor.execute(query, {**params, "limit": HELD_AT_ONCE})
             return tuple(_held(row) for row in cursor.fetchall())
 
     def open_work(self, clerks: Sequence[str]) -> dict[str, int]:
@@ -315,5 +483,5 @@ def _item(row: tuple[Any, ...], now: datetime) -> QueueItem:
         is_overdue=until is not None and until < now,
         etag_version=row[13],
         position=row[14],
-        lease_until=row[15],
+        lease_until=None if row[15] is None else datetime.fromisoformat(row[15]),
     )

@@ -1,6 +1,8 @@
 """Tracking: where each request stands, by number, by id, and as a list.
 
-The steps are what a citizen reads: what happened and when, by no clerk's name.
+One version an event, which carries the event's name and effective time: the versions
+of a request are its steps, as a citizen reads them. What hardly ever changes of a
+request, and what it is found by, has a table of its own with the indexes.
 """
 
 from __future__ import annotations
@@ -9,96 +11,216 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import psycopg2.extensions
-from psycopg2.extras import execute_values
 
 from domain.access import Scope, Whereabouts
 from domain.requests import Channel
 from domain.services import Route
 from domain.stages import Stage
+from domain.standing import Standing
 from ledger.persistence.datastore import PostgresDatastore
+from projections.copying import array_of
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.requests import (
-    CASTS,
-    PREFIX,
-    REQUEST_COLUMNS,
-    STATE_COLUMNS,
-    RequestState,
-    state_after,
+    FOLDED_TOPICS,
+    SUBMITTED,
+    FoldedRequest,
+    after_fact,
+    folded_sql,
+    rfc3339_sql,
+    standing_of,
 )
 from projections.scope import condition
 from projections.sorting import Column, both_ways
-from projections.versioned import ROWS_A_STATEMENT, Change, VersionedTable, valid
+from projections.succession import SucceedingRows
 
-_TABLE = VersionedTable(
-    name="tracking", key=("request_id",), values=STATE_COLUMNS, casts=CASTS
+_ASKED = (
+    "tracking_number",
+    "code_key",
+    "service",
+    "agency",
+    "centre",
+    "governorate",
+    "channel",
+    "delivery",
+    "parties",
+    "submitted_at",
 )
-_DDL = f"""
-CREATE TABLE tracking (
+"""What was asked for: a second version only where it was corrected."""
+_STOOD = (
+    "stage",
+    "route",
+    "fee_due",
+    "is_fee_outstanding",
+    "is_forwarded",
+    "outcome",
+    "reason",
+    "missing",
+    "has_paper",
+    "wants_stamp",
+    "needs_stamp",
+    "is_postable",
+    "is_posted",
+    "is_mailed",
+    "is_information_needed",
+    "is_information_asked",
+    "is_returned",
+    "item",
+    "clerk",
+    "assigned_clerk",
+    "since",
+    "due_at",
+    "answer_due_at",
+    "payment_due_at",
+    "expires_at",
+    "ended_at",
+    "version",
+    "etag_version",
+    "next_act",
+)
+"""Where it stood after each event."""
+_REQUESTS = SucceedingRows(
+    name="tracking_requests",
+    key={"request_id": "uuid"},
+    columns=("request_id", *_ASKED, "valid_from"),
+)
+_VERSIONS = SucceedingRows(
+    name="tracking",
+    key={"request_id": "uuid"},
+    columns=("request_id", "step", "effective_at", *_STOOD, "valid_from"),
+)
+_DDL = """
+CREATE TABLE tracking_requests (
     request_id uuid NOT NULL,
-    {REQUEST_COLUMNS},
     valid_from bigint NOT NULL,
     valid_to bigint,
+    submitted_at timestamptz NOT NULL,
+    tracking_number text NOT NULL,
+    code_key text NOT NULL,
+    service text NOT NULL,
+    agency text NOT NULL,
+    centre text NOT NULL,
+    governorate text NOT NULL,
+    channel text NOT NULL,
+    delivery text NOT NULL,
+    parties text[] NOT NULL,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE UNIQUE INDEX tracking_current ON tracking (request_id) WHERE valid_to IS NULL;
 -- Not unique: two numbers of 60 bits may meet one day, and no view stops for that.
-CREATE INDEX tracking_by_number ON tracking (tracking_number) WHERE valid_to IS NULL;
-CREATE INDEX tracking_by_centre ON tracking (centre, submitted_at DESC, request_id DESC)
-    WHERE valid_to IS NULL;
-CREATE INDEX tracking_by_time ON tracking (submitted_at DESC, request_id DESC)
-    WHERE valid_to IS NULL;
-CREATE INDEX tracking_by_party ON tracking USING gin (parties) WHERE valid_to IS NULL;
-CREATE TABLE tracking_steps (
-    position bigint PRIMARY KEY,
+CREATE INDEX tracking_by_number ON tracking_requests (tracking_number);
+CREATE INDEX tracking_by_centre
+    ON tracking_requests (centre, submitted_at DESC, request_id DESC);
+CREATE INDEX tracking_by_agency
+    ON tracking_requests (agency, submitted_at DESC, request_id DESC);
+CREATE INDEX tracking_by_time ON tracking_requests (submitted_at DESC, request_id DESC);
+CREATE INDEX tracking_by_party ON tracking_requests USING gin (parties);
+CREATE TABLE tracking (
     request_id uuid NOT NULL,
+    valid_from bigint NOT NULL,
+    valid_to bigint,
+    version integer NOT NULL,
+    etag_version integer NOT NULL,
+    is_fee_outstanding boolean NOT NULL,
+    is_forwarded boolean NOT NULL,
+    is_mailed boolean NOT NULL,
+    is_information_needed boolean NOT NULL,
+    is_information_asked boolean NOT NULL,
+    is_returned boolean NOT NULL,
+    has_paper boolean NOT NULL,
+    wants_stamp boolean NOT NULL,
+    needs_stamp boolean NOT NULL,
+    is_postable boolean NOT NULL,
+    is_posted boolean NOT NULL,
     step text NOT NULL,
-    effective_at timestamptz NOT NULL
+    stage text NOT NULL,
+    next_act text NOT NULL,
+    route text,
+    fee_due text,
+    outcome text,
+    reason text,
+    missing text[],
+    item text,
+    clerk text,
+    assigned_clerk text,
+    -- Times as the bodies have them: a request's versions are found by its id.
+    effective_at text NOT NULL,
+    since text NOT NULL,
+    due_at text,
+    answer_due_at text,
+    payment_due_at text,
+    expires_at text,
+    ended_at text,
+    PRIMARY KEY (request_id, valid_from)
 );
-CREATE INDEX tracking_steps_of ON tracking_steps (request_id, position);
 """
-_INSERT_STEPS = """
-INSERT INTO tracking_steps (position, request_id, step, effective_at) VALUES %s
-"""
-_STEP = "(%s, %s::uuid, %s, %s)"
-_COLUMNS = f"""
-    request_id::text, {", ".join(STATE_COLUMNS)}, valid_from
+_READ_ASKED = ", ".join(f"r.{name}" for name in _ASKED)
+_READ_STOOD = ", ".join(f"t.{name}" for name in _STOOD)
+_ONE = f"""
+SELECT r.request_id::text, {_READ_ASKED}, {_READ_STOOD}, t.position
+FROM tracking_requests r
+CROSS JOIN LATERAL (
+    SELECT valid_from AS position, {", ".join(_STOOD)} FROM tracking t
+    WHERE t.request_id = r.request_id AND t.valid_from <= %(as_of)s
+    ORDER BY t.valid_from DESC LIMIT 1
+) AS t
+WHERE r.valid_from <= %(as_of)s AND (r.valid_to IS NULL OR r.valid_to > %(as_of)s)
 """
 _BY_NUMBER = f"""
-SELECT {_COLUMNS} FROM tracking
-WHERE tracking_number = %(number)s AND {{valid}} ORDER BY submitted_at LIMIT 1
+{_ONE} AND r.tracking_number = %(number)s ORDER BY r.submitted_at LIMIT 1
 """
-_BY_ID = f"""
-SELECT {_COLUMNS} FROM tracking
-WHERE request_id = %(request_id)s::uuid AND {{valid}}
-"""
+_BY_ID = f"{_ONE} AND r.request_id = %(request_id)s::uuid"
 _STEPS = """
-SELECT step, effective_at FROM tracking_steps
-WHERE request_id = %(request_id)s::uuid AND position <= %(until)s ORDER BY position
+SELECT step, effective_at FROM tracking
+WHERE request_id = %(request_id)s::uuid AND valid_from <= %(as_of)s ORDER BY valid_from
 """
 _PAGE = f"""
-SELECT {_COLUMNS} FROM tracking
-WHERE {{valid}} AND {{scope}}
-    AND (%(stage)s::text IS NULL OR stage = %(stage)s)
-    AND (%(service)s::text IS NULL OR service = %(service)s)
-    AND (%(centre)s::text IS NULL OR centre = %(centre)s)
-    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
-    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
-    AND (%(clerk)s::text IS NULL OR clerk = %(clerk)s)
-    AND (%(route)s::text IS NULL OR route = %(route)s)
-    AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-    AND (%(since)s::timestamptz IS NULL OR submitted_at >= %(since)s)
-    AND (%(until)s::timestamptz IS NULL OR submitted_at < %(until)s)
-    AND (%(overdue_at)s::timestamptz IS NULL
-        OR due_at < %(overdue_at)s AND stage IN ('waiting', 'in_progress'))
-    AND {{after}}
+{_ONE} AND {{conditions}}
 ORDER BY {{by}}
 LIMIT %(limit)s
 """
+_ONLY = {
+    "since": "submitted_at >= %(since)s",
+    "until": "submitted_at < %(until)s",
+    "overdue_at": """
+        due_at::timestamptz < %(overdue_at)s AND stage IN ('waiting', 'in_progress')
+    """,
+}
+"""The parts of a filter that are no equality with the column of the same name."""
+_LAST = 2**63 - 1
+"""As of now: after every position there will ever be."""
+_KEPT = {
+    **{name: f"r.{name}" for name in _ASKED},
+    **{name: f"t.{name}" for name in _STOOD},
+    "submitted_at": rfc3339_sql("r.submitted_at"),
+    "parties": "r.parties::text",
+    "missing": "t.missing::text",
+}
+_NOT_KEPT = {
+    **dict.fromkeys(("lease_until", "released_because"), "NULL"),
+    "token": "0",
+    "is_received": "false",
+    "waiting_for": "''",
+}
+"""What says who does the work: the queue's, and no part of where a request stands."""
+_LOAD = f"""
+SELECT k.request_id::text, r.valid_from, t.valid_from, {folded_sql(_KEPT, _NOT_KEPT)}
+FROM unnest(%s::uuid[]) AS k (request_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM tracking_requests r WHERE r.request_id = k.request_id
+    ORDER BY r.valid_from DESC LIMIT 1
+) AS r
+CROSS JOIN LATERAL (
+    SELECT * FROM tracking t WHERE t.request_id = k.request_id
+    ORDER BY t.valid_from DESC LIMIT 1
+) AS t
+"""
+_asked = attrgetter(*_ASKED)
+_stood = attrgetter(*_STOOD)
 
 
 class TrackingSort(StrEnum):
@@ -138,6 +260,71 @@ class Step:
 
     name: str
     effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestState:
+    """One request as its facts left it, as projections.requests folds it; for reading.
+
+    Times are effective ones, in UTC.
+    """
+
+    tracking_number: str
+    code_key: str
+    service: str
+    agency: str
+    centre: str
+    governorate: str
+    channel: str
+    delivery: str
+    parties: tuple[str, ...]
+    submitted_at: datetime
+    stage: str
+    route: str | None
+    fee_due: str | None
+    is_fee_outstanding: bool
+    is_forwarded: bool
+    outcome: str | None
+    reason: str | None
+    missing: list[str] | None
+    has_paper: bool
+    wants_stamp: bool
+    needs_stamp: bool
+    is_postable: bool
+    is_posted: bool
+    is_mailed: bool
+    is_information_needed: bool
+    is_information_asked: bool
+    is_returned: bool
+    item: str | None
+    clerk: str | None
+    assigned_clerk: str | None
+    since: datetime
+    due_at: datetime | None
+    answer_due_at: datetime | None
+    payment_due_at: datetime | None
+    expires_at: datetime | None
+    ended_at: datetime | None
+    version: int
+    etag_version: int
+    next_act: str
+
+    @property
+    def standing(self) -> Standing:
+        """The facts that decide what is next."""
+        return standing_of(
+            stage=self.stage,
+            route=self.route,
+            fee_due=self.fee_due if self.is_fee_outstanding else None,
+            is_forwarded=self.is_forwarded,
+            outcome=self.outcome,
+            has_paper=self.has_paper,
+            needs_stamp=self.needs_stamp,
+            is_posted=self.is_posted,
+            is_information_needed=self.is_information_needed,
+            is_information_asked=self.is_information_asked,
+            is_returned=self.is_returned,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,42 +376,69 @@ def cursor_after(row: TrackedRequest) -> str:
 
 
 class Tracking:
-    """The view: one current row a request, and a row for each of its steps."""
+    """The view: a version for each event of a request, and what was asked for."""
 
     name = "tracking"
-    version = 5
-    tables = ("tracking", "tracking_steps")
+    version = 6
+    tables = ("tracking", "tracking_requests")
     ddl = _DDL
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        ours = [fact for fact in facts if fact.topic.startswith(PREFIX)]
-        rows = _TABLE.load(cursor, [(fact.key,) for fact in ours])
-        states: dict[str, RequestState | None] = {
-            str(key): RequestState(**row) for (key,), row in rows.items()
-        }
-        changes = []
+        ours = [fact for fact in facts if fact.topic in FOLDED_TOPICS]
+        requests: dict[str, FoldedRequest] = {}
+        asked: dict[str, int] = {}
+        stood: dict[str, int] = {}
+        _load(cursor, ours, requests, asked, stood)
+        asked_rows = _REQUESTS.begin(asked)
+        versions = _VERSIONS.begin(stood)
         for fact in ours:
-            state = state_after(states.get(fact.key), fact)
-            states[fact.key] = state
-            if state is not None:
-                changes.append(
-                    Change(position=fact.position, key=(fact.key,), row=state.row())
-                )
-        _TABLE.write(cursor, changes)
-        steps = [
-            (
-                fact.position,
-                fact.key,
-                fact.topic.removeprefix(PREFIX).rpartition(".v")[0],
-                fact.effective_at,
+            key = fact.key
+            topic = fact.topic
+            before = requests.get(key)
+            if topic in _ASKED_ANEW and before is not None:
+                was = (before.agency, before.delivery)
+            else:
+                was = None
+            request = after_fact(before, fact)
+            if request is None:
+                continue
+            position = fact.position
+            if before is None or topic == SUBMITTED:
+                requests[key] = request
+                asked_rows.put(key, position, (key, *_asked(request), position))
+            elif was is not None and was != (request.agency, request.delivery):
+                asked_rows.put(key, position, (key, *_asked(request), position))
+            versions.put(
+                key,
+                position,
+                (key, fact.happened, fact.effective_text, *_stood(request), position),
             )
-            for fact in ours
-        ]
-        if steps:
-            execute_values(
-                cursor, _INSERT_STEPS, steps, template=_STEP, page_size=ROWS_A_STATEMENT
-            )
+        asked_rows.write(cursor)
+        versions.write(cursor)
+
+
+_ASKED_ANEW = frozenset({"sijil.request.accepted.v1", "sijil.request.corrected.v1"})
+"""Events that may change what was asked for: the agency, or where the paper goes."""
+
+
+def _load(
+    cursor: psycopg2.extensions.cursor,
+    facts: Sequence[Fact],
+    requests: dict[str, FoldedRequest],
+    asked: dict[str, int],
+    stood: dict[str, int],
+) -> None:
+    """Add the requests of the facts as they stand, and since when their rows hold."""
+    new = {fact.key for fact in facts if fact.topic == SUBMITTED}
+    known = {fact.key for fact in facts} - new
+    if not known:
+        return
+    cursor.execute(_LOAD, (array_of(known),))
+    for key, since_asked, since_stood, *memory in cursor.fetchall():
+        asked[key] = since_asked
+        stood[key] = since_stood
+        requests[key] = FoldedRequest(*memory)
 
 
 class TrackingQueries:
@@ -252,11 +466,11 @@ class TrackingQueries:
                 _STEPS,
                 {
                     "request_id": str(request_id),
-                    "until": 2**63 - 1 if as_of is None else as_of,
+                    "as_of": _LAST if as_of is None else as_of,
                 },
             )
             return tuple(
-                Step(name=name, effective_at=effective_at)
+                Step(name=name, effective_at=datetime.fromisoformat(effective_at))
                 for name, effective_at in cursor.fetchall()
             )
 
@@ -274,19 +488,22 @@ class TrackingQueries:
         order = _ORDERS[sort]
         further, place = order.after(after)
         scoped, params = condition(scope)
+        given = {
+            name: value
+            for name in only.__slots__
+            if (value := getattr(only, name)) is not None
+        }
+        conditions = [_ONLY.get(name, f"{name} = %({name})s") for name in given]
+        params |= place | given
+        params |= {
+            "as_of": _LAST if as_of is None else as_of,
+            "limit": page_size(limit) + 1,
+        }
+        query = _PAGE.format(
+            conditions=" AND ".join((scoped, further, *conditions)), by=order.by
+        )
         with self._datastore.autocommit() as cursor:
-            cursor.execute(
-                _PAGE.format(
-                    valid=valid(as_of), scope=scoped, after=further, by=order.by
-                ),
-                {
-                    **params,
-                    **place,
-                    **{name: getattr(only, name) for name in only.__slots__},
-                    "as_of": as_of,
-                    "limit": page_size(limit) + 1,
-                },
-            )
+            cursor.execute(query, params)
             rows = [_tracked(row) for row in cursor.fetchall()]
         return order.page(rows, limit)
 
@@ -294,14 +511,31 @@ class TrackingQueries:
         self, query: str, params: dict[str, Any], as_of: int | None
     ) -> TrackedRequest | None:
         with self._datastore.autocommit() as cursor:
-            cursor.execute(query.format(valid=valid(as_of)), {**params, "as_of": as_of})
+            cursor.execute(
+                query, {**params, "as_of": _LAST if as_of is None else as_of}
+            )
             row = cursor.fetchone()
         return None if row is None else _tracked(row)
 
 
+_STATE = (*_ASKED, *_STOOD)
+_TIMES = (
+    "since",
+    "due_at",
+    "answer_due_at",
+    "payment_due_at",
+    "expires_at",
+    "ended_at",
+)
+"""Times that the table has as text."""
+
+
 def _tracked(row: tuple[Any, ...]) -> TrackedRequest:
+    values = dict(zip(_STATE, row[1:-1], strict=True))
+    for name in _TIMES:
+        if values[name] is not None:
+            values[name] = datetime.fromisoformat(values[name])
+    values["parties"] = tuple(values["parties"])
     return TrackedRequest(
-        request_id=UUID(row[0]),
-        state=RequestState(**dict(zip(STATE_COLUMNS, row[1:-1], strict=True))),
-        position=row[-1],
+        request_id=UUID(row[0]), state=RequestState(**values), position=row[-1]
     )

@@ -240,7 +240,7 @@ class TestReturnedPost:
         request_id = scene.mailed()
         scene.room.runner.catch_up()
         queue = scene.house.queries.queue
-        for waiting_for in set(WaitingFor) - {WaitingFor.NOBODY}:
+        for waiting_for in set(WaitingFor) - {WaitingFor.POST}:
             assert not queue.page(
                 CLERK.scope, now=scene.now, waiting_for=waiting_for
             ).items

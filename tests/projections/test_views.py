@@ -96,7 +96,7 @@ def all_items(views: Views, **asked: Any) -> list[Any]:
 def whole_queue(views: Views, as_of: int | None = None) -> dict[Any, Any]:
     return {
         item.request_id: item
-        for waiting_for in set(WaitingFor) - {WaitingFor.NOBODY}
+        for waiting_for in set(WaitingFor) - {WaitingFor.POST}
         for item in all_items(views, waiting_for=waiting_for, as_of=as_of)
     }
 

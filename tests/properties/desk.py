@@ -353,7 +353,7 @@ class Desk:
         return [
             (str(waiting_for), item)
             for waiting_for in WaitingFor
-            if waiting_for is not WaitingFor.NOBODY  # In the post, and no work yet.
+            if waiting_for is not WaitingFor.POST  # On its way, and no work yet.
             for item in self.house.queries.queue.page(
                 scope, now=self.now, waiting_for=waiting_for
             ).items

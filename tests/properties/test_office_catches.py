@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ from domain.requests import guards, holding, leaving, taking_in, working
 from domain.standing import Standing
 from office import acts
 from office.acts import Acts
+from projections.requests import next_of
 from tests.properties.desk import Desk
 from tests.properties.test_office import FAULTS as ANY
 from tests.properties.test_office import run
@@ -64,6 +66,14 @@ FAULTS: dict[str, list[tuple[Any, str, Any]]] = {
     "the rows of others are seen": [(Principal, "must_see", nothing)],
     "the queue forgets the fee": [(Standing, "is_fee_blocking", False)],
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered() -> Iterator[None]:
+    """What is next is remembered by situation: nothing from beyond the fault's time."""
+    next_of.cache_clear()
+    yield
+    next_of.cache_clear()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
