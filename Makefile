@@ -10,7 +10,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 	--no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench env other-server openapi lock audit clean
+.PHONY: help run test check fuzz format bench env other-server openapi lock audit clean
 
 help: ## list these tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / \
@@ -28,6 +28,9 @@ check: .venv/dev.installed ## format, lint, types, import rules, tests and docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(SUITE)
+
+fuzz: .venv/dev.installed ## ask the API for anything, as everybody, for SIJIL_FUZZ_S seconds
+	SIJIL_FUZZ_S=$${SIJIL_FUZZ_S:-900} $(BIN)/pytest tests/fuzz/test_api.py
 
 format: .venv/dev.installed ## rewrite the code in the house's format
 	$(BIN)/ruff format .
@@ -53,6 +56,9 @@ lock: .venv/dev.installed ## choose the versions in requirements/ anew
 	$(LOCK) --upgrade --output-file requirements/runtime.txt pyproject.toml
 	$(LOCK) --upgrade --extra dev --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt pyproject.toml
+	$(LOCK) --upgrade --extra load --constraint requirements/runtime.txt \
+		--constraint requirements/dev.txt \
+		--output-file requirements/load.txt pyproject.toml
 
 audit: .venv/dev.installed ## ask the advisory database about the pinned versions
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.txt

@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.responses import PlainTextResponse
 
-from api import health, problems
+from api import description, health, problems
+from api.addresses import Addresses
 from api.asking import only_known_questions
 from api.limits import BodyLimit
 from api.observing import Observed
@@ -55,6 +56,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.house = house
+    app.state.addresses = Addresses(app)
     app.state.settings = settings
     app.state.tokens = TokenReader(
         settings, citizen=house.citizen, officer=house.officer
@@ -106,7 +108,7 @@ def problem_page(code: str) -> PlainTextResponse:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The description: FastAPI's, with our problems instead of its own."""
+    """The description: FastAPI's, with our problems, headers and links."""
     if app.openapi_schema is None:
         schema = FastAPI.openapi(app)
         components = schema.setdefault("components", {}).setdefault("schemas", {})
@@ -116,6 +118,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for path in schema["paths"].values():
             for operation in path.values():
                 _without_fastapis_own(operation["responses"])
+        description.complete(schema)
         app.openapi_schema = schema
     return app.openapi_schema
 

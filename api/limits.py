@@ -31,7 +31,11 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, within the bounds."""
-        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+        if (
+            scope["type"] != "http"
+            or scope["method"] not in _WITH_BODY
+            or not _is_taken(scope)
+        ):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -61,6 +65,14 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replayed, send)
+
+
+def _is_taken(scope: Scope) -> bool:
+    """Whether a route takes the method; if none does, no body is read either."""
+    app = scope.get("app")
+    if app is None:
+        return True
+    return scope["method"] in app.state.addresses.methods(scope["path"])
 
 
 async def _whole(receive: Receive) -> bytes | None:

@@ -597,7 +597,12 @@ def _of_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = _BY_STATUS.get(error.status_code, "internal-error")
-    return answer(request, code, headers=error.headers)
+    headers = dict(error.headers or {})
+    if code == "method-not-allowed":
+        known = request.app.state.addresses.methods(request.url.path)
+        # RFC 9110, 10.2.1: all of them, though the framework found one route.
+        headers["Allow"] = ", ".join(sorted(known)) or headers.get("Allow", "")
+    return answer(request, code, headers=headers)
 
 
 def install(app: FastAPI) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from io import TextIOWrapper
 from tempfile import SpooledTemporaryFile
 from threading import BoundedSemaphore
@@ -88,17 +89,21 @@ def written(
     columns: Sequence[tuple[str, ...]], items: Iterable[BaseModel]
 ) -> IO[bytes]:
     """A file of the items, at its beginning. The reader closes it."""
-    file = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
-    text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    text.write(BOM)
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([".".join(path) for path in columns])
-    for item in items:
-        told = item.model_dump(mode="json")
-        writer.writerow([_cell(_at(told, path)) for path in columns])
-    text.flush()
-    text.detach()
-    file.seek(0)
+    with ExitStack() as until_whole:
+        file = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
+        # What cannot be read to its end has no reader.
+        until_whole.callback(file.close)
+        text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        text.write(BOM)
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow([".".join(path) for path in columns])
+        for item in items:
+            told = item.model_dump(mode="json")
+            writer.writerow([_cell(_at(told, path)) for path in columns])
+        text.flush()
+        text.detach()
+        file.seek(0)
+        until_whole.pop_all()
     return file
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from domain.persons import ascii_digits
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -15,6 +19,7 @@ _RFC_3339 = re.compile(
 """Six decimals at most: the ledger keeps no more, and dropping some would be silent."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""Not the other shapes of ISO 8601, nor a number, which a reader may take for one."""
 
 
 def utc_time(text: str) -> datetime:
@@ -47,3 +52,14 @@ def _from_text(value: object) -> datetime:
 
 Time = Annotated[datetime, BeforeValidator(_from_text)]
 """A time that is sent, read strictly."""
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str) and _DAY.fullmatch(ascii_digits(value)):
+        with suppress(ValueError):
+            return date.fromisoformat(ascii_digits(value))
+    raise PydanticCustomError("date", "a date is YYYY-MM-DD")
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date that is sent: a text ``YYYY-MM-DD``, in either digits."""

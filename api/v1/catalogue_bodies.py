@@ -1,13 +1,11 @@
 """What the administrator sends: strict and bounded, as in ``bodies.py``."""
 
-from contextlib import suppress
 from dataclasses import fields
-from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field
 
+from api.times import Day
 from api.v1.bodies import LONGEST_LIST, Body, Code, Codes, Strict, Text, one_of
 from domain.agencies import AgencyClosedBecause, AgencyScope
 from domain.calendars import (
@@ -24,7 +22,6 @@ from domain.clerks import AwayBecause
 from domain.errors import InvalidValueError
 from domain.money import LARGEST_INTEGER, FeeKind, FeeLine, Unit
 from domain.naming import LONGEST_NAME, checked_code
-from domain.persons import ascii_digits
 from domain.services import (
     DEFAULT_ACCEPTANCE_DAYS,
     DEFAULT_FIRST_ANSWER_DAYS,
@@ -47,15 +44,6 @@ LONGEST_CERTAINTY = 200
 """A word on how sure a date is."""
 
 
-def _day(value: Any) -> date:
-    """JSON has no dates: a text ``YYYY-MM-DD`` is read as one, in either digits."""
-    if isinstance(value, str) and len(value) == len("YYYY-MM-DD"):
-        with suppress(ValueError):
-            return date.fromisoformat(ascii_digits(value))
-    raise PydanticCustomError("date", "a date is YYYY-MM-DD")
-
-
-Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)]
 Days = Annotated[int, Field(ge=0, le=LONGEST_DAYS)]
 Clock = Annotated[str, Field(pattern=r"^[0-2][0-9]:[0-5][0-9]$")]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.asking import AsOf, MinPosition, TheHouse, ThePrincipal, position_to_read
 from api.problems import FRESH, responses
-from api.times import day_or_time
+from api.times import Day, day_or_time
 from domain.access import Permission
 from domain.calendars import office_day
 from domain.errors import InvalidValueError
@@ -120,10 +120,10 @@ def get_flows(
     principal: ThePrincipal,
     house: TheHouse,
     first: Annotated[
-        date | None, Query(description="The first day.", examples=["2026-11-01"])
+        Day | None, Query(description="The first day.", examples=["2026-11-01"])
     ] = None,
     last: Annotated[
-        date | None, Query(description="The last day.", examples=["2026-11-30"])
+        Day | None, Query(description="The last day.", examples=["2026-11-30"])
     ] = None,
     by: Annotated[
         list[CountBy] | None,

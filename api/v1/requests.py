@@ -205,6 +205,7 @@ def list_requests(
     summary="Read one request",
     responses={
         **responses(*READING, "not-found"),
+        200: {"model": RequestAnswer},
         304: {"description": "It is as you have it"},
     },
 )

@@ -123,6 +123,7 @@ def test_every_dependency_says_what_it_is_for_and_how_to_leave() -> None:
     wanted = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["dev"],
+        *project["project"]["optional-dependencies"]["load"],
     ]
     names = {re.split(r"[\[<>=~ ]", line)[0] for line in wanted}
     page = (DOCS / "explanation" / "dependencies.md").read_text(encoding="utf-8")
