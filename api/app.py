@@ -24,8 +24,11 @@ from api.v1 import (
     conditions,
     counts,
     evidence,
+    papers,
+    payments,
     people,
     places,
+    post,
     reading,
     requests,
     tracking,
@@ -77,6 +80,9 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         trails.router,
         catalogue.router,
         places.router,
+        papers.router,
+        payments.router,
+        post.router,
         tracking.router,
     ):
         app.include_router(router, dependencies=[Depends(only_known_questions)])

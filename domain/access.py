@@ -54,6 +54,10 @@ class Permission(StrEnum):
     MANAGE_CLERKS = "manage-clerks"
     READ_CLERKS = "read-clerks"
     READ_STAMPS = "read-stamps"
+    CHECK_PAPER = "check-paper"
+    READ_POST = "read-post"
+    READ_PAYMENTS = "read-payments"
+    READ_SUMS = "read-sums"
 
 
 _STAFF = frozenset({ActorKind.CLERK, ActorKind.SUPERVISOR})
@@ -107,6 +111,10 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     ),
     Permission.READ_CLERKS: _OVERSIGHT | {ActorKind.SUPERVISOR},
     Permission.READ_STAMPS: _STAFF | _OVERSIGHT,
+    Permission.CHECK_PAPER: _STAFF | _OVERSIGHT | {ActorKind.AGENCY},
+    Permission.READ_POST: _STAFF | _OVERSIGHT | {ActorKind.POST},
+    Permission.READ_PAYMENTS: _STAFF | _OVERSIGHT | {ActorKind.BANK},
+    Permission.READ_SUMS: _OVERSIGHT | {ActorKind.SUPERVISOR},
 }
 
 

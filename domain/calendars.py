@@ -6,7 +6,7 @@ therefore always goes by the zone's name.
 """
 
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -70,6 +70,21 @@ def clock(text: str) -> time:
 def office_day(at: datetime) -> date:
     """The day on the office's calendar at a moment: a day begins in Damascus."""
     return at.astimezone(OFFICE_ZONE).date()
+
+
+def span_of(first: date, last: date) -> tuple[datetime, datetime]:
+    """The moments at which ``first`` begins and ``last`` has ended, in UTC.
+
+    Raises InvalidValueError for days of years that no calendar is of.
+    """
+    for name, day in (("first", first), ("last", last)):
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise InvalidValueError(field=name, reason="range")
+    starts = (first, last + timedelta(days=1))
+    since, until = (
+        datetime.combine(day, time(), OFFICE_ZONE).astimezone(UTC) for day in starts
+    )
+    return since, until
 
 
 class Calendar(OfficeAggregate):

@@ -39,10 +39,13 @@ from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.governorate_counts import GovernorateCountsQueries
 from projections.looks import LooksQueries
+from projections.payments import PaymentsQueries
+from projections.postal_manifest import PostalManifestQueries
 from projections.progress import ProgressQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
 from projections.schema import ensure_views
+from projections.stamp_register import StampRegisterQueries
 from projections.timers import TimersQueries
 from projections.tracking import TrackingQueries
 
@@ -54,9 +57,12 @@ class Queries:
     catalogue: CatalogueQueries
     counts: GovernorateCountsQueries
     looks: LooksQueries
+    payments: PaymentsQueries
+    post: PostalManifestQueries
     progress: ProgressQueries
     queue: ClerkQueueQueries
     roster: RosterQueries
+    stamps: StampRegisterQueries
     timers: TimersQueries
     tracking: TrackingQueries
     trail: AuditTrailQueries
@@ -97,9 +103,12 @@ class House:
             catalogue=CatalogueQueries(self._views),
             counts=GovernorateCountsQueries(self._views),
             looks=LooksQueries(self._views),
+            payments=PaymentsQueries(self._views),
+            post=PostalManifestQueries(self._views),
             progress=ProgressQueries(self._views),
             queue=ClerkQueueQueries(self._views),
             roster=RosterQueries(self._views),
+            stamps=StampRegisterQueries(self._views),
             timers=TimersQueries(self._views),
             tracking=TrackingQueries(self._views),
             trail=AuditTrailQueries(self._views),

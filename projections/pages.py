@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -21,7 +21,9 @@ LARGEST_READ = 5_000
 
 _BIGINT = 2**63
 T = TypeVar("T")
+U = TypeVar("U")
 _READ: dict[type[Any], Callable[[str], object]] = {
+    date: date.fromisoformat,
     datetime: datetime.fromisoformat,
     UUID: UUID,
 }
@@ -34,6 +36,10 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+    def told(self, tell: Callable[[T], U]) -> Page[U]:
+        """The same page with each item told otherwise."""
+        return Page(items=tuple(map(tell, self.items)), next=self.next)
 
 
 def page_size(limit: int) -> int:
@@ -55,8 +61,8 @@ def encode_cursor(key: Sequence[str | int]) -> str:
 def decode_cursor(cursor: str | None, *types: type[Any]) -> tuple[Any, ...] | None:
     """The sort key of a cursor, of these types; None for no cursor.
 
-    A ``datetime`` or a ``UUID`` is checked and stays the text that it is. Raises
-    InvalidValueError when the cursor is not one of ours.
+    A ``date``, a ``datetime`` or a ``UUID`` is checked and stays the text that it is.
+    Raises InvalidValueError when the cursor is not one of ours.
     """
     if cursor is None:
         return None

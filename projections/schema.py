@@ -13,8 +13,11 @@ from projections.catalogue import Catalogue
 from projections.clerk_queue import ClerkQueue
 from projections.governorate_counts import GovernorateCounts
 from projections.looks import Looks
+from projections.payments import Payments
+from projections.postal_manifest import PostalManifest
 from projections.progress import Level
 from projections.roster import Roster
+from projections.stamp_register import StampRegister
 from projections.timers import Timers
 from projections.tracking import Tracking
 from projections.views import View
@@ -25,7 +28,10 @@ VIEWS: tuple[View, ...] = (
     ClerkQueue(),
     GovernorateCounts(),
     Looks(),
+    Payments(),
+    PostalManifest(),
     Roster(),
+    StampRegister(),
     Timers(),
     Tracking(),
 )

@@ -20,6 +20,8 @@ STAFF = {"clerk": 200, "supervisor": 200}
 OVERSIGHT = {"administrator": 200, "auditor": 200}
 FOREIGN_STAFF = {"foreign-clerk": 404, "foreign-supervisor": 404}
 EVERYBODY = dict.fromkeys(WHO, 200)
+OWN_OR_NONE = {**STAFF, **OVERSIGHT, "foreign-clerk": 200, "foreign-supervisor": 200}
+"""A list of the own centre's rows: of another centre's there is an empty one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,12 @@ READ = {
     "citizen": 404,
     "foreign-citizen": 404,
 }
+
+
+def stamped_in_the_views(door: Door) -> str:
+    request_id = door.stamped()
+    door.scene.level()
+    return request_id
 
 
 def receipt(door: Door, request_id: str) -> dict[str, Any]:
@@ -398,6 +406,19 @@ ROWS: dict[str, Row] = {
             "foreign-clerk": 200,
             "foreign-supervisor": 200,
         }
+    ),
+    "list_stampings": Row(expected=OWN_OR_NONE),
+    "list_registered_stamps": Row(expected=OWN_OR_NONE),
+    "check_paper": Row(
+        make=stamped_in_the_views,
+        expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200},
+        path={"digest": DIGEST},
+    ),
+    "list_postal_items": Row(expected={**OWN_OR_NONE, "post": 200}),
+    "list_mailing_days": Row(expected={**OWN_OR_NONE, "post": 200}),
+    "list_payments": Row(expected={**OWN_OR_NONE, "bank": 200}),
+    "get_payment_sums": Row(
+        expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
     ),
     "list_governorates": Row(expected=EVERYBODY),
     **catalogue_rows(),
