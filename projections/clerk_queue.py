@@ -302,7 +302,7 @@ class ClerkQueue:
     """
 
     name = "clerk_queue"
-    version = 7
+    version = 8
     tables = ("clerk_queue",)
     ddl = _DDL
 

@@ -257,8 +257,9 @@ def _submitted(fact: Fact) -> FoldedRequest:
 
 
 def _end(request: FoldedRequest, at: str) -> None:
-    """What has ended is in nobody's hands any more."""
+    """What has ended is in nobody's hands any more, and no fee of it can be paid."""
     request.clerk = request.assigned_clerk
+    request.is_fee_outstanding = False
     request.lease_until = None
     if request.ended_at is None:
         request.ended_at = at

@@ -379,7 +379,7 @@ class Tracking:
     """The view: a version for each event of a request, and what was asked for."""
 
     name = "tracking"
-    version = 6
+    version = 7
     tables = ("tracking", "tracking_requests")
     ddl = _DDL
 

@@ -356,10 +356,13 @@ class ServiceRequest(OfficeAggregate):
 
     @property
     def is_fee_outstanding(self) -> bool:
-        """Whether an accepted request still has a fee to take."""
+        """Whether an accepted request that has not ended still has a fee to take."""
         terms = self.terms
         return (
-            terms is not None and total(terms.fee_lines)[0] > 0 and not self.is_fee_paid
+            terms is not None
+            and self.stage is Stage.IN_PROGRESS
+            and not self.is_fee_paid
+            and total(terms.fee_lines)[0] > 0
         )
 
     @property

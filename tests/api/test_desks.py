@@ -67,6 +67,16 @@ def test_a_bank_sees_what_can_still_be_paid_and_not_what_for(filled: Door) -> No
     assert filled.get("bank", "/v1/payments/sums").status_code == 403
 
 
+def test_a_bank_sees_no_request_that_ended_unpaid(filled: Door) -> None:
+    fees = filled.get("auditor", "/v1/payments", state="cancelled").json()["items"]
+    listed = filled.get("bank", "/v1/requests", limit=200).json()["items"]
+    assert fees
+    for fee in fees:
+        request_id = fee["request_id"]
+        assert request_id not in {item["id"] for item in listed}
+        assert filled.get("bank", f"/v1/requests/{request_id}").status_code == 404
+
+
 def test_sums_add_up_to_the_fees(filled: Door) -> None:
     fees = filled.get("auditor", "/v1/payments", limit=200).json()["items"]
     [sums] = filled.get("auditor", "/v1/payments/sums").json()["items"]
