@@ -23,6 +23,7 @@ from api.v1 import (
     catalogue,
     conditions,
     counts,
+    events,
     evidence,
     papers,
     payments,
@@ -43,8 +44,9 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     """The application over an open house. It closes the house when it ends."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.live.streams.end()
         house.close()
 
     app = FastAPI(
@@ -67,6 +69,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
     app.state.tracking_limits = tracking.TrackingLimits(settings)
     app.state.search_limits = people.SearchLimits()
     app.state.downloads = Downloads()
+    app.state.live = events.Live.of(house)
     problems.install(app)
     for router in (
         requests.router,
@@ -77,6 +80,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         reading.router,
         counts.router,
         evidence.router,
+        events.router,
         trails.router,
         catalogue.router,
         places.router,

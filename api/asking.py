@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
 from api.times import Time, utc_time
-from api.tokens import TokenReader, UnauthenticatedError
+from api.tokens import Login, TokenReader, UnauthenticatedError
 from domain.access import Principal
 from domain.errors import InvalidValueError, SijilError
 from office.acts import Done, Envelope, translated
@@ -81,20 +81,26 @@ def house_of(request: Request) -> House:
     return house
 
 
-def principal_of(
+def login_of(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Principal:
-    """Who asks. Raises UnauthenticatedError without a token to believe."""
+) -> Login:
+    """Who asks and until when. Raises UnauthenticatedError without a token."""
     if credentials is None:
         raise UnauthenticatedError
     reader: TokenReader = request.app.state.tokens
-    principal = reader.principal(credentials.credentials)
-    request.state.principal = principal
-    return principal
+    login = reader.login(credentials.credentials)
+    request.state.principal = login.principal
+    return login
+
+
+def principal_of(login: Annotated[Login, Depends(login_of)]) -> Principal:
+    """Who asks."""
+    return login.principal
 
 
 TheHouse = Annotated[House, Depends(house_of)]
+TheLogin = Annotated[Login, Depends(login_of)]
 ThePrincipal = Annotated[Principal, Depends(principal_of)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_args
+from typing import IO, Annotated, Any, TypeVar, get_args
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -69,6 +69,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+AskedFormat = Annotated[
+    Format | None,
+    Query(
+        alias="format",
+        description="`csv` is the whole list, from `cursor` on where there are pages, "
+        "up to 50,000 rows, as of one position; so is `Accept: text/csv`.",
+        examples=["json"],
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Which part of a list to read: what comes after a cursor, up to so many items.
@@ -95,15 +106,7 @@ class Listing:
         limit: Limit = DEFAULT_PAGE,
         min_position: MinPosition = None,
         as_of: AsOf = None,
-        format_: Annotated[
-            Format | None,
-            Query(
-                alias="format",
-                description="`csv` is the whole list from `cursor` on, up to 50,000 "
-                "rows, as of one position; so is `Accept: text/csv`.",
-                examples=["json"],
-            ),
-        ] = None,
+        format_: AskedFormat = None,
     ) -> None:
         self._request = request
         self._response = response
@@ -112,11 +115,7 @@ class Listing:
         self._limit = limit
         self._min_position = min_position
         self._as_of = as_of
-        self._is_csv = (
-            prefers_csv(request.headers.get("Accept", ""))
-            if format_ is None
-            else format_ is Format.CSV
-        )
+        self._is_csv = is_csv(request, format_)
 
     def answer(
         self,
@@ -195,21 +194,57 @@ class Listing:
 
         with self._request.app.state.downloads, translated():
             file = spreadsheets.written(columns, rows())
-        headers = self._headers(first.as_of, cursor=cursor)
-        return StreamingResponse(
-            spreadsheets.chunks(file),
-            media_type=f"{spreadsheets.MEDIA_TYPE}; header=present",
-            headers=headers,
-        )
+        return _sent(self._request, file, first.as_of, cursor=cursor)
 
-    def _headers(self, position: int | None, *, cursor: str | None) -> dict[str, str]:
-        is_complete = cursor is None
-        path = self._request.scope["route"].path
-        noun = next(n for n in reversed(path.split("/")) if not n.startswith("{"))
-        suffix = "" if is_complete else "-incomplete"
-        url = self._request.url.include_query_params(as_of=position, cursor=cursor)
-        link = {"Link": f'<{url.path}?{url.query}>; rel="next"'}
-        return {
+
+TheListing = Annotated[Listing, Depends(Listing)]
+
+
+class Sheet:
+    """One question for an answer that has no pages, as JSON or as a whole in CSV."""
+
+    def __init__(
+        self, request: Request, response: Response, format_: AskedFormat = None
+    ) -> None:
+        self._request = request
+        self._is_csv = is_csv(request, format_)
+        response.headers["Vary"] = "Accept"
+
+    def answer(
+        self,
+        made: L,
+        *,
+        position: int,
+        parts: Mapping[str, Sequence[str]] | None = None,
+    ) -> L | Response:
+        """The answer itself, or its ``items`` as CSV, as of a position."""
+        if not self._is_csv:
+            return made
+        [kind] = get_args(type(made).model_fields["items"].annotation)
+        columns = spreadsheets.columns_of(kind, parts or {})
+        items: Sequence[BaseModel] = getattr(made, "items")  # noqa: B009 -- by its field
+        with self._request.app.state.downloads:
+            file = spreadsheets.written(columns, items)
+        return _sent(self._request, file, position, cursor=None)
+
+
+TheSheet = Annotated[Sheet, Depends(Sheet)]
+
+
+def _sent(
+    request: Request, file: IO[bytes], position: int | None, *, cursor: str | None
+) -> Response:
+    """The file as an answer: what it is as of, and whether it is all, in front."""
+    is_complete = cursor is None
+    path = request.scope["route"].path
+    noun = next(n for n in reversed(path.split("/")) if not n.startswith("{"))
+    suffix = "" if is_complete else "-incomplete"
+    url = request.url.include_query_params(as_of=position, cursor=cursor)
+    link = {"Link": f'<{url.path}?{url.query}>; rel="next"'}
+    return StreamingResponse(
+        spreadsheets.chunks(file),
+        media_type=f"{spreadsheets.MEDIA_TYPE}; header=present",
+        headers={
             **({} if is_complete else link),
             "List-Complete": "true" if is_complete else "false",
             "Ledger-Position": str(position),
@@ -218,10 +253,15 @@ class Listing:
             ),
             "Cache-Control": "no-store",
             "Vary": "Accept",
-        }
+        },
+    )
 
 
-TheListing = Annotated[Listing, Depends(Listing)]
+def is_csv(request: Request, format_: Format | None) -> bool:
+    """Whether CSV is asked for, by the parameter or else by the header."""
+    if format_ is None:
+        return prefers_csv(request.headers.get("Accept", ""))
+    return format_ is Format.CSV
 
 
 def prefers_csv(accepted: str) -> bool:

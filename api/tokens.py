@@ -11,7 +11,8 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,14 @@ def mint(
     return jwt.encode(claims, local_key(settings.home), algorithm="EdDSA")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Whom a token speaks for, and until when."""
+
+    principal: Principal
+    until: datetime
+
+
 class ProviderKeys(jwt.PyJWKClient):
     """The identity provider's keys, remembered for a while.
 
@@ -169,7 +178,11 @@ class TokenReader:
         )
 
     def principal(self, token: str) -> Principal:
-        """Whom the token speaks for.
+        """Whom the token speaks for; raises what ``login`` raises."""
+        return self.login(token).principal
+
+    def login(self, token: str) -> Login:
+        """Whom the token speaks for, and until when.
 
         Raises UnauthenticatedError, TokenExpiredError when only its time is over, and
         LoginUnavailableError when the provider's keys cannot be had.
@@ -193,7 +206,10 @@ class TokenReader:
             raise TokenExpiredError from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise UnauthenticatedError from error
-        return self._principal_of(claims)
+        return Login(
+            principal=self._principal_of(claims),
+            until=datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_S, UTC),
+        )
 
     def _principal_of(self, claims: dict[str, Any]) -> Principal:
         role = _told(claims, "role")

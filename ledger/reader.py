@@ -41,6 +41,10 @@ _AGGREGATE = f"""
 SELECT {_COLUMNS} FROM events
 WHERE aggregate_id = %s::uuid AND version <= %s ORDER BY version
 """
+_AGGREGATES = """
+SELECT DISTINCT aggregate_id::text FROM events
+WHERE position > %s AND position <= %s AND starts_with(topic, %s)
+"""
 # Recorded time rises strictly with position, so this is a search by bisection.
 _TIME_OF = "SELECT recorded_at FROM events WHERE position = %s"
 _LAST = 2**63 - 1
@@ -151,6 +155,15 @@ class LedgerReader:
                 _AGGREGATE, (str(aggregate_id), _LAST_VERSION if lte is None else lte)
             )
             return [_entry(row) for row in cursor.fetchall()]
+
+    def aggregates(self, *, after: int, until: int, prefix: str) -> set[UUID]:
+        """The aggregates with an entry between two positions, of topics that begin so.
+
+        What has changed there, without reading what.
+        """
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_AGGREGATES, (after, until, prefix))
+            return {UUID(row[0]) for row in cursor.fetchall()}
 
     def position_at(self, time_: datetime) -> int:
         """The highest position recorded at or before a time; 0 when there is none.

@@ -38,10 +38,12 @@ from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.governorate_counts import GovernorateCountsQueries
+from projections.governorate_counts.moves import GovernorateMovesQueries
 from projections.looks import LooksQueries
 from projections.payments import PaymentsQueries
 from projections.postal_manifest import PostalManifestQueries
 from projections.progress import ProgressQueries
+from projections.queue_changes import QueueChangesQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
 from projections.schema import ensure_views
@@ -59,8 +61,10 @@ class Queries:
     looks: LooksQueries
     payments: PaymentsQueries
     post: PostalManifestQueries
+    moves: GovernorateMovesQueries
     progress: ProgressQueries
     queue: ClerkQueueQueries
+    queue_changes: QueueChangesQueries
     roster: RosterQueries
     stamps: StampRegisterQueries
     timers: TimersQueries
@@ -105,8 +109,10 @@ class House:
             looks=LooksQueries(self._views),
             payments=PaymentsQueries(self._views),
             post=PostalManifestQueries(self._views),
+            moves=GovernorateMovesQueries(self._views),
             progress=ProgressQueries(self._views),
             queue=ClerkQueueQueries(self._views),
+            queue_changes=QueueChangesQueries(self._views),
             roster=RosterQueries(self._views),
             stamps=StampRegisterQueries(self._views),
             timers=TimersQueries(self._views),

@@ -3,11 +3,12 @@
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from api.asking import AsOf, MinPosition, TheHouse, ThePrincipal, position_to_read
-from api.problems import FRESH, responses
+from api.listing import LISTED, LISTING, TheSheet
+from api.problems import responses
 from api.times import Day, day_or_time
 from domain.access import Permission
 from domain.calendars import office_day
@@ -77,11 +78,13 @@ class CountList(BaseModel):
     "/counts",
     operation_id="get_counts",
     summary="Count requests by stage",
-    responses=responses(*FRESH),
+    response_model=CountList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def get_counts(
     principal: ThePrincipal,
     house: TheHouse,
+    sheet: TheSheet,
     by: Annotated[
         list[CountBy] | None,
         Query(description="What to group by.", examples=[["governorate"]]),
@@ -92,7 +95,7 @@ def get_counts(
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
     as_of: AsOf = None,
-) -> CountList:
+) -> CountList | Response:
     """Count where requests stand. Governorates without a centre are not measured."""
     principal.must_be_allowed(Permission.READ_COUNTS)
     happened_by = happened_by_of(effective_at)
@@ -107,18 +110,21 @@ def get_counts(
         if groups == [CountBy.GOVERNORATE] and principal.scope.centre is None:
             measured = {item.group["governorate"] for item in items}
             items += _not_counted(house, measured, known)
-        return CountList(position=position, items=items)
+        made = CountList(position=position, items=items)
+    return sheet.answer(made, position=position, parts={"group": groups})
 
 
 @router.get(
     "/counts/flows",
     operation_id="get_flows",
     summary="Count what moved on each day",
-    responses=responses(*FRESH),
+    response_model=CountList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def get_flows(
     principal: ThePrincipal,
     house: TheHouse,
+    sheet: TheSheet,
     first: Annotated[
         Day | None, Query(description="The first day.", examples=["2026-11-01"])
     ] = None,
@@ -131,23 +137,25 @@ def get_flows(
     ] = None,
     min_position: MinPosition = None,
     as_of: AsOf = None,
-) -> CountList:
+) -> CountList | Response:
     """Count the requests that entered each stage, by effective day in Damascus."""
     principal.must_be_allowed(Permission.READ_COUNTS)
     known = position_to_read(house, as_of, min_position, VIEW)
     first, last = span(house, first, last)
+    groups = by or [CountBy.DAY]
     with translated():
         position = position_of(house, VIEW, known)
         counts = house.queries.counts.flows(
             principal.scope,
             first=first,
             last=last,
-            by=by or [CountBy.DAY],
+            by=groups,
             as_of=position,
         )
-        return CountList(
+        made = CountList(
             position=position, items=[CountAnswer.of(count) for count in counts]
         )
+    return sheet.answer(made, position=position, parts={"group": groups})
 
 
 def happened_by_of(text: str | None) -> date | datetime | None:

@@ -250,6 +250,8 @@ def door_of(database: Database, **settings: Any) -> Iterator[Door]:
         given = {"tracking_per_minute": 10_000, **settings}
         api = ApiSettings.load(home=database.settings.home, **given)
         app = create_app(scene.house, api)
+        # This client reads an answer to its end, so a stream has to have one.
+        app.state.live.streams.longest_s = 0.1
         with TestClient(app, raise_server_exceptions=False) as client:
             client.event_hooks = {"response": [lambda told: _declared(app, told)]}
             yield Door(scene, app, client)

@@ -420,6 +420,18 @@ ROWS: dict[str, Row] = {
     "get_payment_sums": Row(
         expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
     ),
+    # A stream begins only for whoever may; what it tells has tests of its own.
+    "follow_queue": Row(
+        expected={**STAFF, "foreign-clerk": 200, "foreign-supervisor": 200}
+    ),
+    "follow_counts": Row(
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            "foreign-clerk": 200,
+            "foreign-supervisor": 200,
+        }
+    ),
     "list_governorates": Row(expected=EVERYBODY),
     **catalogue_rows(),
     "list_entries": Row(expected={"auditor": 200}),

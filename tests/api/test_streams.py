@@ -1,0 +1,396 @@
+"""Live lists: nothing lost, nothing doubled, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from random import Random
+from threading import Thread
+from typing import Any
+
+import httpx2
+import pytest
+
+from api import feeds, streams
+from ledger.persistence.datastore import PostgresDatastore
+from tests.api.live import Listener, LiveServer, live_in
+from tests.conftest import Server, fresh_database
+
+QUEUE = "/v1/queue/events"
+COUNTS = "/v1/counts/events"
+FAR = 2**62
+
+
+@pytest.fixture
+def live(server: Server, seeded_template: str) -> Iterator[LiveServer]:
+    database = fresh_database(server, seeded_template)
+    try:
+        with live_in(database) as made:
+            yield made
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def quiet(server: Server, seeded_template: str) -> Iterator[LiveServer]:
+    """A server without anything that writes beside it."""
+    database = fresh_database(server, seeded_template)
+    try:
+        with live_in(database, is_following=False) as made:
+            yield made
+    finally:
+        database.close()
+
+
+def eventually(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def heard(
+    live: LiveServer, path: str, who: str = "supervisor", **asked: Any
+) -> Listener:
+    """A listener that has its picture and is as far as the ledger."""
+    listener = Listener()
+    live.listen(listener, who, path, until=head(live), **asked)
+    return listener
+
+
+def head(live: LiveServer) -> int:
+    return live.scene.house.ledger.reader.head().position
+
+
+def queue_of(listener: Listener) -> dict[str, Any]:
+    """The queue that somebody has who did what the stream told."""
+    items: dict[str, Any] = {}
+    for told in listener.events:
+        match told.event:
+            case "reset":
+                items = {item["request_id"]: item for item in told.data["items"]}
+            case "changed":
+                items[told.data["item"]["request_id"]] = told.data["item"]
+            case "gone":
+                del items[told.data["request_id"]]
+    return items
+
+
+def queue_shown(live: LiveServer, path: str, **asked: Any) -> dict[str, Any]:
+    """The same queue, asked for as a list."""
+    token = live.token("supervisor")
+    answer = httpx2.get(
+        f"{live.url}{path}",
+        headers={"Authorization": f"Bearer {token}"},
+        params={"limit": 200, "min_position": head(live), **asked},
+    ).json()
+    assert answer["next"] is None
+    return {item["request_id"]: item for item in answer["items"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "seed"), [(QUEUE, 1), (QUEUE, 2), (COUNTS, 1), (COUNTS, 2)]
+)
+def test_cut_off_anywhere_a_stream_is_as_if_it_had_not_been(
+    live: LiveServer, path: str, seed: int
+) -> None:
+    whole, cut = heard(live, path), heard(live, path)
+    grown: list[int] = []
+
+    def last() -> int:
+        return grown[0] if grown else FAR
+
+    random = Random(seed)  # noqa: S311 -- reproducible test data
+    threads = [
+        Thread(
+            target=lambda: grown.append(
+                live.grow(requests=120, seed=seed, pause_s=0.002)
+            )
+        ),
+        Thread(
+            target=lambda: live.listen(whole, "supervisor", path, until=last),
+        ),
+        Thread(
+            target=lambda: live.listen(
+                cut, "supervisor", path, until=last, cut_after=random
+            ),
+        ),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(whole.changes) > 50
+    assert cut.changes == whole.changes
+    assert [each.event for each in cut.events].count("reset") == 1
+    ids = [each.id for each in whole.events]
+    assert len(ids) == len(set(ids))
+    kinds = {each.event for each in whole.changes}
+    assert kinds == ({"changed", "gone"} if path == QUEUE else {"changed"})
+
+
+@pytest.mark.parametrize("waiting_for", [None, "agency", "citizen"])
+def test_who_does_what_a_stream_tells_has_the_queue(
+    live: LiveServer, waiting_for: str | None
+) -> None:
+    asked = {} if waiting_for is None else {"waiting_for": waiting_for}
+    live.grow(requests=10, seed=5)
+    listener = heard(live, QUEUE, **asked)
+    live.grow(requests=30, seed=6)
+    live.listen(listener, "supervisor", QUEUE, until=head(live), **asked)
+    shown = queue_shown(live, "/v1/queue", **asked)
+    for item in shown.values():
+        del item["is_overdue"]
+    assert queue_of(listener) == shown
+
+
+@pytest.mark.parametrize(
+    ("who", "asked"),
+    [
+        ("auditor", {}),
+        ("auditor", {"total": True}),
+        ("auditor", {"by": ["centre", "service"]}),
+        ("supervisor", {"by": ["centre", "agency"]}),
+        ("foreign-supervisor", {"total": True}),
+    ],
+)
+def test_who_does_what_a_stream_tells_has_the_counts(
+    live: LiveServer, who: str, asked: dict[str, Any]
+) -> None:
+    live.grow(requests=10, seed=5)
+    listener = heard(live, COUNTS, who=who, **asked)
+    live.grow(requests=40, seed=6)
+    live.listen(listener, who, COUNTS, until=head(live), **asked)
+    groups: dict[tuple[str, ...], Any] = {}
+    for told in listener.events:
+        if told.event == "reset":
+            groups = {}
+        groups |= {tuple(item["group"].values()): item for item in told.data["items"]}
+    answer = httpx2.get(
+        f"{live.url}/v1/counts",
+        headers={"Authorization": f"Bearer {live.token(who)}"},
+        params={"min_position": head(live), **asked},
+    ).json()
+    shown = {
+        tuple(item["group"].values()): item
+        for item in answer["items"]
+        if item["submitted"]
+    }
+    assert len(listener.changes) > 5
+    assert groups == shown
+
+
+def test_counts_have_no_day_to_follow(quiet: LiveServer) -> None:
+    with quiet.stream("auditor", COUNTS, by="day") as answer:
+        assert answer.status_code == 422
+    with quiet.stream("citizen", COUNTS) as answer:
+        assert answer.status_code == 403
+
+
+def test_a_picture_and_changes_are_of_the_own_centre(live: LiveServer) -> None:
+    ours = heard(live, QUEUE)
+    theirs = heard(live, QUEUE, who="foreign-supervisor")
+    live.grow(requests=20, seed=7)
+    live.listen(ours, "supervisor", QUEUE, until=head(live))
+    live.listen(theirs, "foreign-supervisor", QUEUE, until=head(live))
+    for listener, centre in ((ours, "SY-DI-01"), (theirs, "SY-HL-01")):
+        items = [e.data["item"] for e in listener.changes if e.event == "changed"]
+        assert items
+        assert {item["centre"] for item in items} == {centre}
+    assert not queue_of(ours).keys() & queue_of(theirs).keys()
+
+
+def test_whoever_may_not_read_the_queue_may_not_follow_it(quiet: LiveServer) -> None:
+    for who in ("auditor", "citizen", "agency", "post", "bank"):
+        with quiet.stream(who, QUEUE) as answer:
+            assert answer.status_code == 403
+    with quiet.stream("clerk", QUEUE, token="x") as answer:
+        assert answer.status_code == 401
+    with quiet.stream("clerk", QUEUE, last_id="x" * 81) as answer:
+        assert answer.status_code == 422
+
+
+def test_an_id_that_leads_nowhere_begins_from_a_picture(
+    quiet: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "FARTHEST_BACK", 20)
+    listener = heard(quiet, QUEUE)
+    ledger, _, position = (listener.last_id or "").rpartition(".")
+    incarnation = ledger.rpartition(".")[2]
+    for last_id, because in (
+        (None, "new"),
+        ("nonsense", "unknown-id"),
+        (f"{ledger}.{10**30}", "unknown-id"),
+        (f"{ledger}.{int(position) + 1}", "future"),
+        (f"{ledger}.{int(position) - 21}", "too-far-back"),
+        (f"00000000.{incarnation}.{position}", "other-ledger"),
+        (f"{ledger}9.{position}", "other-ledger"),
+    ):
+        again = Listener(last_id=last_id)
+        with quiet.stream("supervisor", QUEUE, last_id=last_id) as answer:
+            for piece in answer.iter_text():
+                again.feed(piece)
+                if again.events:
+                    break
+        assert [(each.event, each.data["because"]) for each in again.events] == [
+            ("reset", because)
+        ]
+        assert again.last_id == listener.last_id
+    near = Listener(last_id=f"{ledger}.{int(position) - 20}")
+    quiet.listen(near, "supervisor", QUEUE, until=int(position))
+    assert near.events == []
+
+
+def test_what_is_not_kept_in_memory_is_read_again(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "CHANGES_KEPT", 10)
+    monkeypatch.setattr(feeds, "CHANGES_A_READ", 7)
+    monkeypatch.setattr(streams, "CHANGES_A_READ", 7)
+    first = heard(live, QUEUE)
+    late = Listener(last_id=first.last_id)
+    live.grow(requests=60, seed=8)
+    live.listen(first, "supervisor", QUEUE, until=head(live))
+    live.listen(late, "supervisor", QUEUE, until=head(live))
+    assert late.changes == first.changes
+    assert len(late.changes) > 20
+
+
+def test_a_stream_far_behind_gets_a_new_picture(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = heard(live, QUEUE)
+    live.grow(requests=20, seed=9)
+    monkeypatch.setattr(streams, "FARTHEST_BACK", 5)
+    live.listen(first, "supervisor", QUEUE, until=head(live))
+    assert [each.data["because"] for each in first.events if each.event == "reset"] == [
+        "new",
+        "too-far-back",
+    ]
+    shown = queue_shown(live, "/v1/queue")
+    assert queue_of(first).keys() == shown.keys()
+
+
+def test_a_silent_stream_moves_its_place_on(live: LiveServer) -> None:
+    listener = heard(live, QUEUE, who="clerk")
+    places = []
+    with live.stream("clerk", QUEUE, last_id=listener.last_id) as answer:
+        live.grow(requests=3, seed=10)
+        for piece in answer.iter_text():
+            listener.feed(piece)
+            places.append(listener.position)
+            if listener.position >= head(live):
+                break
+    assert listener.changes == []
+
+
+def test_a_stream_ends_with_its_token(quiet: LiveServer) -> None:
+    # The reader believes a token half a minute longer, and so does a stream.
+    short = quiet.token("supervisor", timedelta(seconds=-28))
+    listener = Listener()
+    began = time.monotonic()
+    with quiet.stream("supervisor", QUEUE, token=short) as answer:
+        for piece in answer.iter_text():
+            listener.feed(piece)
+    assert time.monotonic() - began < 10
+    assert [each.event for each in listener.events] == ["reset", "end"]
+    assert listener.events[-1].data == {"code": "token-expired"}
+
+
+def test_a_stream_is_ended_after_its_time_and_goes_on(quiet: LiveServer) -> None:
+    quiet.app.state.live.streams.longest_s = 0.2
+    listener = Listener()
+    with quiet.stream("supervisor", QUEUE) as answer:
+        for piece in answer.iter_text():
+            listener.feed(piece)
+    assert [each.event for each in listener.events] == ["reset"]
+    with quiet.stream("supervisor", QUEUE, last_id=listener.last_id) as answer:
+        for piece in answer.iter_text():
+            listener.feed(piece)
+    assert [each.event for each in listener.events] == ["reset"]
+
+
+def test_open_streams_do_not_hold_the_server_back(live: LiveServer) -> None:
+    with ExitStack() as stack:
+        for who in ("supervisor", "clerk", "foreign-clerk"):
+            answer = stack.enter_context(live.stream(who, QUEUE))
+            assert next(answer.iter_text())
+        assert live.stop() < 5
+
+
+def test_there_are_not_too_many_streams_and_a_closed_one_makes_room(
+    quiet: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(quiet.stream("supervisor", QUEUE))
+            for _ in range(streams.MOST_STREAMS_AN_ASKER)
+        ]
+        assert {answer.status_code for answer in opened} == {200}
+        with quiet.stream("supervisor", QUEUE) as answer:
+            assert answer.status_code == 429
+            assert int(answer.headers["Retry-After"]) > 0
+        with quiet.stream("clerk", QUEUE) as answer:
+            assert answer.status_code == 200
+        monkeypatch.setattr(streams, "MOST_STREAMS", len(opened))
+        with quiet.stream("foreign-clerk", QUEUE) as answer:
+            assert answer.status_code == 429
+    held = quiet.app.state.live.streams._open
+    eventually(lambda: not held)
+    with quiet.stream("supervisor", QUEUE) as answer:
+        assert answer.status_code == 200
+
+
+def test_a_hundred_idle_streams_ask_no_more_than_one(
+    quiet: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_STREAMS_AN_ASKER", 1_000)
+    quiet.app.state.live.streams.heartbeat_s = 0.5
+    asked = 0
+    real = PostgresDatastore.autocommit
+
+    def counted(self: PostgresDatastore) -> Any:
+        nonlocal asked
+        asked += 1
+        return real(self)
+
+    def idle_questions() -> int:
+        nonlocal asked
+        asked = 0
+        time.sleep(2.0)
+        return asked
+
+    with ExitStack() as stack:
+        for _ in range(100):
+            answer = stack.enter_context(quiet.stream("supervisor", QUEUE))
+            pieces = answer.iter_text()
+            while "reset" not in next(pieces):
+                pass
+        monkeypatch.setattr(PostgresDatastore, "autocommit", counted)
+        assert idle_questions() <= 4
+        # They hold no worker: a route is answered beside them.
+        began = time.monotonic()
+        queue_shown(quiet, "/v1/queue")
+        assert time.monotonic() - began < 2
+
+
+def test_a_client_that_does_not_read_holds_nobody_up(live: LiveServer) -> None:
+    first = heard(live, QUEUE)
+    with live.stream("supervisor", QUEUE, last_id=first.last_id) as stuck:
+        assert stuck.status_code == 200
+        live.grow(requests=80, seed=11)
+        live.listen(first, "supervisor", QUEUE, until=head(live))
+        assert len(first.changes) > 30
+
+
+def test_the_follower_rests_while_nobody_listens(live: LiveServer) -> None:
+    heard(live, QUEUE)
+    follower = live.app.state.live.streams._follower
+    eventually(lambda: follower._stop is None)
+    live.grow(requests=5, seed=12)
+    listener = heard(live, QUEUE)
+    live.grow(requests=5, seed=13)
+    live.listen(listener, "supervisor", QUEUE, until=head(live))
+    assert queue_of(listener).keys() == queue_shown(live, "/v1/queue").keys()
