@@ -34,16 +34,47 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """The entry: six lines of head, each ended by one line feed, and the body."""
-        head = (
-            "sijil-entry/v1\n"
-            f"{self.position}\n"
-            f"{rfc3339(self.recorded_at)}\n"
-            f"{self.aggregate_id}\n"
-            f"{self.version}\n"
-            f"{self.topic}\n"
+        head = _head(
+            self.position,
+            rfc3339(self.recorded_at),
+            str(self.aggregate_id),
+            self.version,
+            self.topic,
         )
-        return head.encode("ascii") + self.body
+        return head + self.body
 
     def leaf_hash(self) -> bytes:
         """SHA-256 over 0x00 and the entry: 32 bytes."""
         return hashlib.sha256(_LEAF_PREFIX + self.to_bytes()).digest()
+
+
+def leaf_hash_of(  # noqa: PLR0917 -- the entry's fields in their order
+    position: int,
+    recorded_at: str,
+    aggregate_id: str,
+    version: int,
+    topic: str,
+    body: bytes | memoryview,
+) -> bytes:
+    """The leaf hash of an entry as its texts stand, for a fold over millions of them.
+
+    ``recorded_at`` MUST be the contract's text of it, ``aggregate_id`` lower-case.
+    """
+    leaf = hashlib.sha256(
+        _LEAF_PREFIX + _head(position, recorded_at, aggregate_id, version, topic)
+    )
+    leaf.update(body)
+    return leaf.digest()
+
+
+def _head(
+    position: int, recorded_at: str, aggregate_id: str, version: int, topic: str
+) -> bytes:
+    return (
+        "sijil-entry/v1\n"
+        f"{position}\n"
+        f"{recorded_at}\n"
+        f"{aggregate_id}\n"
+        f"{version}\n"
+        f"{topic}\n"
+    ).encode("ascii")

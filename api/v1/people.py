@@ -40,9 +40,9 @@ from office.people import (
     MergePersons,
     PartyOf,
 )
-from projections.audit_trail import WORDS
 from projections.looks import LookRow
 from projections.sorting import PositionSort
+from projections.words import WORDS
 
 router = APIRouter(tags=["persons"])
 

@@ -19,8 +19,8 @@ from api.v1.bodies import TrackingQuestion
 from domain.errors import InvalidValueError, NotFoundError
 from domain.ids import parse_tracking_number
 from domain.persons import ascii_digits
-from projections.audit_trail import WORDS
 from projections.requests import PREFIX
+from projections.words import WORDS
 
 router = APIRouter(prefix="/v1/tracking", tags=["tracking"])
 

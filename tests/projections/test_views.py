@@ -21,7 +21,7 @@ from ledger.names import VIEWS_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
-from projections.audit_trail import WORDS, AuditTrailQueries
+from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.governorate_counts import CountBy, GovernorateCountsQueries
@@ -31,7 +31,6 @@ from projections.runner import ViewRunner
 from projections.schema import VIEWS, ensure_views
 from projections.tracking import TrackingQueries
 from tests.conftest import Database
-from tests.domain.test_golden_events import stored_topics
 from tests.projections.histories import (
     publish_catalogue,
     publish_days,
@@ -212,9 +211,6 @@ class TestAgainstTheAggregates:
         views.runner.catch_up()
         again = views.contents()
         assert {table: again[table] for table in rows} == rows
-
-    def test_every_topic_has_words_in_both_languages(self) -> None:
-        assert set(WORDS) == stored_topics()
 
 
 class TestAsOf:
