@@ -55,3 +55,14 @@ def total(lines: Iterable[FeeLine]) -> tuple[int, Unit]:
     if amount > LARGEST_INTEGER:
         raise InvalidValueError(field="fee_lines", reason="range")
     return amount, next(iter(units), Unit.NEW)
+
+
+OLD_FOR_NEW = 100
+"""Old pounds for one new pound, since 1 January 2026."""
+
+
+def in_old_pounds(line: FeeLine) -> FeeLine:
+    """A line of new pounds as it was before 2026: exact, because it is a multiple."""
+    if line.unit is Unit.OLD:
+        return line
+    return FeeLine(kind=line.kind, amount=line.amount * OLD_FOR_NEW, unit=Unit.OLD)

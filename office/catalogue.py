@@ -369,6 +369,26 @@ class CatalogueDesk:
                 return False
         return True
 
+    def change_once(
+        self, kind: type[A], thing_id: UUID, change: Callable[[A], None]
+    ) -> bool:
+        """Change a thing that stands as it was first seeded; whether that was new.
+
+        A later version is somebody's: seeding again must not undo it.
+        """
+        with translated():
+            found = self._ledger.find(kind, thing_id)
+            if found is None or found.version != 1:
+                return False
+            change(found)
+            if not found.pending_events:
+                return False
+            try:
+                self._ledger.append(found)
+            except VersionConflictError:
+                return False
+        return True
+
     def give_agency(self, act: Act, *, clerk: str, agency: str) -> bool:
         """Give a seeded clerk an agency; whether that was new.
 

@@ -2,13 +2,16 @@
 
 What the tables of ``domain/catalogue`` lack takes the contract's stated defaults.
 Seeding twice appends nothing, because every id follows from a code.
+
+A past that is simulated begins before 2026, so that what it rests on was there, and its
+fees were in old pounds until the new ones came: a service is said twice, each dated.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 
@@ -19,13 +22,16 @@ from domain.centres import Centre
 from domain.clerks import Clerk
 from domain.governorates import Governorate, governorates
 from domain.ids import derived_id
-from domain.services import Service
+from domain.money import Unit, in_old_pounds
+from domain.services import Offer, Service
 from domain.stamps import LIVE, Stamp
 from office.catalogue import CatalogueDesk
 from office.catalogue_files import documents_by_name, offer_of
 
 SEEDED_AT = datetime(2025, 12, 31, 21, 0, tzinfo=UTC)
-"""The first moment of 2026 in Damascus: before anything the tables speak of."""
+"""The first moment of 2026 in Damascus: the calendar of the tables and new pounds."""
+OPENED_AT = datetime(2025, 8, 31, 21, 0, tzinfo=UTC)
+"""The first moment of September 2025 in Damascus: places, people and services."""
 CLERKS_A_CENTRE = 3
 STAMPS_A_CENTRE = 5
 SOURCE = "sijil-catalogue"
@@ -60,14 +66,14 @@ def _rows(table: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield from enumerate(csv.DictReader(csv_), start=2)
 
 
-def _act(table: str, case: str, line: int) -> Act:
+def _act(table: str, case: str, line: int, *, at: datetime = OPENED_AT) -> Act:
     """The act that takes over one line of a table."""
-    command_id = derived_id(f"import/{SOURCE}/{table}/{case}", SEEDED_AT)
+    command_id = derived_id(f"import/{SOURCE}/{table}/{case}", at)
     return Act(
         command_id=command_id,
         actor=Actor(kind=ActorKind.IMPORT, id=SOURCE, place=MINISTRY),
         correlation_id=command_id,
-        effective_at=SEEDED_AT,
+        effective_at=at,
         provenance=Provenance(source=SOURCE, case=case, line=line, activity=table),
     )
 
@@ -89,7 +95,7 @@ def _calendar() -> Calendar:
             )
     year = min(holidays).year
     return Calendar.publish(
-        _act("holidays", str(year), 2),
+        _act("holidays", str(year), 2, at=SEEDED_AT),
         year=year,
         holidays=tuple(holidays[day] for day in sorted(holidays)),
     )
@@ -114,18 +120,32 @@ def seed(desk: CatalogueDesk) -> Seeded:
         )
     documents = documents_by_name()
     for line, row in _rows("services"):
-        new += desk.publish_once(
-            Service,
-            Service.id_of(row["code"]),
-            lambda row=row, line=line: Service.publish(  # type: ignore[misc]
-                _act("services", row["code"], line), offer_of(row, documents)
-            ),
-        )
+        new += _seed_service(desk, offer_of(row, documents), line)
     calendar = _calendar()
     new += desk.publish_once(Calendar, calendar.id, lambda: calendar)
     for line, governorate in enumerate(governorates(), start=2):
         new += _seed_centre(desk, governorate, line, agencies)
     return Seeded(new=new)
+
+
+def _seed_service(desk: CatalogueDesk, offer: Offer, line: int) -> int:
+    """One service: with its fee in old pounds, and in new ones from 2026 on."""
+    before = replace(offer, fee_lines=tuple(map(in_old_pounds, offer.fee_lines)))
+    service_id = Service.id_of(offer.code)
+    new = desk.publish_once(
+        Service,
+        service_id,
+        lambda: Service.publish(_act("services", offer.code, line), before),
+    )
+
+    def renew(service: Service) -> None:
+        # What an administrator or another import has published is theirs.
+        is_ours = service.published.act.actor.id == SOURCE
+        if is_ours and any(fee.unit is Unit.OLD for fee in service.published.fee_lines):
+            act = _act("services", offer.code, line, at=SEEDED_AT)
+            service.publish_again(act, offer)
+
+    return new + desk.change_once(Service, service_id, renew)
 
 
 def _seed_centre(
