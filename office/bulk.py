@@ -107,7 +107,9 @@ class _Batch:
 class BulkDesk:
     """Does items in their order. One thread's own; others may write meanwhile."""
 
-    def __init__(self, house: House, *, batch: int = BATCH) -> None:
+    def __init__(
+        self, house: House, *, batch: int = BATCH, party_key: bytes | None = None
+    ) -> None:
         self._batch = batch
         self._ledger = house.ledger
         self._window = LedgerWindow(house.ledger)
@@ -125,6 +127,7 @@ class BulkDesk:
             code_keys=settings.tracking_code_keys(),
             code_key_name=settings.tracking_code_key_name,
             lease=timedelta(minutes=house.office_settings.claim_lease_minutes),
+            party_key=party_key,
         )
 
     def run(self, items: Iterable[Item]) -> Iterator[Settled]:

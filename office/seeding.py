@@ -78,8 +78,8 @@ def _act(table: str, case: str, line: int, *, at: datetime = OPENED_AT) -> Act:
     )
 
 
-def _calendar() -> Calendar:
-    """The one year of the table of holidays."""
+def holidays_of_table() -> tuple[Holiday, ...]:
+    """The days off of the table, in order; where two fall together, the first named."""
     holidays: dict[date, Holiday] = {}
     for _, row in _rows("holidays"):
         for days in range(int(row["days"])):
@@ -93,12 +93,27 @@ def _calendar() -> Calendar:
                     certainty=row["certainty"],
                 ),
             )
-    year = min(holidays).year
+    return tuple(holidays[day] for day in sorted(holidays))
+
+
+def _calendar() -> Calendar:
+    """The one year of the table of holidays."""
+    holidays = holidays_of_table()
+    year = holidays[0].day.year
     return Calendar.publish(
-        _act("holidays", str(year), 2, at=SEEDED_AT),
-        year=year,
-        holidays=tuple(holidays[day] for day in sorted(holidays)),
+        _act("holidays", str(year), 2, at=SEEDED_AT), year=year, holidays=holidays
     )
+
+
+def agency_codes() -> tuple[str, ...]:
+    """The codes of the agencies, in the order of their table."""
+    return tuple(row["code"] for _, row in _rows("agencies"))
+
+
+def offers() -> tuple[Offer, ...]:
+    """What the table of services says each service is, in new pounds."""
+    documents = documents_by_name()
+    return tuple(offer_of(row, documents) for _, row in _rows("services"))
 
 
 def seed(desk: CatalogueDesk) -> Seeded:
@@ -118,9 +133,8 @@ def seed(desk: CatalogueDesk) -> Seeded:
                 scope=AgencyScope(row["scope"]),
             ),
         )
-    documents = documents_by_name()
-    for line, row in _rows("services"):
-        new += _seed_service(desk, offer_of(row, documents), line)
+    for line, offer in enumerate(offers(), start=2):
+        new += _seed_service(desk, offer, line)
     calendar = _calendar()
     new += desk.publish_once(Calendar, calendar.id, lambda: calendar)
     for line, governorate in enumerate(governorates(), start=2):

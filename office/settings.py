@@ -35,3 +35,9 @@ class OfficeSettings(BaseSettings):
         le=30,
         description="When an unnamed party is removed.",
     )
+    simulate: int = Field(
+        default=44_000,
+        ge=0,
+        le=10_000_000,
+        description="Completed requests that a first start simulates; 0: none.",
+    )

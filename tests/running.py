@@ -36,11 +36,12 @@ def free_port() -> int:
 class Running:
     """``sijil run`` as a process, with everything it starts."""
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(self, home: Path | None = None, *, simulate: int = 0) -> None:
         # Not pytest's tmp_path: as root the server's own account has to pass through.
         self.place = Path(tempfile.mkdtemp(prefix="sijil-run-"))
         self.place.chmod(0o711)
         self.home = home or self.place / "home"
+        self.simulate = simulate
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
@@ -57,6 +58,8 @@ class Running:
             **kept,
             "PATH": os.pathsep.join((scripts, os.environ.get("PATH", ""))),
             "SIJIL_HOME": str(self.home),
+            # One test loads a history; the others would wait for it.
+            "SIJIL_SIMULATE": str(self.simulate),
             "SIJIL_PORT": str(self.port),
             "TEST_RUN_MARK": self._mark,
         }

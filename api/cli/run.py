@@ -19,6 +19,7 @@ import httpx2
 from rich.console import Console
 
 from api.cli.failures import COULD_NOT_ASK, Failure
+from api.cli.first_start import FirstStart
 from api.cli.logins import LOGINS, mint
 from api.cli.migrate import bring_up_to_date
 from api.cli.supervisor import LOOK_EVERY_S, Child, Supervisor
@@ -41,7 +42,8 @@ def run() -> None:
     """Start everything, print where it is and whom to log in as, and keep it running.
 
     The database, its tables and the reference data; then the runner of the views and
-    the HTTP server, which are started again when they die. Ctrl-C stops all in order.
+    the HTTP server, which are started again when they die; at the first start of an
+    empty home a simulated history. Ctrl-C stops all in order.
     """
     # From here on every polite end is a KeyboardInterrupt, so that all is stopped.
     for politely in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -154,14 +156,20 @@ def _supervise(settings: LedgerSettings, door: ApiSettings, tend: _Tending) -> N
         say=_say,
         tend=tend,
     )
+    first = FirstStart(settings, ourselves, say=_say)
     try:
         supervisor.start()
         _wait_until_ready(supervisor, door)
-        _print_welcome(settings, door)
-        supervisor.watch()
+        _print_welcome(settings, door, history=first.described)
+        first.start()
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            supervisor.look()
+            first.look()
     finally:
         _stop_undisturbed()
         _say("stopping")
+        first.stop()
         supervisor.stop()
 
 
@@ -186,7 +194,9 @@ def _is_ready(door: ApiSettings) -> bool:
         return False
 
 
-def _print_welcome(settings: LedgerSettings, door: ApiSettings) -> None:
+def _print_welcome(
+    settings: LedgerSettings, door: ApiSettings, *, history: str
+) -> None:
     def say(line: str) -> None:
         _console.print(line, soft_wrap=True, markup=False)
 
@@ -197,6 +207,8 @@ def _print_welcome(settings: LedgerSettings, door: ApiSettings) -> None:
     say(f"  health   {url}/readyz\n  state    {settings.home.absolute()}")
     if settings.is_embedded:
         say(f"  data     {settings.server().place}")
+    if history:
+        say(f"\n{history}")
     if door.is_local:
         say("\nLog in with a bearer token; these are for development, on this machine:")
         for login in LOGINS:

@@ -47,13 +47,16 @@ class RequestsDesk:
         code_keys: Mapping[str, bytes],
         code_key_name: str,
         lease: timedelta,
+        party_key: bytes | None = None,
     ) -> None:
+        """``party_key`` is for people who do not exist: theirs may be known."""
         self._acts = acts
         self._ledger = acts.ledger
         self._vault = vault
         self._rules = Rules(acts.ledger)
         self._code_keys = code_keys
         self._code_key_name = code_key_name
+        self._party_key = party_key or code_keys[code_key_name]
         self._looking = Looking(acts)
         self._lease = lease
 

@@ -178,9 +178,8 @@ class TakingIn(RequestsDesk):
         )
 
     def _party_id(self, request_id: UUID, role: PartyRole) -> UUID:
-        secret = self._code_keys[self._code_key_name]
         name = f"party/{request_id}/{role}".encode()
-        digest = hmac.digest(secret, name, hashlib.sha256)
+        digest = hmac.digest(self._party_key, name, hashlib.sha256)
         return UUID(bytes=digest[:16], version=4)
 
     def _write_vault(

@@ -160,3 +160,37 @@ def test_without_a_server_the_sentence_says_how_to_start_one() -> None:
         assert "Traceback" not in head.stderr
     finally:
         nobody.close()
+
+
+def test_a_first_start_loads_a_history_goes_on_when_killed_and_does_so_once() -> None:
+    first = Running(simulate=400)
+    try:
+        first.start()
+        first.wait_until_ready()
+        wait_for(first, "A simulated history of 400 completed requests")
+        assert first.process is not None
+        first.process.kill()
+        first.process.wait()
+        # Cut off in the middle, or just done: the next start knows which.
+        first.start()
+        first.wait_until_ready()
+        deadline = time.monotonic() + 90
+        while completed(first) != 400:
+            assert time.monotonic() < deadline, first.printed() + first.logs()
+            time.sleep(0.5)
+        assert first.interrupt() == 0
+        first.start()
+        first.wait_until_ready()
+        wait_for(first, "What you see begins with a simulated")
+        assert completed(first) == 400
+        queue = json.loads(first.sijil("queue", "--json").stdout)
+        assert isinstance(queue["items"], list)
+    finally:
+        first.close()
+
+
+def completed(run: Running) -> int:
+    counts = json.loads(run.sijil("counts", "--json").stdout)
+    return sum(
+        item["completed_issued"] + item["completed_refused"] for item in counts["items"]
+    )

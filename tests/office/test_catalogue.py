@@ -341,10 +341,10 @@ def test_the_views_say_what_the_events_of_each_thing_say(
     with scene_in(seeded_database) as scene:
         catalogue, today = scene.house.catalogue, office_day(scene.clock())
         catalogue.suspend_service(
-            SuspendService(code="CIV-01", reason=SuspendedBecause.OTHER), ask(1)
+            SuspendService(code="CIV-01", reason=SuspendedBecause.OTHER), ask(2)
         )
         catalogue.resume_service(
-            ResumeService(code="CIV-01", on=today + timedelta(days=2)), ask(2)
+            ResumeService(code="CIV-01", on=today + timedelta(days=2)), ask(3)
         )
         catalogue.close_centre(
             CloseCentre(code=CENTRE, reason=CentreClosedBecause.WORKS), ask(1)
