@@ -65,7 +65,7 @@ def derived_id(name: str, effective_at: datetime) -> UUID:
     )
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def code_id(kind: str, code: str) -> UUID:
     """The id of a thing with a code, as ``code_id("service", "CIV-01")``."""
     return uuid5(CODES_NAMESPACE, f"{kind}/{code}")

@@ -28,7 +28,7 @@ from ledger.persistence.append import (
 A = TypeVar("A", bound=OfficeAggregate)
 
 MOST_KEPT = 20_000
-"""Things that stay in memory: some 100 MB of requests."""
+"""Things that stay in memory: some 60 MB of requests."""
 MOST_HISTORIES = 2_000
 """Things whose past stays in memory: services, calendars, what rules rest on."""
 
@@ -39,6 +39,13 @@ FROM commands WHERE id = ANY(%s::uuid[])
 _EVENTS = """
 SELECT aggregate_id::text, version, topic, body FROM events
 WHERE aggregate_id = ANY(%s::uuid[]) ORDER BY aggregate_id, version
+"""
+_LAST_LINES = """
+SELECT aggregate_id::text, max((said ->> 'line')::bigint) FROM (
+    SELECT aggregate_id, convert_from(body, 'UTF8')::jsonb -> 'provenance' AS said
+    FROM events WHERE aggregate_id = ANY(%s::uuid[])
+) e
+WHERE said ->> 'source' = %s GROUP BY aggregate_id
 """
 _WRITTEN = """
 SELECT position, aggregate_id::text FROM events
@@ -78,9 +85,9 @@ class LedgerWindow:
     ``settle`` is told when that is done.
     """
 
-    def __init__(self, ledger: Ledger, *, most_kept: int = MOST_KEPT) -> None:
+    def __init__(self, ledger: Ledger, *, most_kept: int | None = None) -> None:
         self._ledger = ledger
-        self._most_kept = most_kept
+        self._most_kept = most_kept or MOST_KEPT
         self._kept: OrderedDict[UUID, OfficeAggregate] = OrderedDict()
         self._absent: set[UUID] = set()
         self._histories: dict[UUID, _History] = {}
@@ -119,6 +126,18 @@ class LedgerWindow:
         if command_id not in self._commands:
             self._ask([command_id])
         return self._commands[command_id]
+
+    def find_commands(self, commands: Collection[UUID]) -> dict[UUID, RecordedCommand]:
+        """What the ledger remembers of commands, in one statement."""
+        found = self._stored_commands(commands)
+        self._commands.update(found)
+        return found
+
+    def last_lines(self, things: Collection[UUID], source: str) -> dict[UUID, int]:
+        """The last line of a source that is in the history of each of the things."""
+        with self._ledger.datastore.autocommit() as cursor:
+            cursor.execute(_LAST_LINES, ([str(each) for each in things], source))
+            return {UUID(each): line for each, line in cursor.fetchall()}
 
     def history(self, aggregate_id: UUID) -> Iterable[OfficeAggregate.Event]:
         """As ``Ledger.history``."""
@@ -227,18 +246,24 @@ class LedgerWindow:
             self._kept.popitem(last=False)
 
     def _ask(self, commands: list[UUID]) -> None:
+        self._commands.update(dict.fromkeys(commands))
+        self._commands.update(self._stored_commands(commands))
+
+    def _stored_commands(
+        self, commands: Collection[UUID]
+    ) -> dict[UUID, RecordedCommand]:
         with self._ledger.datastore.autocommit() as cursor:
             cursor.execute(_COMMANDS, ([str(each) for each in commands],))
-            rows = cursor.fetchall()
-        self._commands.update(dict.fromkeys(commands))
-        for command_id, actor, digest, first, last in rows:
-            self._commands[UUID(command_id)] = RecordedCommand(
-                id=UUID(command_id),
-                actor=actor,
-                digest=bytes(digest),
-                first_position=first,
-                last_position=last,
-            )
+            return {
+                UUID(command_id): RecordedCommand(
+                    id=UUID(command_id),
+                    actor=actor,
+                    digest=bytes(digest),
+                    first_position=first,
+                    last_position=last,
+                )
+                for command_id, actor, digest, first, last in cursor.fetchall()
+            }
 
     def _load(self, things: list[UUID]) -> None:
         found = self._events_of(things)

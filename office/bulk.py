@@ -105,12 +105,19 @@ class _Batch:
 
 
 class BulkDesk:
-    """Does items in their order. One thread's own; others may write meanwhile."""
+    """Does items in their order. One thread's own; others may write meanwhile.
+
+    While one batch is appended the next is decided: ``run`` for a stream of items, or
+    ``push`` for one batch after the other, ``finish`` and ``close``.
+    """
 
     def __init__(
         self, house: House, *, batch: int = BATCH, party_key: bytes | None = None
     ) -> None:
         self._batch = batch
+        self._worker: ThreadPoolExecutor | None = None
+        self._flying: _Batch | None = None
+        self._is_decided_in_vain = False
         self._ledger = house.ledger
         self._window = LedgerWindow(house.ledger)
         self._vault = VaultBatch(house.vault.datastore, house.vault.keys)
@@ -134,26 +141,59 @@ class BulkDesk:
         """What becomes of each item, in their order, once it is durable.
 
         Items are taken when they are needed, at most two batches ahead of what was
-        given. Raises the store's troubles (LedgerUnavailableError, ClockSkewError,
-        ConcurrencyError); what was given before that is stored, and the items may be
-        run again from the start.
+        given. Raises as ``push``.
         """
         source = iter(items)
-        with ThreadPoolExecutor(max_workers=1) as worker:
-            flying: _Batch | None = None
+        try:
             while chunk := list(islice(source, self._batch)):
-                decided = self._decide(chunk)
-                if flying is not None:
-                    if self._land(flying):
-                        yield from flying.settled
-                    else:
-                        # What was decided meanwhile stood on what is not there.
-                        yield from self._again(flying)
-                        decided = self._decide(chunk)
-                decided.appending = worker.submit(self._append, decided.acts)
-                flying = decided
-            if flying is not None:
-                yield from flying.settled if self._land(flying) else self._again(flying)
+                yield from self.push(chunk)
+            yield from self.finish()
+        finally:
+            self.close()
+
+    def push(self, items: Sequence[Item]) -> list[Settled]:
+        """Do one batch; what became of the batch before, which is durable now.
+
+        Raises the store's troubles (LedgerUnavailableError, ClockSkewError,
+        ConcurrencyError); what was given before that is stored, and all items may be
+        done again from the first.
+        """
+        decided = self._decide(items)
+        landed = self.finish()
+        if self._is_decided_in_vain:
+            # What was decided meanwhile stood on what is not there.
+            decided = self._decide(items)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(max_workers=1)
+        decided.appending = self._worker.submit(self._append, decided.acts)
+        self._flying = decided
+        return landed
+
+    def finish(self) -> list[Settled]:
+        """Wait for the batch that is under way; what became of it."""
+        self._is_decided_in_vain = False
+        flying, self._flying = self._flying, None
+        if flying is None:
+            return []
+        if self._land(flying):
+            return flying.settled
+        self._is_decided_in_vain = True
+        return self._again(flying)
+
+    def close(self) -> None:
+        """End the thread that appends, once it has. The desk may be used again."""
+        if self._worker is not None:
+            self._worker.shutdown()
+        self._worker = None
+        if self._flying is not None:
+            # Nobody has asked what became of it: the ledger is asked when it matters.
+            self._flying = None
+            self._window.forget()
+
+    @property
+    def window(self) -> LedgerWindow:
+        """The ledger as this desk sees it."""
+        return self._window
 
     @staticmethod
     def do(requests: Requests, item: Item) -> Done:
@@ -245,7 +285,7 @@ class BulkDesk:
             batch.settled[number] = Settled(item=each.item, done=done, error=None)
         return is_whole
 
-    def _again(self, batch: _Batch) -> Iterator[Settled]:
+    def _again(self, batch: _Batch) -> list[Settled]:
         """Decide anew what lost, and what was decided after it and is not stored.
 
         An item that lost has neither an outcome nor an error. What was refused after
@@ -259,8 +299,7 @@ class BulkDesk:
                 if each.done is None and each.error is None
             ]
             if not lost:
-                yield from batch.settled
-                return
+                return batch.settled
             numbers = [
                 number
                 for number, each in enumerate(batch.settled)

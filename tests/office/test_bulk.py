@@ -105,7 +105,7 @@ def test_what_the_rules_refuse_costs_nothing_else(scene: Scene) -> None:
     assert [version for _, version, _, _ in history(scene)] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("batch", [3, 8, 50])
+@pytest.mark.parametrize("batch", [3, 8, 20])
 def test_whoever_is_quicker_is_not_overwritten_and_nothing_is_lost(
     scene: Scene, batch: int
 ) -> None:

@@ -18,8 +18,14 @@ from domain.access import Scope
 from domain.stages import WaitingFor
 from ledger.settings import LedgerSettings
 from office.house import House
-from office.importing import Importer, ImportReport, RowFate, SourceError
-from office.mapping import MappingError, read_mapping
+from office.importing import (
+    Importer,
+    ImportReport,
+    MappingError,
+    RowFate,
+    SourceError,
+    read_mapping,
+)
 from tests.conftest import Database
 from tests.office.scene import Scene, scene_in
 
@@ -156,6 +162,7 @@ class TestReport:
             (11, "case-not-submitted"),
             (12, "channel-not-mapped"),
             (14, "facts-do-not-fit: outcome"),
+            (15, "not in the mapping"),
         ]
         assert report.by_reason[RowFate.UNMAPPED, "not in the mapping"] == 1
 

@@ -1,0 +1,369 @@
+"""Claim: an import killed at any moment, hundreds of times, equals one left alone.
+
+A generated history of some thousand cases (among its rows some that are refused,
+unmapped, doubled or too early) is imported by a process that is killed at random
+moments; after each kill it is started again. At the end the report must add up and say
+what it says of an import that was left alone, every row must be in the ledger exactly
+once, and the views, folded by a process that was killed too, must equal a clean fold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.append import installation
+from ledger.bodies import parse_body
+from ledger.names import VIEWS_SCHEMA, Role
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.settings import LedgerSettings
+from office.house import House, ViewsRoom, migrate
+from office.importing import Importer, ImportReport, RowFate, read_mapping
+from projections.schema import VIEWS
+
+CASES = 6_000
+KILLS = 300
+LONGEST_LIFE_S = 1.5
+SEED = 4
+RESULTS = Path(__file__).parent / "results"
+HEADER = ("case", "step", "at", "channel", "who", "office", "outcome")
+_SPAWN = multiprocessing.get_context("spawn")
+
+MAPPING = """
+source = "killed"
+[columns]
+case = "case"
+activity = "step"
+time = "at"
+clerk = "who"
+[governorate]
+code = "NL-01"
+name_ar = "بلدية"
+name_en = "A municipality"
+[[centres]]
+code = "NL-01-01"
+name_ar = "مكتب الشمال"
+name_en = "North"
+opened_on = 2010-01-01
+[[centres]]
+code = "NL-01-02"
+name_ar = "مكتب الجنوب"
+name_en = "South"
+opened_on = 2010-01-01
+[agency]
+code = "DESK"
+name_ar = "جهة"
+name_en = "An agency"
+[service]
+code = "DESK-01"
+name_ar = "خدمة"
+name_en = "A service"
+completion_days = 10
+is_direct = true
+paper = false
+live_stamp = false
+post = false
+basis = "made up for a measurement"
+[chosen.centre]
+column = "office"
+values = { N = "NL-01-01", S = "NL-01-02" }
+[clerks]
+responsible = "who"
+prefix = "desk/{centre}/"
+[channels]
+column = "channel"
+values = { web = "online", desk = "counter" }
+[activities.in]
+act = "submitted"
+facts = { relationship = "other", delivery = "counter" }
+[activities.ok]
+act = "accepted"
+[activities.answer]
+act = "agency-responded"
+facts = { reason = "no-permit" }
+columns = { outcome = "outcome" }
+values = { outcome = { no = "refused" } }
+[activities.told]
+act = "result-told"
+facts = { means = "post" }
+[activities.back]
+act = "withdrawn"
+facts = { reason = "not_needed" }
+[unmapped]
+check = "an inner check"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it; ``wrong`` is empty when all is well."""
+
+    rows: int
+    kills: int
+    kills_at_work: int
+    fates: dict[str, int]
+    wrong: list[str]
+    took_s: float
+
+
+def rows_of(cases: int) -> Iterator[tuple[str, ...]]:
+    """The rows of a history, cases side by side, in the order of their times."""
+    chance = Random(SEED)  # noqa: S311 -- made-up history
+    start = datetime(2011, 3, 1, 8, tzinfo=UTC)
+    rows: list[tuple[datetime, tuple[str, ...]]] = []
+    for number in range(cases):
+        at = start + timedelta(minutes=number)
+        steps = ["in", "check", "ok", "answer", "told"]
+        kind = chance.random()
+        if kind < 0.1:
+            steps = ["ok", *steps]
+        elif kind < 0.2:
+            steps = [*steps[:3], "in", "ok", *steps[3:]]
+        elif kind < 0.4:
+            steps = ["in", "ok", "back", "told"]
+        channel = "pigeon" if kind > 0.97 else "web"
+        for step in steps:
+            at += timedelta(minutes=chance.randint(1, 600))
+            outcome = "no" if step == "answer" else ""
+            cells = (
+                f"c{number}",
+                step,
+                at.isoformat(),
+                channel,
+                f"R{number % 7}",
+                "NS"[number % 2],
+                outcome,
+            )
+            rows.append((at, cells))
+    rows.sort(key=lambda each: each[0])
+    return (cells for _, cells in rows)
+
+
+def _import(given: dict[str, Any], folder: str) -> None:
+    with House(LedgerSettings.load(**given)) as house:
+        run(house, Path(folder))
+
+
+def _fold(given: dict[str, Any]) -> None:
+    room = ViewsRoom(LedgerSettings.load(**given))
+    while True:
+        room.runner.catch_up()
+        time.sleep(0.01)
+
+
+def run(house: House, folder: Path) -> ImportReport:
+    """One import, in small batches, so that there are many moments to be killed at."""
+    mapping = read_mapping(folder / "killed.toml")
+    return Importer(house, mapping, rows_a_batch=100).run(folder / "killed.csv")
+
+
+def drive(
+    settings: LedgerSettings,
+    folder: Path,
+    *,
+    cases: int = CASES,
+    kills: int = KILLS,
+    longest_life_s: float = LONGEST_LIFE_S,
+) -> Outcome:
+    """Import and fold, killed again and again, then to the end."""
+    began = time.monotonic()
+    moments = Random(SEED)  # noqa: S311 -- moments of a test
+    (folder / "killed.toml").write_text(MAPPING, encoding="utf-8")
+    with (folder / "killed.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        writer.writerows(rows_of(cases))
+    given = settings.model_dump(
+        include={"home", "database_name", "vault_database_name", "command_key"}
+    )
+    at_work = 0
+    with House(settings) as house:
+        reader = house.ledger.reader
+        for _ in range(kills):
+            before = reader.head().position
+            children = [
+                _SPAWN.Process(target=_import, args=(given, str(folder))),
+                _SPAWN.Process(target=_fold, args=(given,)),
+            ]
+            for child in children:
+                child.start()
+            # Most of the first second is Python's own start.
+            time.sleep(moments.uniform(0.3, longest_life_s))
+            at_work += children[0].is_alive() and reader.head().position > before
+            for child in children:
+                child.kill()
+                child.join()
+                child.close()
+        report = run(house, folder)
+        again = run(house, folder)
+        wrong = faults(house, settings, folder, report, again)
+    return Outcome(
+        rows=report.rows_read,
+        kills=kills,
+        kills_at_work=at_work,
+        fates={str(fate): count for fate, count in again.fates.items()},
+        wrong=wrong,
+        took_s=time.monotonic() - began,
+    )
+
+
+def faults(
+    house: House,
+    settings: LedgerSettings,
+    folder: Path,
+    report: ImportReport,
+    again: ImportReport,
+) -> list[str]:
+    """What is not as it has to be."""
+    wrong = []
+    for name, each in (("report", report), ("second report", again)):
+        if not each.adds_up:
+            wrong.append(f"the {name} does not add up")
+    with (folder / "killed.csv").open(encoding="utf-8", newline="") as file:
+        rows = sum(1 for _ in csv.DictReader(file))
+    if {report.rows_read, again.rows_read} != {rows}:
+        wrong.append("rows were not read")
+    if again.fates[RowFate.WRITTEN] or again.fates[RowFate.CHANGED]:
+        wrong.append("the second run wrote or changed something")
+    taken = report.fates[RowFate.WRITTEN] + report.fates[RowFate.REPEATED]
+    if again.fates[RowFate.REPEATED] != taken:
+        wrong.append("the second run repeats another number of rows")
+    expected = recount(folder)
+    stored: Counter[str] = Counter()
+    lines: Counter[tuple[str, int]] = Counter()
+    for entry in house.ledger.reader.stream():
+        kind = entry.topic.split(".")[2]
+        if entry.topic.startswith("sijil.request."):
+            stored[kind] += 1
+            lines[kind, parse_body(entry.body)["provenance"]["line"]] += 1
+    if stored != expected:
+        wrong.append(f"stored {dict(stored)}, a plain recount gives {dict(expected)}")
+    if any(count > 1 for count in lines.values()):
+        wrong.append("a row is in the ledger twice")
+    wrong += _views_that_differ(settings)
+    return wrong
+
+
+def recount(folder: Path) -> Counter[str]:
+    """The events that the rules allow, recounted from the file without our code."""
+    counts: Counter[str] = Counter()
+    where: dict[str, str] = {}
+    after = {
+        ("in", ""): "waiting",
+        ("ok", "waiting"): "accepted",
+        ("answer", "accepted"): "answered",
+        ("told", "answered"): "ended",
+        ("back", "waiting"): "ended",
+        ("back", "accepted"): "ended",
+    }
+    topics = {
+        "in": "submitted",
+        "ok": "accepted",
+        "answer": "agency-responded",
+        "told": "result-told",
+        "back": "withdrawn",
+    }
+    with (folder / "killed.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            case, step = row["case"], row["step"]
+            then = after.get((step, where.get(case, "")))
+            if then is None or row["channel"] == "pigeon":
+                continue
+            where[case] = then
+            counts[topics[step]] += 1
+            if step == "in":
+                counts["assigned"] += 1
+    return counts
+
+
+def _views_that_differ(settings: LedgerSettings) -> list[str]:
+    """Views that the killed folding left other than a clean fold makes them."""
+    room = ViewsRoom(settings)
+    try:
+        room.runner.catch_up()
+        before = _contents(settings)
+        for view in VIEWS:
+            _empty(settings, view.name, view.tables)
+        room.runner.catch_up()
+        after = _contents(settings)
+    finally:
+        room.close()
+    return [
+        f"{name} differs from a clean fold"
+        for name in sorted(before)
+        if before[name] != after[name]
+    ]
+
+
+def _contents(settings: LedgerSettings) -> dict[str, list[str]]:
+    reading = PostgresDatastore(settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA)
+    found = {}
+    try:
+        with reading.transaction(commit=False) as cursor:
+            cursor.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'sijil_views'"
+                " AND tablename <> 'progress'"
+            )
+            for (table,) in cursor.fetchall():
+                cursor.execute(f'SELECT t::text FROM "{table}" t')
+                found[table] = sorted(row for (row,) in cursor.fetchall())
+    finally:
+        reading.close()
+    return found
+
+
+def _empty(settings: LedgerSettings, name: str, tables: tuple[str, ...]) -> None:
+    writing = PostgresDatastore(settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA)
+    try:
+        with writing.transaction() as cursor:
+            for table in tables:
+                cursor.execute(f'DELETE FROM "{table}"')
+            cursor.execute("UPDATE progress SET position = 0 WHERE view = %s", (name,))
+    finally:
+        writing.close()
+
+
+def main() -> None:
+    """Drive it, print and keep the result."""
+    with installation() as settings, tempfile.TemporaryDirectory() as folder:
+        migrate(settings)
+        done = drive(settings, Path(folder))
+    lines = [
+        f"# An import under kills, {datetime.now(UTC).date()}",
+        "",
+        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, embedded server.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| rows of the file | {done.rows:,} |",
+        f"| kills | {done.kills} |",
+        f"| of these while it was writing | {done.kills_at_work} |",
+        *(f"| {fate} by the last run | {n:,} |" for fate, n in done.fates.items()),
+        f"| wrong | {len(done.wrong)} |",
+        f"| seconds | {done.took_s:,.0f} |",
+    ]
+    text = "\n".join([*lines, *done.wrong]) + "\n"
+    RESULTS.mkdir(exist_ok=True)
+    kept = RESULTS / f"import-under-kills-{datetime.now(UTC).date()}.md"
+    kept.write_text(text, encoding="utf-8")
+    print(text)
+    with contextlib.suppress(ValueError):
+        print(f"kept in {kept.relative_to(Path.cwd())}")
+    if done.wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
