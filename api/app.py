@@ -34,6 +34,7 @@ from api.v1 import (
     requests,
     tracking,
     trails,
+    turnaround,
     work,
 )
 from domain.errors import NotFoundError
@@ -79,6 +80,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         people.router,
         reading.router,
         counts.router,
+        turnaround.router,
         evidence.router,
         events.router,
         trails.router,

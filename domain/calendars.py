@@ -184,12 +184,12 @@ class Calendar(OfficeAggregate):
             return
         if act.actor.kind is not ActorKind.IMPORT:
             _must_lie_apart(self.published.year, hours)
-            self._must_keep_the_past(_Days(**facts), office_day(act.effective_at))
+            self._must_keep_the_past(Days(**facts), office_day(act.effective_at))
         self._renewed(self.Published, act, **facts)
 
-    def _must_keep_the_past(self, corrected: "_Days", today: date) -> None:
-        known = _Days(
-            **{each.name: getattr(self.published, each.name) for each in fields(_Days)}
+    def _must_keep_the_past(self, corrected: "Days", today: date) -> None:
+        known = Days(
+            **{each.name: getattr(self.published, each.name) for each in fields(Days)}
         )
         day = date(corrected.year, 1, 1)
         while day.year == corrected.year and day <= today:
@@ -199,15 +199,18 @@ class Calendar(OfficeAggregate):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Days:
-    """The facts of one calendar, asked about one day."""
+class Days:
+    """The facts of one calendar, asked about one day.
+
+    A year without a calendar is the defaults: weekends only, at the usual hours.
+    """
 
     year: int
-    weekend: tuple[int, ...]
-    opens: str
-    closes: str
-    holidays: tuple[Holiday, ...]
-    hours: tuple[OfficeHours, ...]
+    weekend: tuple[int, ...] = DEFAULT_WEEKEND
+    opens: str = DEFAULT_OPENS
+    closes: str = DEFAULT_CLOSES
+    holidays: tuple[Holiday, ...] = ()
+    hours: tuple[OfficeHours, ...] = ()
 
     def hours_on(self, day: date) -> tuple[str, str] | None:
         """When the office opens and closes on a day, or None on a day off."""

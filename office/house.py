@@ -50,6 +50,7 @@ from projections.schema import ensure_views
 from projections.stamp_register import StampRegisterQueries
 from projections.timers import TimersQueries
 from projections.tracking import TrackingQueries
+from projections.turnaround import TurnaroundQueries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Queries:
     timers: TimersQueries
     tracking: TrackingQueries
     trail: AuditTrailQueries
+    turnaround: TurnaroundQueries
 
 
 class House:
@@ -118,6 +120,7 @@ class House:
             timers=TimersQueries(self._views),
             tracking=TrackingQueries(self._views),
             trail=AuditTrailQueries(self._views),
+            turnaround=TurnaroundQueries(self._views),
         )
         code_keys = settings.tracking_code_keys()
         self.acts = Acts(

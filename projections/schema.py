@@ -20,6 +20,7 @@ from projections.roster import Roster
 from projections.stamp_register import StampRegister
 from projections.timers import Timers
 from projections.tracking import Tracking
+from projections.turnaround import Turnaround
 from projections.views import View
 
 VIEWS: tuple[View, ...] = (
@@ -34,6 +35,7 @@ VIEWS: tuple[View, ...] = (
     StampRegister(),
     Timers(),
     Tracking(),
+    Turnaround(),
 )
 """Every view there is, in the order the runner folds them."""
 

@@ -29,3 +29,13 @@ def condition(scope: Scope) -> tuple[str, dict[str, Any]]:
         parts.append("parties && %(scope_parties)s::text[]")
         params["scope_parties"] = sorted(scope.parties)
     return " AND ".join(parts) or "true", params
+
+
+def of_places(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """The condition over places alone: counts are never of one person's requests."""
+    if scope.parties is not None:
+        return "false", {}
+    places = Scope(
+        centre=scope.centre, governorate=scope.governorate, agency=scope.agency
+    )
+    return condition(places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from api.cli.logins import connect, login_of
 from api.cli.options import AsJson, AsOf, MinPosition
 from api.cli.tables import NOT_MEASURED, print_json, print_table
 from domain.acts import ActorKind
-from projections.governorate_counts import CountBy
+from projections.turnaround import TurnaroundBy
 
 _STAGES = {
     "submitted": "submitted",
@@ -27,7 +27,8 @@ _STAGES = {
 def counts(
     *,
     by: Annotated[
-        list[CountBy] | None, typer.Option(help="What to group by; may be repeated.")
+        list[TurnaroundBy] | None,
+        typer.Option(help="What to group by; may be repeated."),
     ] = None,
     first: Annotated[
         str | None,
@@ -36,6 +37,10 @@ def counts(
     last: Annotated[
         str | None, typer.Option("--to", help="The last day of what moved.")
     ] = None,
+    times: Annotated[
+        bool,
+        typer.Option("--times", help="How long what was completed took instead."),
+    ] = False,
     effective_at: Annotated[
         str | None,
         typer.Option(
@@ -46,11 +51,15 @@ def counts(
     min_position: MinPosition = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how many requests stand at each stage; with days, how many entered it."""
-    is_flow = first is not None or last is not None or CountBy.DAY in (by or ())
+    """Show how many requests stand at each stage; with days, how many entered it.
+
+    With --times, how long those took that were completed on the days.
+    """
+    is_flow = first is not None or last is not None or TurnaroundBy.DAY in (by or ())
     with connect(login_of(ActorKind.ADMINISTRATOR)) as server:
+        path = "/v1/counts/flows" if is_flow else "/v1/counts"
         answer = server.get(
-            "/v1/counts/flows" if is_flow else "/v1/counts",
+            "/v1/turnaround" if times else path,
             by=[each.value for each in by] if by else None,
             first=first,
             last=last,
@@ -60,6 +69,9 @@ def counts(
         ).body
     if as_json:
         print_json(answer)
+        return
+    if times:
+        _print_times(answer, [str(each) for each in by or ()] or ["governorate"])
         return
     groups = [str(each) for each in by or ()] or (
         ["day"] if is_flow else ["governorate"]
@@ -80,6 +92,50 @@ def counts(
         empty="nothing was counted",
     )
     typer.echo(f"As of position {answer['position']}.")
+
+
+_PARTS = {
+    "whole": "whole",
+    "centre": "at the centre",
+    "agency": "at the agency",
+    "post": "in the post",
+    "first_answer": "first answer",
+}
+
+
+def _print_times(answer: dict[str, Any], groups: list[str]) -> None:
+    """Median and nine of ten, in working minutes, and of how many."""
+    rows = []
+    for item in answer["items"]:
+        row = {f"by_{name}": value for name, value in item["group"].items()}
+        for part in _PARTS:
+            measured = item[part]
+            row[part] = (
+                f"{measured['median']} / {measured['p90']} of {measured['n']}"
+                if measured["n"]
+                else NOT_MEASURED
+            )
+        share = item["inside_limit"]
+        row["inside_limit"] = (
+            f"{share['inside']} of {share['n']}" if share["n"] else NOT_MEASURED
+        )
+        oldest = item["oldest_open"]
+        row["oldest_open"] = NOT_MEASURED if oldest is None else oldest
+        rows.append(row)
+    print_table(
+        rows,
+        {
+            **{f"by_{name}": name for name in groups},
+            **_PARTS,
+            "inside_limit": "inside the limit",
+            "oldest_open": "oldest open",
+        },
+        empty="nothing was completed",
+    )
+    typer.echo(
+        f"Working minutes, median / nine of ten, completed {answer['first']} to"
+        f" {answer['last']}. As of position {answer['position']}."
+    )
 
 
 def _stages_of(items: list[dict[str, int | None]]) -> dict[str, str]:

@@ -11,17 +11,15 @@ row ever changes. What can be asked stands beside this file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 import psycopg2.extensions
 
-from domain.calendars import office_day
 from domain.requests import Answer
 from domain.stages import Stage
 from projections.copying import append_rows
 from projections.facts import Fact
+from projections.office_days import day_of
 from projections.requests import PREFIX
 
 BLOCK = 16_384
@@ -234,7 +232,7 @@ def _row(fact: Fact, place: _Place, left: str | None, entered: str | None) -> _R
         fact.position,
         fact.key,
         effective_at,
-        _day(effective_at[:13]),
+        day_of(effective_at),
         place.governorate,
         place.centre,
         place.agency,
@@ -258,13 +256,3 @@ def _known(
         return {}
     cursor.execute(_PLACES, (keys,))
     return {row[0]: _Place(*row[1:]) for row in cursor.fetchall()}
-
-
-@lru_cache(maxsize=4096)
-def _day(hour: str) -> str:
-    """The office's day of an hour in UTC, ``2026-11-23T08``.
-
-    The clocks of Damascus stand whole hours from UTC since 1920: a day begins with
-    an hour of both.
-    """
-    return office_day(datetime.fromisoformat(f"{hour}:00:00+00:00")).isoformat()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from psycopg2 import sql
 
 from domain.access import Scope
-from domain.calendars import OFFICE_ZONE, office_day
+from domain.calendars import office_day
 from domain.errors import InvalidValueError
 from domain.stages import Stage
 from ledger.persistence.datastore import PostgresDatastore
+from projections.office_days import DAY, midnight, not_yet_at
+from projections.scope import of_places
 
 _NEWEST = 2**63 - 1
-_DAY = timedelta(days=1)
-_MICROSECOND = timedelta(microseconds=1)
 
 # Rows never change, so the sums may be older than what is then added to them.
 _SUMS = "SELECT coalesce(max(position), 0) FROM governorate_stocks WHERE position <= %s"
@@ -175,11 +175,11 @@ class GovernorateCountsQueries:
     ) -> list[tuple[dict[str, str], dict[str, int]]]:
         """Each group, in order, with its count by stage."""
         names = tuple(dict.fromkeys(str(name) for name in by))
-        scoped, places = _of_places(scope)
+        scoped, places = of_places(scope)
         query = sql.SQL(statement).format(
             columns=_names((*names, "stage")),
             places=_names(_PLACES),
-            scope=scoped,
+            scope=sql.SQL(scoped),
             happened=sql.SQL(happened),
         )
         if asked["as_of"] is None:
@@ -197,47 +197,20 @@ class GovernorateCountsQueries:
         ]
 
 
-def _of_places(scope: Scope) -> tuple[sql.Composable, dict[str, str]]:
-    """The condition of a scope over places: counts are never of one person."""
-    if scope.parties is not None:
-        return sql.SQL("false"), {}
-    places = {
-        name: value
-        for name in ("centre", "governorate", "agency")
-        if (value := getattr(scope, name)) is not None
-    }
-    if not places:
-        return sql.SQL("true"), {}
-    parts = [
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-        for name in places
-    ]
-    return sql.SQL(" AND ").join(parts), places
-
-
 def _bounds(effective_at: datetime | date) -> dict[str, Any]:
     """From when on things had not happened yet, as whole days and the rest of one.
 
     Raises InvalidValueError for a time that no calendar has a day after.
     """
+    before = not_yet_at(effective_at)
     try:
-        if isinstance(effective_at, datetime):
-            before = effective_at + _MICROSECOND
-            days_from = office_day(before) + _DAY
-            rest_until = _midnight(days_from)
-            if before == _midnight(days_from - _DAY):
-                days_from, rest_until = days_from - _DAY, before
-        else:
-            days_from = effective_at + _DAY
-            before = rest_until = _midnight(days_from)
+        days_from = office_day(before)
+        if before != midnight(days_from):
+            days_from += DAY
+        rest_until = midnight(days_from)
     except OverflowError as error:
         raise InvalidValueError(field="effective_at", reason="range") from error
     return {"before": before, "rest_until": rest_until, "days_from": days_from}
-
-
-def _midnight(day: date) -> datetime:
-    """When a day begins in Damascus."""
-    return datetime(day.year, day.month, day.day, tzinfo=OFFICE_ZONE)
 
 
 def _names(names: Iterable[str]) -> sql.Composed:

@@ -432,6 +432,14 @@ ROWS: dict[str, Row] = {
             "foreign-supervisor": 200,
         }
     ),
+    "get_turnaround": Row(
+        expected={
+            **STAFF,
+            **OVERSIGHT,
+            "foreign-clerk": 200,
+            "foreign-supervisor": 200,
+        }
+    ),
     "list_governorates": Row(expected=EVERYBODY),
     **catalogue_rows(),
     "list_entries": Row(expected={"auditor": 200}),
@@ -526,7 +534,7 @@ def test_queues_and_counts_are_of_the_own_centre(door: Door) -> None:
     for who, centre in (("supervisor", "SY-DI-01"), ("foreign-supervisor", None)):
         work = door.get(who, "/v1/queue").json()["items"]
         assert {item["centre"] for item in work} == ({centre} if centre else set())
-        for path in ("/v1/counts", "/v1/counts/flows"):
+        for path in ("/v1/counts", "/v1/counts/flows", "/v1/turnaround"):
             counts = door.get(who, path, by="centre").json()["items"]
             centres = {count["group"]["centre"] for count in counts}
             assert centres == ({centre} if centre else set())

@@ -264,6 +264,19 @@ class TestReading:
         assert total(effective_at=later, as_of=head.position) == all_there_is
         assert total(effective_at=later, as_of=0) == 0
 
+    def test_times_say_of_how_many_they_are(self, door: Door) -> None:
+        door.mailed()
+        door.scene.level()
+        (total,) = door.get("administrator", "/v1/turnaround", total=True).json()[
+            "items"
+        ]
+        assert total["completed"] == total["whole"]["n"] > 0
+        assert total["whole"]["median"] is not None
+        assert total["post"] == {"n": 0, "median": None, "p90": None}
+        assert total["inside_limit"]["share"] == 1.0
+        by_month = door.get("administrator", "/v1/turnaround", by="month").json()
+        assert all(item["open"] is None for item in by_month["items"])
+
     def test_an_auditor_recomputes_a_leaf(self, door: Door) -> None:
         door.submitted()
         page = door.get("auditor", "/v1/entries", limit=5).json()

@@ -7,6 +7,7 @@ shares no line with domain/working_time.py.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.acts import ActorKind
-from domain.calendars import Calendar, Holiday, OfficeHours
+from domain.calendars import Calendar, Days, Holiday, OfficeHours
+from domain.working_minutes import WorkingMinutes, WorkingYear, minute_at, minute_of
 from domain.working_time import WorkingTime
 from tests.domain.office import act
 
@@ -146,6 +148,33 @@ def test_minutes_are_those_a_person_at_the_door_counts(
     known, start = case
     counted = WorkingTime(known).minutes_between(start, start + stretch)
     assert counted == slow_minutes(known, start, start + stretch)
+
+
+@settings(max_examples=300)
+@given(
+    case=cases(),
+    stretch=STRETCHES | stretches(900),
+    is_backwards=st.sampled_from([False, False, False, True]),
+)
+def test_minutes_by_prefix_sums_are_those_of_working_time(
+    case: tuple[list[Calendar], datetime], stretch: timedelta, *, is_backwards: bool
+) -> None:
+    known, start = case
+    said = {each.published.year: each.published for each in known}
+    names = [each.name for each in fields(Days)]
+
+    def year_of(year: int) -> WorkingYear:
+        if year not in said:
+            return WorkingYear(Days(year=year))
+        return WorkingYear(Days(**{name: getattr(said[year], name) for name in names}))
+
+    end = start + stretch
+    if is_backwards:
+        start, end = end, start
+    quick = WorkingMinutes(year_of).between(minute_at(start), minute_at(end))
+    assert quick == WorkingTime(known).minutes_between(start, end)
+    text = f"{start:%Y-%m-%dT%H:%M:%S.%fZ}"
+    assert minute_of(text) == minute_at(start)
 
 
 @given(case=cases(), first=STRETCHES, second=STRETCHES)
