@@ -55,6 +55,8 @@ class Permission(StrEnum):
     READ_CLERKS = "read-clerks"
     READ_STAMPS = "read-stamps"
     CHECK_PAPER = "check-paper"
+    READ_DESK = "read-desk"
+    READ_INBOX = "read-inbox"
     READ_POST = "read-post"
     READ_PAYMENTS = "read-payments"
     READ_SUMS = "read-sums"
@@ -111,6 +113,8 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     ),
     Permission.READ_CLERKS: _OVERSIGHT | {ActorKind.SUPERVISOR},
     Permission.READ_STAMPS: _STAFF | _OVERSIGHT,
+    Permission.READ_DESK: _OVERSIGHT | {ActorKind.SUPERVISOR},
+    Permission.READ_INBOX: _STAFF | _OVERSIGHT | {ActorKind.AGENCY},
     Permission.CHECK_PAPER: _STAFF | _OVERSIGHT | {ActorKind.AGENCY},
     Permission.READ_POST: _STAFF | _OVERSIGHT | {ActorKind.POST},
     Permission.READ_PAYMENTS: _STAFF | _OVERSIGHT | {ActorKind.BANK},

@@ -34,6 +34,7 @@ from office.telling_settings import TellingSettings
 from office.timers import Scheduler
 from office.tracking import CitizenTracking
 from office.webhook import Webhook
+from projections.agency_inbox import AgencyInboxQueries
 from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
@@ -48,6 +49,7 @@ from projections.roster import RosterQueries
 from projections.runner import ViewRunner
 from projections.schema import ensure_views
 from projections.stamp_register import StampRegisterQueries
+from projections.supervisor_desk import SupervisorDeskQueries
 from projections.timers import TimersQueries
 from projections.tracking import TrackingQueries
 from projections.turnaround import TurnaroundQueries
@@ -59,6 +61,8 @@ class Queries:
 
     catalogue: CatalogueQueries
     counts: GovernorateCountsQueries
+    desk: SupervisorDeskQueries
+    inbox: AgencyInboxQueries
     looks: LooksQueries
     payments: PaymentsQueries
     post: PostalManifestQueries
@@ -108,6 +112,8 @@ class House:
         self.queries = Queries(
             catalogue=CatalogueQueries(self._views),
             counts=GovernorateCountsQueries(self._views),
+            desk=SupervisorDeskQueries(self._views),
+            inbox=AgencyInboxQueries(self._views),
             looks=LooksQueries(self._views),
             payments=PaymentsQueries(self._views),
             post=PostalManifestQueries(self._views),

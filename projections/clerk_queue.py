@@ -359,21 +359,34 @@ class ClerkQueueQueries:
         now: datetime,
         clerk: str | None = None,
         is_unassigned: bool = False,
-        waiting_for: WaitingFor = WaitingFor.CLERK,
+        waiting_for: WaitingFor | None = WaitingFor.CLERK,
+        next_act: NextAct | None = None,
+        centre: str | None = None,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
     ) -> Page[QueueItem]:
         """Work in the order it is due: what is overdue stands first.
 
-        ``now`` decides what is overdue. Raises InvalidValueError for a bad cursor.
+        ``now`` decides what is overdue; without ``waiting_for`` it is all but what is
+        in the post. Raises InvalidValueError for a bad cursor.
         """
         if scope.parties is not None:
             # The queue is the staff's: a citizen has no row in it.
             return Page(items=(), next=None)
         scoped, params = condition(scope)
-        conditions = [scoped, "waiting_for = %(waiting_for)s"]
-        params |= {"waiting_for": waiting_for, "limit": page_size(limit) + 1}
+        conditions = [scoped]
+        params["limit"] = page_size(limit) + 1
+        if waiting_for is None:
+            conditions.append("waiting_for <> 'post'")
+        for name, value in (
+            ("waiting_for", waiting_for),
+            ("next_act", next_act),
+            ("centre", centre),
+        ):
+            if value is not None:
+                conditions.append(f"{name} = %({name})s")
+                params[name] = value
         if clerk is not None:
             conditions.append("clerk = %(clerk)s")
             params["clerk"] = clerk

@@ -8,6 +8,7 @@ from psycopg2 import sql
 
 from ledger.migrations import views_owner
 from ledger.settings import LedgerSettings
+from projections.agency_inbox import AgencyInbox
 from projections.audit_trail import AuditTrail
 from projections.catalogue import Catalogue
 from projections.clerk_queue import ClerkQueue
@@ -18,12 +19,14 @@ from projections.postal_manifest import PostalManifest
 from projections.progress import Level
 from projections.roster import Roster
 from projections.stamp_register import StampRegister
+from projections.supervisor_desk import SupervisorDesk
 from projections.timers import Timers
 from projections.tracking import Tracking
 from projections.turnaround import Turnaround
 from projections.views import View
 
 VIEWS: tuple[View, ...] = (
+    AgencyInbox(),
     AuditTrail(),
     Catalogue(),
     ClerkQueue(),
@@ -33,6 +36,7 @@ VIEWS: tuple[View, ...] = (
     PostalManifest(),
     Roster(),
     StampRegister(),
+    SupervisorDesk(),
     Timers(),
     Tracking(),
     Turnaround(),

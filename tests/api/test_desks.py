@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.api.door import Door
@@ -75,6 +77,51 @@ def test_a_bank_sees_no_request_that_ended_unpaid(filled: Door) -> None:
         request_id = fee["request_id"]
         assert request_id not in {item["id"] for item in listed}
         assert filled.get("bank", f"/v1/requests/{request_id}").status_code == 404
+
+
+def test_an_officer_finds_what_to_answer_and_afterwards_what_was_answered(
+    door: Door,
+) -> None:
+    request_id = door.forwarded()
+    door.scene.level()
+
+    def shown(who: str, **asked: str) -> set[str]:
+        items = door.get(who, "/v1/inbox", limit=200, **asked).json()["items"]
+        return {item["request_id"] for item in items}
+
+    assert request_id in shown("agency")
+    assert request_id in shown("clerk", agency="CIV")
+    assert request_id not in shown("foreign-agency") | shown("foreign-clerk")
+    before = door.scene.house.ledger.reader.head().position
+    asked = {"outcome": "refused", "reason": "no-record"}
+    assert door.act("agency", request_id, "response", **asked).status_code == 200
+    door.scene.level()
+    assert request_id not in shown("agency")
+    assert request_id in shown("agency", state="answered")
+    assert request_id in shown("agency", as_of=str(before))
+    totals = door.get("agency", "/v1/inbox/totals").json()["items"]
+    assert {(row["agency"], row["governorate"]) for row in totals} <= {("CIV", "SY-DI")}
+
+
+def test_a_supervisor_sees_a_refused_attempt_and_an_approval(door: Door) -> None:
+    request_id = door.submitted()
+    answer = door.act("clerk", request_id, "mailing", item=ITEM, to="home")
+    assert answer.status_code == 409
+    long_ago = door.scene.house.clock() - timedelta(days=20)
+    old = door.submitted("supervisor", effective_at=long_ago.isoformat(), approved=True)
+    attempts = door.get("supervisor", "/v1/desk/refused-attempts").json()["items"]
+    assert attempts[0]["target"] == request_id
+    assert attempts[0]["code"] == answer.json()["code"]
+    approvals = door.get("supervisor", "/v1/desk/approvals").json()["items"]
+    assert (approvals[0]["aggregate_id"], approvals[0]["approved_by"]) == (
+        old,
+        "sup-DI",
+    )
+    for part in ("refused-attempts", "approvals", "load", "unassigned"):
+        path = f"/v1/desk/{part}"
+        assert door.get("clerk", path).status_code == 403
+        others = door.get("foreign-supervisor", path, limit=200).json()["items"]
+        assert {row["centre"] for row in others} <= {"SY-HL-01"}
 
 
 def test_sums_add_up_to_the_fees(filled: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,7 +19,7 @@ from api.listing import prefers_csv
 from api.spreadsheets import BOM, Downloads, columns_of, written
 from tests.api.door import Door
 from tests.api.test_matrix import operations
-from tests.office.scene import STAMP
+from tests.office.scene import ITEM, STAMP
 
 
 def looked_at(door: Door, part: str) -> str:
@@ -28,6 +29,20 @@ def looked_at(door: Door, part: str) -> str:
         assert door.get(who, f"/v1/requests/{request_id}/parties").status_code == 200
     door.scene.level()
     return f"/v1/requests/{request_id}/{part}"
+
+
+def on_the_desk(door: Door, part: str) -> str:
+    """The way to a part of the desk that has something in it."""
+    request_id = door.mailed()
+    sent_back = {"item": ITEM, "reason": "receiver_absent"}
+    assert door.act("post", request_id, "return", **sent_back).status_code == 200
+    # It was returned already: the rules refuse it, and that is recorded.
+    assert door.act("post", request_id, "return", **sent_back).status_code == 409
+    long_ago = door.scene.house.clock() - timedelta(days=20)
+    door.submitted("supervisor", effective_at=long_ago.isoformat(), approved=True)
+    assert door.act("supervisor", door.online(), "release").status_code == 200
+    door.scene.level()
+    return f"/v1/desk/{part}"
 
 
 LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
@@ -43,6 +58,18 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "get_calendar_trail": ("auditor", lambda _: "/v1/calendars/2026/trail"),
     "get_clerk_trail": ("auditor", lambda _: "/v1/clerks/clk-DI-1/trail"),
     "get_stamp_trail": ("auditor", lambda _: f"/v1/stamps/{STAMP}/trail"),
+    "get_inbox": ("agency", lambda _: "/v1/inbox"),
+    "list_inbox_totals": ("auditor", lambda _: "/v1/inbox/totals"),
+    **{
+        name: ("supervisor", lambda door, part=part: on_the_desk(door, part))
+        for name, part in (
+            ("list_approvals", "approvals"),
+            ("list_clerk_load", "load"),
+            ("list_refused_attempts", "refused-attempts"),
+            ("list_returned_post", "returned-post"),
+            ("list_unassigned_work", "unassigned"),
+        )
+    },
     "list_agencies": ("auditor", lambda _: "/v1/agencies"),
     "list_calendars": ("auditor", lambda _: "/v1/calendars"),
     "list_centres": ("auditor", lambda _: "/v1/centres"),
@@ -60,6 +87,13 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
 """Who may ask for each list, and where."""
 ONE_ORDER = {
     "get_queue",
+    "get_inbox",
+    "list_approvals",
+    "list_clerk_load",
+    "list_inbox_totals",
+    "list_refused_attempts",
+    "list_returned_post",
+    "list_unassigned_work",
     "list_entries",
     "list_mailing_days",
     "list_registered_stamps",

@@ -407,6 +407,20 @@ ROWS: dict[str, Row] = {
             "foreign-supervisor": 200,
         }
     ),
+    **{
+        name: Row(expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200})
+        for name in (
+            "list_unassigned_work",
+            "list_returned_post",
+            "list_clerk_load",
+            "list_approvals",
+            "list_refused_attempts",
+        )
+    },
+    "get_inbox": Row(expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200}),
+    "list_inbox_totals": Row(
+        expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200}
+    ),
     "list_stampings": Row(expected=OWN_OR_NONE),
     "list_registered_stamps": Row(expected=OWN_OR_NONE),
     "check_paper": Row(

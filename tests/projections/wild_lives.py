@@ -74,8 +74,14 @@ class WildLife:
             live_stamp=random.random() < 0.8,
             applicants=("self", "representative"),
         )
+        is_at_counter = random.random() < 0.2
+        by = (
+            self.act(ActorKind.CLERK, "clk-1")
+            if is_at_counter
+            else self.act(ActorKind.CITIZEN, "party")
+        )
         self.request = ServiceRequest.submit(
-            self.act(ActorKind.CITIZEN, "party"),
+            by,
             request_id=self.id,
             service=self.code,
             agency="CIV",
@@ -92,6 +98,14 @@ class WildLife:
             code_key="k1",
             expires_at=NINE + timedelta(days=5),
         )
+        if is_at_counter:
+            # One act of several events: a batch may end between them.
+            terms = self.service.terms(
+                governorate=self.governorate,
+                accepted_at=by.effective_at,
+                working_time=WORKING_TIME,
+            )
+            self.request.accept(by, terms=terms, documents=("id-card",), token=None)
 
     def act(
         self, kind: ActorKind = ActorKind.SUPERVISOR, actor: str = SUPERVISOR

@@ -1,0 +1,366 @@
+"""AgencyInbox: what was forwarded to an agency, and what it has answered.
+
+Unanswered work stands by its first-answer limit, overdue first; what waits for
+information from the citizen stands apart, because its clock stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extensions
+
+from domain.access import Scope
+from domain.requests import Answer
+from ledger.persistence.datastore import PostgresDatastore
+from projections.facts import Fact
+from projections.origins import SUBMITTED, Origin, Origins
+from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.scope import condition
+from projections.sorting import Column, Order
+from projections.versioned import Change, VersionedTable, valid
+
+_REQUEST = "sijil.request."
+_FORWARDED = f"{_REQUEST}forwarded.v1"
+_RESPONDED = f"{_REQUEST}agency-responded.v1"
+_ASKED = f"{_REQUEST}information-requested.v1"
+_SUPPLIED = f"{_REQUEST}information-supplied.v1"
+_CALLED_OFF = frozenset({f"{_REQUEST}withdrawn.v1", f"{_REQUEST}expired.v1"})
+_LATER = frozenset({_RESPONDED, _ASKED, _SUPPLIED, *_CALLED_OFF})
+_OURS = _LATER | {_FORWARDED, SUBMITTED}
+_ORIGINS = Origins("inbox_origins")
+_TABLE = VersionedTable(
+    name="agency_inbox",
+    key=("request_id",),
+    values=(
+        "agency",
+        "governorate",
+        "centre",
+        "service",
+        "tracking_number",
+        "agency_reference",
+        "forwarded_at",
+        "answer_due_at",
+        "state",
+        "since",
+        "outcome",
+        "reason",
+    ),
+    casts={"request_id": "uuid"},
+)
+_DDL = f"""
+{_ORIGINS.ddl}
+CREATE TABLE agency_inbox (
+    request_id uuid NOT NULL,
+    agency text NOT NULL,
+    governorate text NOT NULL,
+    centre text NOT NULL,
+    service text NOT NULL,
+    tracking_number text NOT NULL,
+    agency_reference text,
+    forwarded_at timestamptz NOT NULL,
+    answer_due_at timestamptz NOT NULL,
+    state text NOT NULL,
+    since timestamptz NOT NULL,
+    outcome text,
+    reason text,
+    valid_from bigint NOT NULL,
+    valid_to bigint,
+    PRIMARY KEY (request_id, valid_from)
+);
+CREATE UNIQUE INDEX agency_inbox_current ON agency_inbox (request_id)
+    WHERE valid_to IS NULL;
+CREATE INDEX agency_inbox_unanswered ON agency_inbox (
+    agency, governorate, answer_due_at, request_id
+) WHERE state = 'unanswered' AND valid_to IS NULL;
+CREATE INDEX agency_inbox_since ON agency_inbox (
+    agency, governorate, state, since, request_id
+) WHERE state <> 'unanswered' AND valid_to IS NULL;
+CREATE INDEX agency_inbox_ended ON agency_inbox (valid_to)
+    WHERE valid_to IS NOT NULL AND state <> 'answered';
+"""
+_SHOWN = "(SELECT *, true AS is_forwarded FROM agency_inbox) AS agency_inbox"
+_PAGE = f"""
+SELECT request_id::text, {", ".join(_TABLE.values)}, valid_from
+FROM {_SHOWN}
+WHERE {{valid}} AND {{scope}} AND state = %(state)s
+    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
+    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
+    AND (%(centre)s::text IS NULL OR centre = %(centre)s)
+    AND (%(service)s::text IS NULL OR service = %(service)s)
+    AND (%(overdue_at)s::timestamptz IS NULL
+        OR state = 'unanswered' AND answer_due_at < %(overdue_at)s)
+    AND {{after}}
+ORDER BY {{by}} LIMIT %(limit)s
+"""
+_TOTALS = f"""
+SELECT
+    agency, governorate,
+    count(*) FILTER (WHERE state = 'unanswered'),
+    count(*) FILTER (WHERE state = 'unanswered' AND answer_due_at < %(now)s),
+    count(*) FILTER (WHERE state = 'waiting'),
+    min(forwarded_at) FILTER (WHERE state = 'unanswered')
+FROM {_SHOWN}
+WHERE {{valid}} AND {{scope}} AND state IN ('unanswered', 'waiting')
+    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
+    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
+    AND (agency, governorate) > (%(after_agency)s, %(after_governorate)s)
+GROUP BY agency, governorate ORDER BY agency, governorate LIMIT %(limit)s
+"""
+
+
+class InboxState(StrEnum):
+    """Who has to move: the agency, the citizen through the centre, or nobody."""
+
+    UNANSWERED = "unanswered"
+    WAITING = "waiting"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """One forwarded request. ``since`` is when its present state began.
+
+    ``outcome`` is the last answer that holds; ``reason`` its code.
+    """
+
+    request_id: UUID
+    agency: str
+    governorate: str
+    centre: str
+    service: str
+    tracking_number: str
+    agency_reference: str | None
+    forwarded_at: datetime
+    answer_due_at: datetime
+    state: InboxState
+    since: datetime
+    outcome: Answer | None
+    reason: str | None
+    is_overdue: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxTotals:
+    """What one agency has to answer in one governorate."""
+
+    agency: str
+    governorate: str
+    unanswered: int
+    overdue: int
+    waiting: int
+    oldest_forwarded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxFilter:
+    """Which items a list has: those that every given part holds for.
+
+    ``overdue_at`` keeps what was unanswered and due before it.
+    """
+
+    state: InboxState = InboxState.UNANSWERED
+    agency: str | None = None
+    governorate: str | None = None
+    centre: str | None = None
+    service: str | None = None
+    overdue_at: datetime | None = None
+
+
+_ALL = InboxFilter()
+
+
+def _ordered(name: str, column: str) -> Order[InboxItem]:
+    return Order(
+        name=name,
+        columns=(
+            Column(column, "timestamptz", datetime),
+            Column("request_id", "uuid", UUID),
+        ),
+        key=lambda item: (getattr(item, column).isoformat(), str(item.request_id)),
+    )
+
+
+_ORDERS = {
+    InboxState.UNANSWERED: _ordered("answer_due_at", "answer_due_at"),
+    InboxState.WAITING: _ordered("since", "since"),
+    InboxState.ANSWERED: _ordered("-since", "since"),
+}
+"""Due first; longest waiting first; the newest answer first."""
+
+
+class AgencyInbox:
+    """The view: one current row for each request that was forwarded.
+
+    Who withdraws before the answer takes the request out of the inbox.
+    """
+
+    name = "agency_inbox"
+    version = 1
+    tables = ("agency_inbox", _ORIGINS.table)
+    ddl = _DDL
+
+    def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+        """Take a batch in."""
+        ours = [fact for fact in facts if fact.topic in _OURS]
+        forwarded = {fact.key for fact in ours if fact.topic == _FORWARDED}
+        origins = _ORIGINS.take_in(cursor, ours, forwarded)
+        # A request is forwarded once: what is forwarded here has no row yet.
+        touched = {fact.key for fact in ours if fact.topic in _LATER} - forwarded
+        rows: dict[str, dict[str, Any] | None] = {
+            str(key): row
+            for (key,), row in _TABLE.load(cursor, [(key,) for key in touched]).items()
+        }
+        changes = []
+        for fact in ours:
+            key = fact.key
+            before = rows.get(key)
+            if fact.topic == _FORWARDED:
+                row: dict[str, Any] | None = _forwarded(origins[key], fact)
+            elif before is None or fact.topic not in _LATER:
+                continue
+            else:
+                row = _after(before, fact)
+            if row is not before:
+                rows[key] = row
+                changes.append(Change(position=fact.position, key=(key,), row=row))
+        _TABLE.write(cursor, changes)
+
+
+def _forwarded(origin: Origin, fact: Fact) -> dict[str, Any]:
+    data = fact.data
+    return {
+        "agency": data["agency"],
+        "governorate": origin.governorate,
+        "centre": origin.centre,
+        "service": origin.service,
+        "tracking_number": origin.tracking_number,
+        "agency_reference": data.get("agency_reference"),
+        "forwarded_at": fact.effective_text,
+        "answer_due_at": data["answer_due_at"],
+        "state": "unanswered",
+        "since": fact.effective_text,
+        "outcome": None,
+        "reason": None,
+    }
+
+
+def _after(row: dict[str, Any], fact: Fact) -> dict[str, Any] | None:
+    """The row after a later fact: itself where nothing changes, None where it goes."""
+    topic, is_answered = fact.topic, row["state"] == "answered"
+    if topic in _CALLED_OFF:
+        return row if is_answered else None
+    data, since = fact.data, fact.effective_text
+    if topic == _RESPONDED:
+        is_more_needed = data["outcome"] == Answer.INFORMATION_NEEDED
+        return {
+            **row,
+            "state": "waiting" if is_more_needed else "answered",
+            "since": since,
+            "outcome": data["outcome"],
+            "reason": data.get("reason"),
+            "agency_reference": data.get("agency_reference", row["agency_reference"]),
+        }
+    if is_answered:
+        return row
+    if topic == _ASKED:
+        # It may wait already, for the centre to ask: then it waits since it said so.
+        is_waiting = row["state"] == "waiting"
+        return row if is_waiting else {**row, "state": "waiting", "since": since}
+    return {
+        **row,
+        "state": "unanswered",
+        "since": since,
+        "answer_due_at": data.get("answer_due_at") or row["answer_due_at"],
+        "outcome": None,
+        "reason": None,
+    }
+
+
+class AgencyInboxQueries:
+    """What can be asked of the inbox."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+
+    def page(
+        self,
+        scope: Scope,
+        *,
+        now: datetime,
+        only: InboxFilter = _ALL,
+        after: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        as_of: int | None = None,
+    ) -> Page[InboxItem]:
+        """Items of one state, in its order. InvalidValueError for a bad cursor."""
+        order = _ORDERS[only.state]
+        further, place = order.after(after)
+        scoped, params = condition(scope)
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _PAGE.format(
+                    valid=valid(as_of), scope=scoped, after=further, by=order.by
+                ),
+                {
+                    **params,
+                    **place,
+                    **{name: getattr(only, name) for name in only.__slots__},
+                    "as_of": as_of,
+                    "limit": page_size(limit) + 1,
+                },
+            )
+            rows = [_item(row, now) for row in cursor.fetchall()]
+        return order.page(rows, limit)
+
+    def totals(
+        self,
+        scope: Scope,
+        *,
+        now: datetime,
+        agency: str | None = None,
+        governorate: str | None = None,
+        after: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        as_of: int | None = None,
+    ) -> Page[InboxTotals]:
+        """What each agency has to answer, by governorate."""
+        place = decode_cursor(after, str, str) or ("", "")
+        scoped, params = condition(scope)
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(
+                _TOTALS.format(valid=valid(as_of), scope=scoped),
+                {
+                    **params,
+                    "as_of": as_of,
+                    "now": now,
+                    "agency": agency,
+                    "governorate": governorate,
+                    "after_agency": place[0],
+                    "after_governorate": place[1],
+                    "limit": page_size(limit) + 1,
+                },
+            )
+            rows = [InboxTotals(*row) for row in cursor.fetchall()]
+        return paged(rows, limit, lambda row: (row.agency, row.governorate))
+
+
+def _item(row: tuple[Any, ...], now: datetime) -> InboxItem:
+    request_id, *values, position = row
+    told = dict(zip(_TABLE.values, values, strict=True))
+    told["state"] = InboxState(told["state"])
+    if told["outcome"] is not None:
+        told["outcome"] = Answer(told["outcome"])
+    is_open = told["state"] is InboxState.UNANSWERED
+    return InboxItem(
+        request_id=UUID(request_id),
+        position=position,
+        is_overdue=is_open and told["answer_due_at"] < now,
+        **told,
+    )
