@@ -10,11 +10,11 @@ lived, line by line, and its acts must not be overtaken by limits long past.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg2.extensions
@@ -22,9 +22,10 @@ import psycopg2.extensions
 from domain.acts import ActorKind
 from domain.requests import Limit, WarnedWhen
 from ledger.persistence.datastore import PostgresDatastore
+from projections.copying import array_of
 from projections.facts import Fact
-from projections.requests import PREFIX
-from projections.versioned import Change, VersionedTable
+from projections.requests import PREFIX, SUBMITTED, rfc3339_sql
+from projections.succession import SucceedingRows
 
 SHORTEST_WARNED = timedelta(hours=24)
 """A limit set for less than a day ahead has no warning before it.
@@ -44,22 +45,28 @@ class TimerKind(StrEnum):
     COMPLETION = "completion"
 
 
+# Plain texts: a member of an enumeration costs ten times as much to hash.
+_EXPIRY = TimerKind.EXPIRY.value
+_LEASE = TimerKind.LEASE.value
+_FIRST_ANSWER = TimerKind.FIRST_ANSWER.value
+_COMPLETION = TimerKind.COMPLETION.value
 _LIMITS = {
-    Limit.FIRST_ANSWER: TimerKind.FIRST_ANSWER,
-    Limit.COMPLETION: TimerKind.COMPLETION,
+    Limit.FIRST_ANSWER.value: _FIRST_ANSWER,
+    Limit.COMPLETION.value: _COMPLETION,
 }
-_TABLE = VersionedTable(
+_TABLE = SucceedingRows(
     name="timers",
-    key=("request_id", "kind"),
-    values=("due_at", "is_before", "is_running", "token", "set_by"),
-    casts={
-        "request_id": "uuid",
-        "due_at": "timestamptz",
-        "is_before": "boolean",
-        "is_running": "boolean",
-        "token": "integer",
-        "set_by": "integer",
-    },
+    key={"request_id": "uuid", "kind": "text"},
+    columns=(
+        "request_id",
+        "kind",
+        "due_at",
+        "is_before",
+        "is_running",
+        "token",
+        "set_by",
+        "valid_from",
+    ),
 )
 _DDL = """
 CREATE TABLE timers (
@@ -78,10 +85,13 @@ CREATE TABLE timers (
     valid_to bigint,
     PRIMARY KEY (request_id, kind, valid_from)
 );
-CREATE UNIQUE INDEX timers_current ON timers (request_id, kind)
-    WHERE valid_to IS NULL;
 CREATE INDEX timers_due ON timers (is_before, due_at, request_id, kind)
     WHERE valid_to IS NULL AND is_running;
+"""
+_LOAD = f"""
+SELECT request_id::text, kind, valid_from,
+    {rfc3339_sql("due_at")}, is_before, is_running, token, set_by
+FROM timers WHERE request_id = ANY(%s::uuid[]) AND valid_to IS NULL
 """
 _DUE = """
 SELECT request_id::text, kind, due_at, is_before, token, set_by
@@ -121,146 +131,196 @@ class Timers:
     """The view: one current row for every pending due time."""
 
     name = "timers"
-    version = 2
+    version = 3
     tables = ("timers",)
     ddl = _DDL
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        ours = [fact for fact in facts if fact.topic.startswith(PREFIX)]
-        keys = [(fact.key, kind) for fact in ours for kind in TimerKind]
-        rows: dict[tuple[str, str], dict[str, Any]] = {
-            (str(request_id), kind): row
-            for (request_id, kind), row in _TABLE.load(cursor, keys).items()
-        }
-        changes = []
+        ours = [fact for fact in facts if fact.topic in _AFTER]
+        pending, current = _load(cursor, ours)
+        rows = _TABLE.begin(current)
         for fact in ours:
-            pending = {
-                kind: row for kind in TimerKind if (row := rows.get((fact.key, kind)))
-            }
-            for kind, row in _after(pending, fact).items():
-                key = (fact.key, str(kind))
-                if row == rows.get(key):
+            key = fact.key
+            before = pending.get(key, _NOTHING)
+            changes = _AFTER[fact.topic](before, fact)
+            if not changes:
+                continue
+            after = pending.setdefault(key, {})
+            for kind, row in changes.items():
+                if row == after.get(kind):
                     continue
                 if row is None:
-                    del rows[key]
+                    del after[kind]
+                    rows.put((key, kind), fact.position, None)
                 else:
-                    rows[key] = row
-                changes.append(Change(position=fact.position, key=key, row=row))
-        _TABLE.write(cursor, changes)
+                    after[kind] = row
+                    told = (key, kind, *row, fact.position)
+                    rows.put((key, kind), fact.position, told)
+        rows.write(cursor)
 
 
-_Row = dict[str, Any]
-_Changed = dict[TimerKind, _Row | None]
-_NONE: _Changed = dict.fromkeys(TimerKind)
+class _Row(NamedTuple):
+    """A pending due time as the fold has it; ``due_at`` is the body's text."""
+
+    due_at: str
+    is_before: bool
+    is_running: bool
+    token: int | None
+    set_by: int
 
 
-def _after(pending: Mapping[TimerKind, _Row], fact: Fact) -> _Changed:  # noqa: C901, PLR0911, PLR0912 -- one case an event
-    """The timers that one fact sets, and as None those that it ends."""
+_Pending = Mapping[str, _Row]
+_Changed = Mapping[str, _Row | None]
+_NOTHING: dict[str, _Row] = {}
+_ALL_END: _Changed = dict.fromkeys((_EXPIRY, _LEASE, _FIRST_ANSWER, _COMPLETION))
+
+
+def _load(
+    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]
+) -> tuple[dict[str, dict[str, _Row]], dict[Any, int]]:
+    """What is pending for the requests of the facts, and since when."""
+    pending: dict[str, dict[str, _Row]] = {}
+    current: dict[Any, int] = {}
+    new = {fact.key for fact in facts if fact.topic == SUBMITTED}
+    known = {fact.key for fact in facts} - new
+    if known:
+        cursor.execute(_LOAD, (array_of(known),))
+        for key, kind, valid_from, *row in cursor.fetchall():
+            pending.setdefault(key, {})[kind] = _Row(*row)
+            current[key, kind] = valid_from
+    return pending, current
+
+
+def _submitted(_: _Pending, fact: Fact) -> _Changed:
+    return {_EXPIRY: _at(fact, fact.data.get("expires_at"))}
+
+
+def _accepted(_: _Pending, fact: Fact) -> _Changed:
+    terms = fact.data["terms"]
+    return {
+        _EXPIRY: _at(fact, terms.get("payment_due_at")),
+        _COMPLETION: _limit(fact, terms["due_at"]),
+    }
+
+
+def _fee_paid(_: _Pending, __: Fact) -> _Changed:
+    return {_EXPIRY: None}
+
+
+def _claimed(_: _Pending, fact: Fact) -> _Changed:
     data = fact.data
-    match fact.topic.removeprefix(PREFIX).rpartition(".v")[0]:
-        case "submitted":
-            return {TimerKind.EXPIRY: _at(fact, data.get("expires_at"))}
-        case "accepted":
-            terms = data["terms"]
-            return {
-                TimerKind.EXPIRY: _at(fact, terms.get("payment_due_at")),
-                TimerKind.COMPLETION: _limit(fact, terms["due_at"]),
-            }
-        case "fee-paid":
-            return {TimerKind.EXPIRY: None}
-        case "claimed":
-            lease = _at(fact, data["lease_until"], token=data["token"])
-            return {TimerKind.LEASE: lease}
-        case "assigned" | "released":
-            return {TimerKind.LEASE: None}
-        case "forwarded":
-            return {TimerKind.FIRST_ANSWER: _limit(fact, data["answer_due_at"])}
-        case "agency-responded":
-            # Each answer says anew whether a fee falls due with it.
-            expiry = _at(fact, data.get("payment_due_at"))
-            return {TimerKind.FIRST_ANSWER: None, TimerKind.EXPIRY: expiry}
-        case "stamped":
-            return _payment(fact)
-        case "information-requested":
-            return {
-                kind: {**row, "is_running": False}
-                for kind, row in pending.items()
-                if kind in _LIMITS.values()
-            }
-        case "information-supplied":
-            return {
-                kind: _resumed(fact, pending.get(kind), data.get(name))
-                for kind, name in _RESUMED.items()
-            }
-        case "warned":
-            return _warned(pending, data)
-        case (
-            "not-accepted"
-            | "mailed"
-            | "handed-over"
-            | "result-told"
-            | "withdrawn"
-            | "expired"
-        ):
-            return dict(_NONE)
-        case _:
-            return {}
+    return {_LEASE: _at(fact, data["lease_until"], token=data["token"])}
 
 
-_RESUMED = {TimerKind.FIRST_ANSWER: "answer_due_at", TimerKind.COMPLETION: "due_at"}
+def _given_away(_: _Pending, __: Fact) -> _Changed:
+    return {_LEASE: None}
+
+
+def _forwarded(_: _Pending, fact: Fact) -> _Changed:
+    return {_FIRST_ANSWER: _limit(fact, fact.data["answer_due_at"])}
+
+
+def _responded(_: _Pending, fact: Fact) -> _Changed:
+    # Each answer says anew whether a fee falls due with it.
+    expiry = _at(fact, fact.data.get("payment_due_at"))
+    return {_FIRST_ANSWER: None, _EXPIRY: expiry}
+
+
+def _stamped(_: _Pending, fact: Fact) -> _Changed:
+    """The fee that fell due with this step, where one did."""
+    due_at = fact.data.get("payment_due_at")
+    return {} if due_at is None else {_EXPIRY: _at(fact, due_at)}
+
+
+def _information_requested(pending: _Pending, _: Fact) -> _Changed:
+    return {
+        kind: row._replace(is_running=False)
+        for kind, row in pending.items()
+        if kind in _LIMITS.values()
+    }
+
+
+def _information_supplied(pending: _Pending, fact: Fact) -> _Changed:
+    return {
+        kind: _resumed(fact, pending.get(kind), fact.data.get(name))
+        for kind, name in _RESUMED.items()
+    }
+
+
+def _warned(pending: _Pending, fact: Fact) -> _Changed:
+    """The limit's next step: after the warning before, the one after; then nothing."""
+    data = fact.data
+    kind = _LIMITS[data["limit"]]
+    row = pending.get(kind)
+    if row is None or row.due_at != data["due_at"]:
+        return {}
+    is_more = data["when"] == _BEFORE
+    return {kind: row._replace(is_before=False) if is_more else None}
+
+
+def _ended(_: _Pending, __: Fact) -> _Changed:
+    return _ALL_END
+
+
+_BEFORE = WarnedWhen.BEFORE.value
+_IMPORT = ActorKind.IMPORT.value
+_RESUMED = {_FIRST_ANSWER: "answer_due_at", _COMPLETION: "due_at"}
+_AFTER: dict[str, Callable[[_Pending, Fact], _Changed]] = {
+    f"{PREFIX}{name}.v1": after
+    for name, after in {
+        "submitted": _submitted,
+        "accepted": _accepted,
+        "fee-paid": _fee_paid,
+        "claimed": _claimed,
+        "assigned": _given_away,
+        "released": _given_away,
+        "forwarded": _forwarded,
+        "agency-responded": _responded,
+        "stamped": _stamped,
+        "information-requested": _information_requested,
+        "information-supplied": _information_supplied,
+        "warned": _warned,
+        "not-accepted": _ended,
+        "mailed": _ended,
+        "handed-over": _ended,
+        "result-told": _ended,
+        "withdrawn": _ended,
+        "expired": _ended,
+    }.items()
+}
+"""The timers that an event sets, and as None those that it ends."""
 
 
 def _resumed(fact: Fact, row: _Row | None, due_at: str | None) -> _Row | None:
     """A limit whose clock goes on: at its new time, or in the step that it stood at.
 
     A limit that had passed before the clock stopped keeps its time; where its warning
-    was given already there is no row, and none comes back.
+    was given already there is no row, and none comes back. Times are texts of one
+    form, so that the earlier is the smaller.
     """
     new = _limit(fact, due_at)
-    is_same = new is None or (row is not None and new["due_at"] == row["due_at"])
+    is_same = new is None or (row is not None and new.due_at == row.due_at)
     if is_same:
-        return None if row is None else {**row, "is_running": True}
-    if new is not None and row is None and new["due_at"] <= fact.effective_at:
+        return None if row is None else row._replace(is_running=True)
+    if new is not None and row is None and new.due_at <= fact.effective_text:
         return None
     return new
 
 
-def _payment(fact: Fact) -> _Changed:
-    """The fee that fell due with this step, where one did."""
-    due_at = fact.data.get("payment_due_at")
-    return {} if due_at is None else {TimerKind.EXPIRY: _at(fact, due_at)}
-
-
-def _warned(pending: Mapping[TimerKind, _Row], data: Mapping[str, Any]) -> _Changed:
-    """The limit's next step: after the warning before, the one after; then nothing."""
-    kind = _LIMITS[Limit(data["limit"])]
-    row = pending.get(kind)
-    if row is None or row["due_at"] != datetime.fromisoformat(data["due_at"]):
-        return {}
-    is_more = data["when"] == WarnedWhen.BEFORE
-    return {kind: {**row, "is_before": False} if is_more else None}
-
-
 def _at(fact: Fact, due_at: str | None, *, token: int | None = None) -> _Row | None:
     """The row of a due time; None where there is none, or the act was taken over."""
-    if due_at is None or fact.body["actor"]["kind"] == ActorKind.IMPORT:
+    if due_at is None or fact.body["actor"]["kind"] == _IMPORT:
         return None
-    return {
-        "due_at": datetime.fromisoformat(due_at),
-        "is_before": False,
-        "is_running": True,
-        "token": token,
-        "set_by": fact.entry.version,
-    }
+    return _Row(due_at, False, True, token, fact.version)
 
 
 def _limit(fact: Fact, due_at: str | None) -> _Row | None:
     row = _at(fact, due_at)
     if row is None:
         return None
-    ahead = row["due_at"] - fact.effective_at
-    return {**row, "is_before": ahead >= SHORTEST_WARNED}
+    ahead = datetime.fromisoformat(row.due_at) - fact.effective_at
+    return row._replace(is_before=ahead >= SHORTEST_WARNED)
 
 
 class TimersQueries:
