@@ -406,7 +406,7 @@ class ClerkQueueQueries:
             }
         with self._datastore.autocommit() as cursor:
             cursor.execute(page.format(conditions=" AND ".join(conditions)), params)
-            items = [_item(row, now) for row in cursor.fetchall()]
+            items = [item_of(row, now) for row in cursor.fetchall()]
         return paged(
             items,
             limit,
@@ -477,7 +477,8 @@ def _held(row: tuple[Any, ...]) -> HeldItem:
     )
 
 
-def _item(row: tuple[Any, ...], now: datetime) -> QueueItem:
+def item_of(row: tuple[Any, ...], now: datetime) -> QueueItem:
+    """The item of a row, in the columns of a page."""
     until = row[12]
     return QueueItem(
         request_id=UUID(row[0]),

@@ -396,7 +396,9 @@ def _corrected(request: FoldedRequest, data: _Data) -> None:
     delivery = data.get("delivery")
     if delivery is not None:
         request.delivery = delivery
-        request.is_posted = request.is_postable and delivery != _COUNTER
+        # Before acceptance no terms say yet whether the paper may be posted.
+        if request.route is not None:
+            request.is_posted = request.is_postable and delivery != _COUNTER
 
 
 _Change = Callable[[FoldedRequest, _Data], None]
