@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import statistics
 import sys
 import threading
@@ -173,16 +172,16 @@ def serving(
             )
             rival.key = cast("tuple[str, int]", cursor.fetchone())
         house.queries = replace(house.queries, queue=rival)
-    door = socket.create_server(("127.0.0.1", 0))
-    port = door.getsockname()[1]
-    config = uvicorn.Config(create_app(house, api), log_config=None, access_log=False)
+    config = uvicorn.Config(
+        create_app(house, api), port=0, log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([door],))
+    thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield port
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
         thread.join()
@@ -258,10 +257,10 @@ def report(times: dict[str, Times]) -> str:
         f"# A clerk's queue beside one row, {datetime.now(UTC):%Y-%m-%d}",
         "",
         (
-            f"{os.cpu_count()} cores, Python {python}, embedded PostgreSQL, one client over"
-            f" HTTP; {OPEN_ITEMS:,} open items, each with {OLD_VERSIONS} older versions;"
-            f" median of {ROUNDS} rounds of {CALLS} calls, in turn. A queue's page has 50"
-            " items. The bar for p99 is three times the one row's."
+            f"{os.cpu_count()} cores, Python {python}, embedded PostgreSQL, one client"
+            f" over HTTP; {OPEN_ITEMS:,} open items, each with {OLD_VERSIONS} older"
+            f" versions; median of {ROUNDS} rounds of {CALLS} calls, in turn. A queue's"
+            " page has 50 items. The bar for p99 is three times the one row's."
         ),
         "",
         "| GET /v1/queue | p50, ms | p99, ms | p99, times |",
