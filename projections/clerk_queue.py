@@ -143,8 +143,8 @@ CREATE INDEX clerk_queue_of_centre ON clerk_queue (
     request_id
 ) WHERE valid_to IS NULL;
 CREATE INDEX clerk_queue_of_clerk ON clerk_queue (
-    clerk, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since,
-    request_id
+    clerk, centre, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'),
+    since, request_id
 ) WHERE valid_to IS NULL;
 -- Whatever held at a position began before it and ended after it. By the power of four
 -- that a row lasted, each class of rows has its own short stretch of ends to look at.
@@ -161,8 +161,8 @@ _LONGEST = [4 ** (level + 1) for level in _LEVELS]
 _FAR = 2**62
 """After every position, and still a bigint with the longest added to it."""
 _ITEM = """
-    request_id::text, tracking_number, service, agency, centre, governorate, stage,
-    clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
+    request_id::text AS id, tracking_number, service, agency, centre, governorate,
+    stage, clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
     lease_until
 """
 _ORDER = """
@@ -186,6 +186,8 @@ SELECT {_ITEM} FROM (
             AND floor(ln((valid_to - valid_from)::float8) / ln(4::float8)) = level
             AND valid_to > %(as_of)s AND valid_to <= %(as_of)s + longest
             AND valid_from <= %(as_of)s AND {{conditions}}
+        -- Class by class: joined at once, all that ended since would be read.
+        OFFSET 0
     ) AS ended
 ) AS queue
 ORDER BY {_ORDER} LIMIT %(limit)s
