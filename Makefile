@@ -43,6 +43,7 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.timers_under_kills
 	$(BIN)/python -m benchmarks.assignment_under_kills
 	$(BIN)/python -m benchmarks.import_under_kills
+	$(BIN)/python -m benchmarks.first_start
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
 	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance

@@ -112,8 +112,13 @@ class Assignment:
                 batch = self._ledger.reader.entries(
                     after=position, limit=_BATCH, topics=_FOLLOWED
                 )
+            imported = 0
             for entry in batch:
                 is_relief = entry.topic == _RELIEVED
+                if not is_relief and _is_imported(entry):
+                    # It brings its own assignments, by the thousand: one step for all.
+                    imported = position = entry.position
+                    continue
                 # A relief moves what was given before it, by ourselves too.
                 level = max(entry.position, self._written if is_relief else 0)
                 if not self._wait_for_views(level, stop):
@@ -122,7 +127,9 @@ class Assignment:
                     self._relieve(entry, stop)
                 else:
                     self._take(entry)
-                position = entry.position
+                imported, position = 0, entry.position
+            if imported:
+                self._leave_behind(Tracking(NAME, imported))
             if len(batch) < _BATCH:
                 return
 
@@ -153,10 +160,8 @@ class Assignment:
             _log.debug("assignment.done_elsewhere", position=entry.position)
 
     def _choose(self, fact: Fact) -> str | None:
-        """The clerk's code, or None: imported history brings its own assignments."""
+        """The clerk's code, or None when nobody is responsible and there."""
         actor = fact.body["actor"]
-        if actor["kind"] == ActorKind.IMPORT:
-            return None
         with translated():
             first = str(actor["id"]) if actor["kind"] == ActorKind.CLERK else None
             return self._least_busy(
@@ -275,10 +280,7 @@ class Assignment:
             if stop.is_set():
                 return
             self._move(item, AssignedBecause.REBALANCED)
-        try:
-            self._pass_over(Tracking(NAME, entry.position))
-        except TrackingConflictError:
-            _log.debug("assignment.done_elsewhere", position=entry.position)
+        self._leave_behind(Tracking(NAME, entry.position))
 
     def _move(self, item: HeldItem, because: AssignedBecause) -> None:
         """Give an item to somebody else, or to nobody: once for what was seen."""
@@ -313,6 +315,18 @@ class Assignment:
             return
         self._remember(done, clerk)
 
+    def _leave_behind(self, tracking: Tracking) -> None:
+        try:
+            self._pass_over(tracking)
+        except TrackingConflictError:
+            # Another process of ours was here first.
+            _log.debug("assignment.done_elsewhere", position=tracking.notification_id)
+
     def _pass_over(self, tracking: Tracking) -> None:
         with translated():
             self._ledger.process_recorder.insert_tracking(tracking)
+
+
+def _is_imported(entry: Entry) -> bool:
+    kind = parse_body(entry.body)["actor"]["kind"]
+    return bool(kind == ActorKind.IMPORT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from uuid import UUID
 
 from domain.ids import derived_id
@@ -33,6 +34,18 @@ _WORKDAY_OF_POST = (1 * 3600, 9 * 3600)
 """Seconds after opening between which the post hands over: 09:00 to 17:00."""
 
 
+@cache
+def _capacities(receivers: tuple[str, ...]) -> Weighted[Relationship]:
+    """Who receives, of those who may."""
+    return Weighted(
+        [
+            (Relationship(code), weight)
+            for code, weight in a.RELATIONSHIPS.items()
+            if is_allowed(Relationship(code), receivers, spouse_counts=False)
+        ]
+    )
+
+
 class Leaving:
     """The part of a life from the stamp on, with what every part of it needs."""
 
@@ -49,15 +62,7 @@ class Leaving:
         self.item_indicator = "RA"
         self._paid_by = PaymentChannel.CASH
         self._journeys = 0
-        self._capacities = Weighted(
-            [
-                (Relationship(code), weight)
-                for code, weight in a.RELATIONSHIPS.items()
-                if is_allowed(
-                    Relationship(code), offer.received_by, spouse_counts=False
-                )
-            ]
-        )
+        self._capacities = _capacities(offer.received_by)
 
     # The clock -------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from domain.money import FeeLine, in_old_pounds, total
 from domain.requests import (
@@ -49,17 +50,23 @@ _HOUR_S = 3600
 _THOUSAND = 1_000
 
 
-def relationships_of(offer: Offer) -> Weighted[Relationship]:
+@cache
+def _relationships(applicants: tuple[str, ...]) -> Weighted[Relationship]:
     """Who applies for a service, of those who may."""
-    if Applicants.ANYONE in offer.applicants:
+    if Applicants.ANYONE in applicants:
         return Weighted([(Relationship.SELF, 1)])
     return Weighted(
         [
             (relationship, weight)
             for relationship, weight in _RELATIONSHIPS.items()
-            if is_allowed(relationship, offer.applicants, spouse_counts=False)
+            if is_allowed(relationship, applicants, spouse_counts=False)
         ]
     )
+
+
+@cache
+def _in_old_pounds(lines: tuple[FeeLine, ...]) -> tuple[FeeLine, ...]:
+    return tuple(map(in_old_pounds, lines))
 
 
 class Life(Leaving):
@@ -137,11 +144,11 @@ class Life(Leaving):
 
     def _fee_at(self, at_s: int) -> tuple[FeeLine, ...]:
         lines = self.offer.fee_lines
-        return lines if at_s >= _NEW_POUNDS_S else tuple(map(in_old_pounds, lines))
+        return lines if at_s >= _NEW_POUNDS_S else _in_old_pounds(lines)
 
     def _submit(self, at_s: int, *, is_declined: bool) -> None:
         is_counter = self._channel is Channel.COUNTER
-        relationship = relationships_of(self.offer).draw(self.draws)
+        relationship = _relationships(self.offer.applicants).draw(self.draws)
         self.delivery = _DELIVERIES.draw(self.draws)
         if not self.offer.post:
             self.delivery = Delivery.COUNTER

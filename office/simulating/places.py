@@ -39,15 +39,22 @@ class SimulatedClerk:
     agencies: tuple[str, ...]
     is_further: bool
     absences: list[Absence] = field(default_factory=list)
+    left_at_the_end: Absence | None = None
+    _away: set[int] = field(default_factory=set)
 
     def is_there(self, number: int) -> bool:
         """Whether the clerk works on a working day."""
-        return not any(absence.includes(number) for absence in self.absences)
+        gone = self.left_at_the_end
+        return number not in self._away and (gone is None or number < gone.first)
 
-    @property
-    def left_at_the_end(self) -> Absence | None:
-        """The absence that nobody has ended, or None."""
-        return next((each for each in self.absences if each.last is None), None)
+    def be_away(self, first: int, last: int | None) -> None:
+        """Be away on these working days; without ``last`` till somebody says so."""
+        absence = Absence(first=first, last=last)
+        self.absences.append(absence)
+        if last is None:
+            self.left_at_the_end = absence
+        else:
+            self._away.update(range(first, last + 1))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,11 +145,10 @@ def _send_away(centre: SimulatedCentre, draws: Draws, days: OfficeDays) -> None:
             absence = range(first, first + length)
             if first + length < last_free and not any(taken[day] for day in absence):
                 taken.update(absence)
-                clerk.absences.append(Absence(first=first, last=first + length - 1))
+                clerk.be_away(first, first + length - 1)
     gone = a.AWAY_AT_THE_END.get(centre.governorate)
     if gone is not None and last_free > 0:
-        clerk = centre.clerks[gone - 1]
-        clerk.absences.append(Absence(first=last_free + 1))
+        centre.clerks[gone - 1].be_away(last_free + 1, None)
 
 
 def days_of(absence: Absence, days: OfficeDays) -> tuple[date, date | None]:
