@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from api.cli.failures import NO
 from ledger.settings import LedgerSettings
 from office.house import House
 from office.settings import OfficeSettings
@@ -18,6 +19,8 @@ from office.simulating.simulation import Simulation, State
 
 STOP_TIMEOUT_S = 10.0
 """It may be killed anywhere; this is to be polite to the server."""
+AGAIN_AFTER_S = 10.0
+"""How soon it goes on when it was killed, or the database went away."""
 LEVEL_EVERY_S = 0.5
 """How often the views are asked whether they have the history."""
 
@@ -37,6 +40,7 @@ class FirstStart:
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
+        self._again_at: float | None = None
         self._asked_at = 0.0
         self._head: int | None = None
         self._options = Options(completed=OfficeSettings().simulate or 1)
@@ -76,7 +80,8 @@ class FirstStart:
         """Begin, or go on, if there is something to load."""
         if self._state not in {State.EMPTY, State.BEGUN}:
             return
-        self._began = time.monotonic()
+        self._began = self._began or time.monotonic()
+        self._again_at = None
         self._process = subprocess.Popen(  # noqa: S603 -- our own command
             (
                 *self._program,
@@ -98,11 +103,16 @@ class FirstStart:
                 self._say("the simulated history is in; the views follow")
                 with House(self._settings) as house:
                     self._head = house.ledger.reader.head().position
+            elif code == NO:
+                self._say("the simulated history stopped; the next start tries again")
             else:
                 self._say(
-                    f"the simulated history stopped with code {code}; the next start "
-                    "goes on with it"
+                    f"the simulated history ended with code {code} and goes on in "
+                    f"{AGAIN_AFTER_S:g} s"
                 )
+                self._again_at = time.monotonic() + AGAIN_AFTER_S
+        if self._again_at is not None and time.monotonic() >= self._again_at:
+            self.start()
         if (
             self._head is not None
             and time.monotonic() - self._asked_at >= LEVEL_EVERY_S
