@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum, unique
 LEDGER_SCHEMA = "sijil"
 VIEWS_SCHEMA = "sijil_views"
 VAULT_SCHEMA = "vault"
+REBUILD_SCHEMA = "sijil_rebuild"
 
 
 class Role(StrEnum):
@@ -34,3 +35,5 @@ class Lock(IntEnum):
     """The turn to send; held for as long as a sender lives."""
     MERGE = 0x51411C
     """One merge at a time, so that no record is ever merged into a merged one."""
+    REBUILD = 0x51411D
+    """One making anew of views at a time, held for as long as it lives."""

@@ -1,7 +1,8 @@
 """Roles, databases and grants: each role can do what its work needs, and no more.
 
 Owner: makes and owns tables and functions. App: calls ``append`` and reads. Runner:
-reads the ledger, writes the views. Reader: reads both. Vault: the vault alone.
+reads the ledger, writes the views. Reader: reads both, and replays into temporary
+tables that only its own connection has. Vault: the vault alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ OLDEST_SERVER = 150000
 
 _LEDGER_GRANTS = """
 GRANT CONNECT ON DATABASE {database} TO {app}, {runner}, {reader};
+GRANT TEMPORARY ON DATABASE {database} TO {reader};
 GRANT USAGE ON SCHEMA {ledger} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {ledger} TO {app}, {runner};
 GRANT SELECT ON {ledger}.events, {ledger}.ledger_head TO {reader};
@@ -32,6 +34,13 @@ GRANT SELECT ON ALL TABLES IN SCHEMA {views} TO {app}, {reader};
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {views}
     TO {runner};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA {views} TO {runner};
+"""
+_BESIDE_GRANTS = """
+GRANT USAGE ON SCHEMA {schema} TO {runner};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {app}, {reader};
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {schema}
+    TO {runner};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {runner};
 """
 _VAULT_GRANTS = """
 GRANT CONNECT ON DATABASE {database} TO {vault_role};
@@ -139,6 +148,16 @@ def grant_ledger(cursor: psycopg2.extensions.cursor, settings: LedgerSettings) -
     cursor.execute(
         sql.SQL(_LEDGER_GRANTS).format(
             database=sql.Identifier(settings.database_name), **_identifiers()
+        )
+    )
+
+
+def grant_beside(cursor: psycopg2.extensions.cursor, schema: str) -> None:
+    """Give the rights on views made beside the live ones, which they take along."""
+    cursor.execute(
+        sql.SQL(_BESIDE_GRANTS).format(
+            schema=sql.Identifier(schema),
+            **{str(role): sql.Identifier(role.login) for role in Role},
         )
     )
 

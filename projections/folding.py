@@ -7,15 +7,17 @@ beside it when a view is made anew. Rows and progress are one transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 import psycopg2.extensions
 
 from domain.errors import SijilError
 from domain.views import FollowedView
 from ledger.bodies import read_body
-from ledger.persistence.datastore import PostgresDatastore, is_away
+from ledger.persistence.datastore import is_away
 from ledger.reader import Head, LedgerReader
 from projections.facts import OURS, Fact
 from projections.views import View
@@ -44,6 +46,13 @@ class ViewVersionError(RuntimeError):
     """The view's tables are of another version; ``sijil migrate`` makes them anew."""
 
     code = "view-version"
+
+
+class Transactions(Protocol):
+    """Where a view's rows are: it gives transactions in their schema."""
+
+    def transaction(self) -> AbstractContextManager[psycopg2.extensions.cursor]:
+        """A cursor in a transaction: committed at the end, undone by an error."""
 
 
 class CannotFoldError(RuntimeError):
@@ -92,7 +101,7 @@ class Folder:
     """One view on its way through the ledger. ``spent_s`` is what it took so far."""
 
     def __init__(
-        self, view: View, datastore: PostgresDatastore, skipped: frozenset[int]
+        self, view: View, datastore: Transactions, skipped: frozenset[int]
     ) -> None:
         self.view = view
         self.spent_s = 0.0

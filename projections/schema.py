@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import psycopg2.extensions
 from psycopg2 import sql
 
+from domain.errors import NotFoundError
 from ledger.migrations import views_owner
 from ledger.settings import LedgerSettings
 from projections.agency_inbox import AgencyInbox
@@ -68,12 +70,32 @@ ON CONFLICT (view) DO UPDATE SET
 """
 
 
+ALL = "all"
+"""Stands for every view where one may be named."""
+
+
+def views_named(name: str, views: tuple[View, ...] = VIEWS) -> tuple[View, ...]:
+    """The view with this name, or all. Raises NotFoundError for no view's name."""
+    found = tuple(view for view in views if name in {ALL, view.name})
+    if not found:
+        raise NotFoundError(thing="view")
+    return found
+
+
 def not_made(
     levels: Iterable[Level], views: tuple[View, ...] = VIEWS
 ) -> tuple[str, ...]:
     """The views that have no tables, or those of another version, by name."""
     made = {level.view: level.version for level in levels}
     return tuple(view.name for view in views if made.get(view.name) != view.version)
+
+
+def make_tables(cursor: psycopg2.extensions.cursor, views: Iterable[View]) -> None:
+    """Make the tables of views beside the live ones, where the search_path leads."""
+    cursor.execute(_PROGRESS)
+    for view in views:
+        cursor.execute(view.ddl)
+        cursor.execute(_START, (view.name, view.version))
 
 
 def ensure_views(

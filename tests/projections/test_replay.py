@@ -1,0 +1,232 @@
+"""A replay shows what the live view showed, touches nothing, finds a planted error."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from random import Random
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from ledger.names import VIEWS_SCHEMA
+from ledger.reader import LedgerReader
+from projections.folding import CannotFoldError
+from projections.replay import NotComparableError, Until, replaying, steps_of
+from projections.schema import VIEWS
+from projections.tables import TableKind, columns_of, kind_of
+from projections.tracking import Tracking
+from tests.conftest import Database
+from tests.projections.histories import publish_catalogue, random_history
+from tests.projections.test_views import Views
+
+EXPIRE_ONE = """
+UPDATE tracking SET stage = 'expired' WHERE ctid = (SELECT min(ctid) FROM tracking)
+"""
+DAY_LATER = """
+UPDATE clerk_queue SET until = until + interval '1 day'
+WHERE ctid = (SELECT max(ctid) FROM clerk_queue WHERE until IS NOT NULL)
+"""
+
+
+@pytest.fixture
+def views(database: Database) -> Views:
+    return Views(database)
+
+
+def shown_live(views: Views) -> dict[str, list[Any]]:
+    """What each table of the live views shows now, as a replay would write it."""
+    shown = {}
+    with views.written.transaction(commit=False) as cursor:
+        for view in VIEWS:
+            for table in view.tables:
+                kind = kind_of(columns_of(cursor, table))
+                where = " WHERE valid_to IS NULL" if kind is TableKind.VERSIONED else ""
+                cursor.execute(f"SELECT row_to_json(t)::text FROM {table} t{where}")
+                rows = [json.loads(row) for (row,) in cursor.fetchall()]
+                shown[table] = in_order(rows)
+    return shown
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted(
+        json.dumps({k: v for k, v in row.items() if k != "valid_to"}, sort_keys=True)
+        for row in rows
+    )
+
+
+def replayed(views: Views, until: Until) -> dict[str, list[str]]:
+    with replaying(views.database.settings, VIEWS) as (made, _):
+        made.fold(until)
+        return {
+            table: in_order([json.loads(row) for row in made.rows_as_json(table)])
+            for table in made.tables()
+        }
+
+
+class TestReplay:
+    def test_it_shows_at_any_position_what_the_live_view_showed_there(
+        self, views: Views
+    ) -> None:
+        publish_catalogue(views.recorder)
+        random_history(views.recorder, requests=15, seed=21)
+        head = views.reader.head().position
+        random = Random(4)  # noqa: S311 -- reproducible positions
+        positions = sorted({random.randint(1, head) for _ in range(4)} | {head})
+        recorded = {}
+        for position in positions:
+            views.runner.catch_up(until=position)
+            recorded[position] = shown_live(views)
+        for position in positions:
+            assert replayed(views, Until(position=position)) == recorded[position]
+
+    def test_the_live_views_are_the_same_as_of_any_position(self, views: Views) -> None:
+        publish_catalogue(views.recorder)
+        random_history(views.recorder, requests=10, seed=22)
+        views.runner.catch_up()
+        before = views.contents()
+        head = views.reader.head().position
+        for position in (0, 1, head // 3, head - 1, head):
+            with replaying(views.database.settings, VIEWS) as (made, _):
+                made.fold(Until(position=position))
+                found = made.compare(position)
+                assert all(each.is_same for each in found)
+        assert views.contents() == before
+
+    @pytest.mark.parametrize(
+        ("change", "table", "counts"),
+        [
+            (EXPIRE_ONE, "tracking", (1, 1)),
+            ("DELETE FROM audit_trail WHERE position = 3", "audit_trail", (0, 1)),
+            (DAY_LATER, "clerk_queue", (1, 1)),
+        ],
+    )
+    def test_a_changed_live_row_is_named(
+        self, views: Views, change: str, table: str, counts: tuple[int, int]
+    ) -> None:
+        random_history(views.recorder, requests=5, seed=23)
+        views.runner.catch_up()
+        with views.written.transaction() as cursor:
+            cursor.execute(change)
+        head = views.reader.head().position
+        with replaying(views.database.settings, VIEWS) as (made, _):
+            made.fold(Until(position=head))
+            found = [each for each in made.compare(head) if not each.is_same]
+        assert [each.table for each in found] == [table]
+        assert (found[0].only_live, found[0].only_folded) == counts
+        assert found[0].keys
+
+    def test_an_error_planted_in_a_views_code_is_named(self, views: Views) -> None:
+        random_history(views.recorder, requests=5, seed=24)
+        views.runner.catch_up()
+        head = views.reader.head().position
+        with replaying(views.database.settings, (Forgetful(),)) as (made, _):
+            made.fold(Until(position=head))
+            found = {each.table: each for each in made.compare(head)}
+        assert not found["tracking"].is_same
+        assert any(
+            key.startswith("only live: request_id=") for key in found["tracking"].keys
+        )
+
+    def test_an_effective_time_leaves_out_what_had_not_happened(
+        self, views: Views
+    ) -> None:
+        random_history(views.recorder, requests=8, seed=25)
+        entries = list(views.reader.stream())
+        bodies = [json.loads(entry.body) for entry in entries]
+        times = sorted(body["effective_at"] for body in bodies)
+        from datetime import datetime
+
+        bound = times[len(times) // 2]
+        until = Until(
+            position=entries[-1].position, effective_at=datetime.fromisoformat(bound)
+        )
+        rows = replayed(views, until)["audit_trail"]
+        assert len(rows) == sum(body["effective_at"] <= bound for body in bodies)
+        assert 0 < len(rows) < len(entries)
+
+    def test_what_is_not_as_far_cannot_be_compared(self, views: Views) -> None:
+        random_history(views.recorder, requests=3, seed=26)
+        head = views.reader.head().position
+        with replaying(views.database.settings, VIEWS) as (made, _):
+            made.fold(Until(position=head))
+            with pytest.raises(NotComparableError):
+                made.compare(head)
+
+    def test_a_view_that_cannot_fold_says_where(self, views: Views) -> None:
+        random_history(views.recorder, requests=3, seed=26)
+        broken = Forgetful()
+        broken.breaks_at = 4
+        with (
+            replaying(views.database.settings, (broken,)) as (made, _),
+            pytest.raises(CannotFoldError) as caught,
+        ):
+            made.fold(Until(position=views.reader.head().position))
+        assert (caught.value.code, caught.value.position) == ("KeyError", 4)
+
+    def test_its_tables_are_gone_and_its_role_can_write_nothing_live(
+        self, views: Views
+    ) -> None:
+        random_history(views.recorder, requests=3, seed=27)
+        with replaying(views.database.settings, VIEWS) as (made, _):
+            made.fold(Until(position=views.reader.head().position))
+            with (
+                pytest.raises(Exception, match="permission denied"),
+                made.transaction() as cursor,
+            ):
+                cursor.execute(
+                    sql.SQL("DELETE FROM {}").format(
+                        sql.Identifier(VIEWS_SCHEMA, "tracking")
+                    )
+                )
+        with psycopg2.connect(**views.database.superuser_dsn()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(
+                "SELECT count(*) FROM pg_class WHERE relname = 'tracking'"
+                " AND relpersistence = 't'"
+            )
+            assert cursor.fetchone() == (0,)
+        connection.close()
+
+    def test_csv_has_a_line_of_columns_and_one_a_row(self, views: Views) -> None:
+        random_history(views.recorder, requests=3, seed=28)
+        head = views.reader.head().position
+        file = BytesIO()
+        with replaying(views.database.settings, VIEWS) as (made, _):
+            made.fold(Until(position=head))
+            made.write_csv("audit_trail", file)
+        lines = file.getvalue().decode().splitlines()
+        assert lines[0].startswith("position,")
+        assert len(lines) == head + 1
+
+
+class TestSteps:
+    def test_each_step_shows_the_rows_that_its_event_made(self, views: Views) -> None:
+        publish_catalogue(views.recorder)
+        lives = random_history(views.recorder, requests=5, seed=29)
+        life = max(lives, key=lambda each: each.request.version)
+        head = views.reader.head().position
+        with replaying(views.database.settings, VIEWS) as (made, reader):
+            assert isinstance(reader, LedgerReader)
+            seen = []
+            for batch in steps_of(reader, life.id, Until(position=head)):
+                made.take(batch)
+                rows = made.touched_at(batch.last)
+                assert ("audit_trail", "+") in {(r.table, r.sign) for r in rows}
+                seen.append({r.table for r in rows})
+        assert len(seen) == life.request.version
+        assert "clerk_queue" in seen[0]
+        assert "tracking" in set.union(*seen)
+
+
+class Forgetful(Tracking):
+    """Tracking with a planted error: it never hears that a fee was paid."""
+
+    breaks_at = 0
+
+    def fold(self, cursor: Any, facts: Any) -> None:
+        if any(fact.position == self.breaks_at for fact in facts):
+            raise KeyError("marked-value")
+        super().fold(cursor, [f for f in facts if f.happened != "fee-paid"])
