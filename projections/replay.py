@@ -24,13 +24,13 @@ from ledger.persistence.datastore import PostgresDatastore, translated
 from ledger.reader import LedgerReader
 from ledger.roles import connected
 from ledger.settings import LedgerSettings
-from projections.audit_trail import WORDS
 from projections.comparing import TableDifference, differences
 from projections.facts import Fact, fact_of
 from projections.folding import Batch, Folder, read_batch, skipped_positions
 from projections.schema import make_tables
 from projections.tables import TableKind, columns_of, kind_of
 from projections.views import View
+from projections.words import WORDS
 
 SCRATCH = "pg_temp"
 """The schema of a connection's own tables."""

@@ -14,9 +14,9 @@ from api.cli.failures import COULD_NOT_ASK, Failure
 from domain.requests import ServiceRequest
 from ledger.bodies import BodyMapper
 from ledger.reader import LedgerReader
-from projections.audit_trail import WORDS
 from projections.facts import Fact
 from projections.replay import Replay, Until, steps_of
+from projections.words import WORDS
 
 _MAPPER = BodyMapper()
 
