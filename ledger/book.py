@@ -22,6 +22,7 @@ from domain import (
     requests,
     services,
     stamps,
+    views,
 )
 from domain.aggregates import OfficeAggregate
 from ledger.bodies import BodyMapper
@@ -52,6 +53,7 @@ AGGREGATES: tuple[type[OfficeAggregate], ...] = (
     requests.ServiceRequest,
     services.Service,
     stamps.Stamp,
+    views.FollowedView,
 )
 """Every kind of aggregate the ledger keeps; importing them registers their topics."""
 
