@@ -41,7 +41,15 @@ def readyz(request: Request) -> JSONResponse:
         reasons += [f"view {name} is not migrated" for name in not_made(levels)]
         for level in levels:
             lag = max(0, head - level.position)
-            views.append({"view": level.view, "position": level.position, "lag": lag})
+            views.append(
+                {
+                    "view": level.view,
+                    "position": level.position,
+                    "lag": lag,
+                    "failed_position": level.failed_position,
+                    "failed_code": level.failed_code,
+                }
+            )
             if level.error is not None:
                 reasons.append(f"view {level.view} stopped: {level.error}")
             elif lag > settings.largest_lag:

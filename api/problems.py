@@ -360,6 +360,13 @@ KINDS: dict[str, ProblemKind] = {
         "استعمل ختماً آخر، فالختم المسحوب لا يُعاد إصداره.",
         "Use another stamp; a withdrawn one is never issued again.",
     ),
+    "view-not-stopped": _kind(
+        409,
+        "لم يتوقف العرض عند هذا القيد",
+        "The view has not stopped at this entry",
+        "انظر أين توقف العرض، ولا تتجاوز إلا القيد الذي توقف عنده.",
+        "Look where the view stopped; only that entry can be passed over.",
+    ),
     "day-begun": _kind(
         409,
         "يغيّر التصحيح يوماً بدأ أو انقضى",

@@ -312,6 +312,17 @@ class StampIssuedError(RuleBrokenError):
         self.centre = centre
 
 
+class ViewNotStoppedError(RuleBrokenError):
+    """The view has not stopped at this entry; ``stopped_at`` says where, or None."""
+
+    code = "view-not-stopped"
+
+    def __init__(self, *, view: str, stopped_at: int | None) -> None:
+        super().__init__(view, stopped_at)
+        self.view = view
+        self.stopped_at = stopped_at
+
+
 class StampWithdrawnError(RuleBrokenError):
     """The stamp is out of use from ``day``; it is never issued again."""
 

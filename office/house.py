@@ -23,6 +23,7 @@ from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
 from office.conditions import ConditionsDesk
 from office.couriers import Courier
+from office.followed import ViewsDesk
 from office.moving import Moving
 from office.people import People
 from office.requests import Requests
@@ -151,6 +152,7 @@ class House:
             looks=self.queries.looks,
         )
         self.catalogue = CatalogueDesk(self.acts)
+        self.views = ViewsDesk(self.acts, self.queries.progress)
         self.moving = Moving(
             self.acts,
             self.requests,

@@ -163,6 +163,12 @@ def catalogue_rows() -> dict[str, Row]:
         "appoint_clerk": Row(body=fixed(**{**clerk, "code": "T-1"}), expected=made),
         "issue_stamp": Row(body=fixed(**{**stamp, "serial": "T-1"}), expected=made),
         "publish_calendar": Row(body=fixed(year=2031, holidays=[]), expected=made),
+        # None has stopped here, and the administrator is told so.
+        "skip_entry": Row(
+            body=fixed(position=1, reason="other"),
+            expected={"administrator": 409},
+            path={"name": "looks"},
+        ),
         "suspend_service": acting(
             thing("/v1/services", service), reason="agency_asked"
         ),

@@ -51,6 +51,8 @@ def _names(path: str, command: Any) -> Iterator[str]:
     if not children:
         yield path
         return
+    if command.invoke_without_command and path != "sijil":
+        yield path
     for name, child in children.items():
         yield from _names(f"{path} {name}", child)
 

@@ -17,6 +17,7 @@ from domain.acts import ActorKind
 from domain.calendars import OFFICE_ZONE
 from domain.errors import InvalidValueError
 from domain.stages import NextAct, Stage, WaitingFor
+from domain.views import FollowedView, SkippedBecause
 from ledger.names import VIEWS_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import PostgresProcessRecorder
@@ -31,6 +32,7 @@ from projections.runner import ViewRunner
 from projections.schema import VIEWS, ensure_views
 from projections.tracking import TrackingQueries
 from tests.conftest import Database
+from tests.domain.office import act
 from tests.projections.histories import (
     publish_catalogue,
     publish_days,
@@ -495,3 +497,67 @@ def kill_folding_processes(views: Views, head: int) -> None:
                 break
         process.join()
     assert kills >= 2
+
+
+class TestSkipping:
+    def test_a_stopped_view_passes_over_exactly_what_an_event_says(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("projections.runner.RETRY_FAILED_S", 0.0)
+        random_history(views.recorder, requests=5)
+        picky = PickyView(2, 4)
+        others = tuple(view for view in VIEWS if view.name != "roster")
+        runner = ViewRunner(views.written, views.reader, (*others, picky))
+        for position in (2, 4):
+            runner.catch_up()
+            level = self.level(views)
+            assert (level.position, level.failed_position) == (position - 1, position)
+            if position == 2:
+                decided = skip(position)
+            else:
+                decided.skip_also(
+                    act("again", ActorKind.ADMINISTRATOR),
+                    view_version=Roster.version,
+                    position=position,
+                    reason=SkippedBecause.OTHER,
+                )
+            store(views.recorder, decided)
+        runner.catch_up()
+        level = self.level(views)
+        assert (level.position, level.error) == (views.reader.head().position, None)
+        assert {2, 4}.isdisjoint(picky.folded)
+        assert {1, 3, 5} <= picky.folded
+
+    def test_a_skip_of_another_version_is_not_heeded(self, views: Views) -> None:
+        random_history(views.recorder, requests=2)
+        store(views.recorder, skip(2, Roster.version + 1))
+        runner = ViewRunner(views.written, views.reader, (PickyView(2),))
+        runner.catch_up()
+        assert self.level(views).failed_position == 2
+
+    def level(self, views: Views) -> Any:
+        return next(each for each in views.progress.levels() if each.view == "roster")
+
+
+def skip(position: int, version: int = Roster.version) -> FollowedView:
+    return FollowedView.skip(
+        act("skip", ActorKind.ADMINISTRATOR),
+        view="roster",
+        view_version=version,
+        position=position,
+        reason=SkippedBecause.VIEW_DEFECT,
+    )
+
+
+class PickyView(BrokenView):
+    """A view that cannot fold some entries, and remembers those it did."""
+
+    def __init__(self, *breaks_at: int) -> None:
+        self.bad = set(breaks_at)
+        self.folded: set[int] = set()
+
+    def fold(self, cursor: Any, facts: Any) -> None:
+        positions = {fact.position for fact in facts}
+        if positions & self.bad:
+            raise ValueError("marked-value")
+        self.folded |= positions
