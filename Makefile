@@ -44,6 +44,10 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.assignment_under_kills
 	$(BIN)/python -m benchmarks.import_under_kills
 	$(BIN)/python -m benchmarks.first_start
+	$(BIN)/python -m benchmarks.views
+	$(BIN)/python -m benchmarks.view_lag
+	$(BIN)/python -m benchmarks.rebuild_memory
+	$(BIN)/python -m benchmarks.views_under_kills
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
 	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance
