@@ -70,6 +70,8 @@ def import_(
         ) from error
     if file != STDIN and not Path(file).is_file():
         raise Failure(f"there is no file {file}", exit_code=COULD_NOT_ASK)
+    if report is not None and not report.absolute().parent.is_dir():
+        raise Failure(f"there is no folder for {report}", exit_code=COULD_NOT_ASK)
     settings = LedgerSettings.load()
     with server_up(settings):
         bring_up_to_date(settings, say=_quietly, is_seeded=False)
@@ -81,6 +83,8 @@ def import_(
                 _stopped(importer.report, report, str(error), as_json=as_json)
             except SijilError as error:
                 _stopped(importer.report, report, error.code, as_json=as_json)
+            except KeyboardInterrupt:
+                _stopped(importer.report, report, "interrupted", as_json=as_json)
         _fold(settings)
     _tell(importer.report, report, as_json=as_json)
     done = importer.report

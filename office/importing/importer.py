@@ -145,8 +145,14 @@ class Importer:
                     self._take_all(source, progress)
                 else:
                     self._refuse_all(source, progress)
-        except (SourceError, SijilError) as error:
-            self.report.stopped = getattr(error, "code", "source")
+        except SourceError:
+            self.report.stopped = "source"
+            raise
+        except KeyboardInterrupt:
+            self.report.stopped = "interrupted"
+            raise
+        except SijilError as error:
+            self.report.stopped = error.code
             raise
         return self.report
 

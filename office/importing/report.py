@@ -9,6 +9,8 @@ from typing import Any
 
 LARGEST_EXAMPLES = 1_000
 """Rows the report lists one by one; the counts are of all."""
+LARGEST_UNKNOWN = 100
+"""Rows of unknown activities: enough to look them up by their lines."""
 UNKNOWN_ACTIVITY = "(not in the mapping)"
 """Stands for the names of activities that the mapping has not: a column that was taken
 for another may hold persons, and a report is sent about."""
@@ -48,6 +50,7 @@ class ImportReport:
     by_reason: Counter[tuple[RowFate, str]] = field(default_factory=Counter)
     notes: list[RowNote] = field(default_factory=list)
     stopped: str | None = None
+    _unknown: int = 0
 
     def add(self, line: int, activity: str, fate: RowFate, reason: str = "") -> None:
         """Count one row. ``activity`` is a name of the mapping, or stands for one."""
@@ -56,10 +59,13 @@ class ImportReport:
         self.by_activity.setdefault(activity, Counter())[fate] += 1
         if reason:
             self.by_reason[fate, reason] += 1
-        is_news = (
-            fate in {RowFate.REFUSED, RowFate.CHANGED} or activity == UNKNOWN_ACTIVITY
-        )
-        if is_news and len(self.notes) < LARGEST_EXAMPLES:
+        is_news = fate in {RowFate.REFUSED, RowFate.CHANGED}
+        is_unknown = fate is RowFate.UNMAPPED and activity == UNKNOWN_ACTIVITY
+        if is_unknown:
+            self._unknown += 1
+            is_news = self._unknown <= LARGEST_UNKNOWN
+        most = LARGEST_EXAMPLES + min(self._unknown, LARGEST_UNKNOWN)
+        if is_news and len(self.notes) < most:
             self.notes.append(
                 RowNote(line=line, fate=fate, activity=activity, reason=reason)
             )
