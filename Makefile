@@ -10,7 +10,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 	--no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz format bench env other-server openapi lock audit clean
+.PHONY: help run test check fuzz format bench load env other-server openapi lock audit clean
 
 help: ## list these tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / \
@@ -48,6 +48,9 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.view_lag
 	$(BIN)/python -m benchmarks.rebuild_memory
 	$(BIN)/python -m benchmarks.views_under_kills
+
+load: .venv/load.installed ## a working day's peak at a hundred times the national rate
+	$(BIN)/python -m benchmarks.working_day
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
 	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance

@@ -33,6 +33,8 @@ def serve(*, end_with_parent: EndWithParent = False) -> None:
     settings = ApiSettings.load()
     # The application closes the house when it ends.
     app = create_app(House(LedgerSettings.load()), settings)
+    # Every question is held against it: it would be the first one's to wait for.
+    app.openapi()
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -32,13 +32,27 @@ router = APIRouter(prefix="/v1")
 
 LARGEST_PICTURE = 1_000
 """Items a picture begins with: no screen shows more; the list has the rest."""
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream, field by field.",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "examples": ["gone"]},
+        "id": {"type": "string", "examples": ["019ab1ef.1.48213"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "examples": ['{"position":48213}'],
+        },
+    },
+}
 STREAMING: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events until it is ended: `reset` with all that there is where "
         "it begins, then what changed, each with the place it leads to as its id.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": EVENT,
                 "example": "event: gone\nid: 019ab1ef.1.48213\n"
                 'data: {"position":48213}\n\n',
             }

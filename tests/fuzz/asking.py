@@ -89,6 +89,7 @@ class Asker:
         self.only: str | None = None
         self._follow = follow
         self._calls = 0
+        self._level_at = 0
         self._keys: list[str] = []
 
     def often(self) -> bool:
@@ -104,6 +105,8 @@ class Asker:
 
     def level(self) -> None:
         """Let the views and the assignment follow, each waiting for the other."""
+        if self._level_at == self._head_now():
+            return
         scene, stop = self.door.scene, Event()
         scene.room.runner.catch_up()
         assigning = Thread(target=scene.house.assignment().catch_up, args=(stop,))
@@ -112,6 +115,7 @@ class Asker:
             scene.room.runner.catch_up()
             assigning.join(timeout=0.005)
         scene.room.runner.catch_up()
+        self._level_at = self._head_now()
         self._follow()
 
     def make(self, case: Case) -> None:
