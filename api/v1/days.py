@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Query
 
+from api.times import Day
 from domain.calendars import office_day
 from domain.errors import InvalidValueError
 from office.house import House
@@ -16,14 +17,14 @@ LONGEST_SPAN_DAYS = 400
 USUAL_DAYS = 31
 
 FirstDay = Annotated[
-    date | None,
+    Day | None,
     Query(
         description="The first day; without it, a month before the last.",
         examples=["2026-11-01"],
     ),
 ]
 LastDay = Annotated[
-    date | None,
+    Day | None,
     Query(
         description="The last day; without it, today in Damascus.",
         examples=["2026-11-30"],

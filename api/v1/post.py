@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from api.asking import Since, TheHouse, ThePrincipal, Until
 from api.listing import LISTED, LISTING, TheListing
 from api.problems import responses
+from api.times import Day
 from api.v1.bodies import Code
 from api.v1.days import FirstDay, LastDay, days_of
 from domain.access import Permission
@@ -142,7 +143,7 @@ def list_postal_items(
     centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
     governorate: Annotated[Code | None, Query(examples=["SY-DI"])] = None,
     day: Annotated[
-        date | None,
+        Day | None,
         Query(description="Mailed on this day, in Damascus.", examples=["2026-11-23"]),
     ] = None,
     item: Annotated[

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.asking import AsOf, MinPosition, TheHouse, ThePrincipal, position_to_read
 from api.problems import FRESH, responses
+from api.times import Day
 from api.v1.counts import EffectiveAt, happened_by_of, position_of, span
 from domain.access import Permission
 from office.acts import translated
@@ -121,11 +122,11 @@ def get_turnaround(
     principal: ThePrincipal,
     house: TheHouse,
     first: Annotated[
-        date | None,
+        Day | None,
         Query(description="The first day of completion.", examples=["2026-11-01"]),
     ] = None,
     last: Annotated[
-        date | None,
+        Day | None,
         Query(description="The last day of completion.", examples=["2026-11-30"]),
     ] = None,
     by: Annotated[

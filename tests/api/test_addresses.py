@@ -55,6 +55,21 @@ def test_the_description_leads_from_a_request_to_its_acts_and_back(door: Door) -
     assert set(reading["links"]) == acts
 
 
+def test_no_question_takes_a_number_for_a_day(door: Door) -> None:
+    """What a framework reads as a date may be seconds since 1970."""
+    asked = 0
+    for path, methods in door.app.openapi()["paths"].items():
+        for parameter in methods.get("get", {}).get("parameters", ()):
+            kinds = parameter["schema"].get("anyOf", [parameter["schema"]])
+            if parameter["in"] == "query" and {"date"} & {
+                kind.get("format") for kind in kinds
+            }:
+                asked += 1
+                answer = door.get("auditor", path, **{parameter["name"]: "0"})
+                assert answer.status_code in {403, 422}, (path, parameter["name"])
+    assert asked
+
+
 @pytest.mark.parametrize(
     "day", ["0", "20261101", "2026-W45-1", "2026-11-01T00:00:00", "2026-02-30", ""]
 )

@@ -36,6 +36,8 @@ CHECKS: dict[str, Any] = {
     "missing_required_header": {"enabled": False},
     "object_level_authorization": {"enabled": False},
 }
+_MENDED = "Invalid component: positive test case"
+"""A call that was made to be wrong, until the asker put in what is there."""
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
@@ -148,6 +150,8 @@ def _take(event: events.EngineEvent, found: Found) -> None:
         for node in nodes:
             if node.failure_info is not None:
                 failure = node.failure_info.failure
+                if _MENDED in failure.message:
+                    continue
                 key = (failure.title, failure.operation)
                 found.failures.setdefault(
                     key, f"{failure.message}\n{node.failure_info.code_sample}"
