@@ -262,6 +262,23 @@ def position_to_read(
     return position
 
 
+def ledger_until(
+    house: House, as_of: str | None, min_position: int | None
+) -> int | None:
+    """The position up to which to read the ledger itself; None reads all of it.
+
+    Raises NotFreshEnoughError for a position that nothing has reached, and
+    InvalidValueError for an ``as_of`` without sense.
+    """
+    if min_position is not None:
+        with translated():
+            head = house.ledger.reader.head().position
+        if min_position > head:
+            # What was asked for may be any number: it is not repeated.
+            raise NotFreshEnoughError(position=head)
+    return None if as_of is None else position_as_of(house, as_of)
+
+
 def position_as_of(house: House, as_of: str) -> int:
     """The position of an ``as_of``; what is later than the newest entry means it.
 

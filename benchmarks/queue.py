@@ -49,8 +49,9 @@ from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.settings import LedgerSettings
 from office.house import House, ViewsRoom, migrate
-from projections.clerk_queue import ClerkQueueQueries, QueueItem, item_of
+from projections.clerk_queue import ClerkQueueQueries
 from projections.pages import Page
+from projections.queue_items import QueueItem, item_of
 
 OPEN_ITEMS = 10_000
 CENTRES = 14

@@ -43,9 +43,10 @@ from office.acts import Done, Envelope, translated
 from office.commands import AssignRequest, ReleaseRequest
 from office.errors import ConcurrencyError
 from office.requests import Requests
-from projections.clerk_queue import ClerkQueueQueries, HeldItem
+from projections.clerk_queue import ClerkQueueQueries
 from projections.facts import Fact, fact_of
 from projections.progress import ProgressQueries
+from projections.queue_items import HeldItem
 from projections.roster import RosterQueries
 
 NAME = "assignment"

@@ -18,7 +18,8 @@ from office.acts import Acts, Clock, Envelope, translated
 from office.commands import AssignRequest
 from office.errors import ConcurrencyError, StaleVersionError
 from office.requests import Requests
-from projections.clerk_queue import ClerkQueueQueries, HeldItem
+from projections.clerk_queue import ClerkQueueQueries
+from projections.queue_items import HeldItem
 from projections.roster import RosterQueries, RosterRow
 
 LARGEST_MOVE = 500

@@ -7,8 +7,8 @@ and not counted as the clerk's.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -16,11 +16,19 @@ from uuid import UUID
 import psycopg2.extensions
 
 from domain.access import Scope
-from domain.stages import NextAct, Stage, WaitingFor
+from domain.stages import WaitingFor
 from ledger.persistence.datastore import PostgresDatastore
 from projections.copying import array_of
 from projections.facts import Fact
-from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
+from projections.pages import DEFAULT_PAGE, Page, page_size
+from projections.queue_items import (
+    ORDERS,
+    HeldItem,
+    QueueFilter,
+    QueueItem,
+    QueueSort,
+    item_of,
+)
 from projections.requests import (
     FOLDED_TOPICS,
     SUBMITTED,
@@ -34,8 +42,6 @@ from projections.succession import SucceedingRows
 
 HELD_AT_ONCE = 2_000
 """Items of work that one look at whose they are gives: what is over waits a round."""
-_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""Sorts items without a due time last."""
 _UNSEEN = frozenset({"sijil.request.informed.v1", "sijil.request.warned.v1"})
 """Events that change nothing of what the queue shows."""
 _POST = WaitingFor.POST.value
@@ -160,18 +166,16 @@ _LONGEST = [4 ** (level + 1) for level in _LEVELS]
 """The most positions that a row of each class can have lasted."""
 _FAR = 2**62
 """After every position, and still a bigint with the longest added to it."""
+_ALL = QueueFilter()
 _ITEM = """
     request_id::text AS id, tracking_number, service, agency, centre, governorate,
     stage, clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
     lease_until
 """
-_ORDER = """
-    coalesce(until, timestamptz '9999-12-31 00:00:00+00'), since, request_id
-"""
 _PAGE = f"""
 SELECT {_ITEM} FROM clerk_queue
 WHERE valid_to IS NULL AND {{conditions}}
-ORDER BY {_ORDER} LIMIT %(limit)s
+ORDER BY {{by}} LIMIT %(limit)s
 """
 _PAGE_AS_OF = f"""
 SELECT {_ITEM} FROM (
@@ -190,9 +194,8 @@ SELECT {_ITEM} FROM (
         OFFSET 0
     ) AS ended
 ) AS queue
-ORDER BY {_ORDER} LIMIT %(limit)s
+ORDER BY {{by}} LIMIT %(limit)s
 """
-_AFTER = f"({_ORDER}) > (%(until)s::timestamptz, %(since)s::timestamptz, %(id)s::uuid)"
 _OPEN_WORK = """
 SELECT clerk, count(*) FROM clerk_queue
 WHERE valid_to IS NULL AND waiting_for = 'clerk' AND clerk = ANY(%s)
@@ -254,46 +257,6 @@ WHERE q.valid_to IS NULL
 """
 _SEEN = FOLDED_TOPICS - _UNSEEN
 _values = attrgetter(*_SHOWN, *_REMEMBERED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldItem:
-    """One piece of open work and who has it: None is nobody.
-
-    ``token`` is that of the latest assignment, claim or release; ``position`` the
-    entry that made the row.
-    """
-
-    request_id: UUID
-    centre: str
-    agency: str
-    clerk: str | None
-    token: int
-    submitted_at: datetime
-    position: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueItem:
-    """One piece of work. ``position`` is the entry that made it what it is."""
-
-    request_id: UUID
-    tracking_number: str
-    service: str
-    agency: str
-    centre: str
-    governorate: str
-    stage: Stage
-    clerk: str | None
-    token: int
-    next_act: NextAct
-    waiting_for: WaitingFor
-    since: datetime
-    until: datetime | None
-    is_overdue: bool
-    etag_version: int
-    position: int
-    lease_until: datetime | None = None
 
 
 class ClerkQueue:
@@ -359,45 +322,28 @@ class ClerkQueueQueries:
         scope: Scope,
         *,
         now: datetime,
-        clerk: str | None = None,
-        is_unassigned: bool = False,
-        waiting_for: WaitingFor | None = WaitingFor.CLERK,
-        next_act: NextAct | None = None,
-        centre: str | None = None,
+        only: QueueFilter = _ALL,
+        sort: QueueSort = QueueSort.DUE,
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
+        **more: Any,
     ) -> Page[QueueItem]:
         """Work in the order it is due: what is overdue stands first.
 
-        ``now`` decides what is overdue; without ``waiting_for`` it is all but what is
-        in the post. Raises InvalidValueError for a bad cursor.
+        ``now`` decides what is overdue; ``more`` are parts of ``only`` by their names;
+        without ``waiting_for`` it is all but what is in the post. Raises
+        InvalidValueError for a bad cursor.
         """
         if scope.parties is not None:
             # The queue is the staff's: a citizen has no row in it.
             return Page(items=(), next=None)
+        order = ORDERS[sort]
         scoped, params = condition(scope)
-        conditions = [scoped]
-        params["limit"] = page_size(limit) + 1
-        if waiting_for is None:
-            conditions.append("waiting_for <> 'post'")
-        for name, value in (
-            ("waiting_for", waiting_for),
-            ("next_act", next_act),
-            ("centre", centre),
-        ):
-            if value is not None:
-                conditions.append(f"{name} = %({name})s")
-                params[name] = value
-        if clerk is not None:
-            conditions.append("clerk = %(clerk)s")
-            params["clerk"] = clerk
-        if is_unassigned:
-            conditions.append("clerk IS NULL")
-        key = decode_cursor(after, datetime, datetime, UUID)
-        if key is not None:
-            conditions.append(_AFTER)
-            params |= dict(zip(("until", "since", "id"), key, strict=True))
+        narrowed, parts = (replace(only, **more) if more else only).conditions()
+        further, place = order.after(after)
+        params |= {**parts, **place, "limit": page_size(limit) + 1}
+        conditions = " AND ".join([scoped, *narrowed, further])
         page = _PAGE
         if as_of is not None:
             page = _PAGE_AS_OF
@@ -407,17 +353,9 @@ class ClerkQueueQueries:
                 "longest": _LONGEST,
             }
         with self._datastore.autocommit() as cursor:
-            cursor.execute(page.format(conditions=" AND ".join(conditions)), params)
+            cursor.execute(page.format(conditions=conditions, by=order.by), params)
             items = [item_of(row, now) for row in cursor.fetchall()]
-        return paged(
-            items,
-            limit,
-            lambda item: (
-                (item.until or _NEVER).isoformat(),
-                item.since.isoformat(),
-                str(item.request_id),
-            ),
-        )
+        return order.page(items, limit)
 
     def held_by(
         self, clerks: Sequence[str], *, agency: str | None = None
@@ -476,28 +414,4 @@ def _held(row: tuple[Any, ...]) -> HeldItem:
         token=row[4],
         submitted_at=row[5],
         position=row[6],
-    )
-
-
-def item_of(row: tuple[Any, ...], now: datetime) -> QueueItem:
-    """The item of a row, in the columns of a page."""
-    until = row[12]
-    return QueueItem(
-        request_id=UUID(row[0]),
-        tracking_number=row[1],
-        service=row[2],
-        agency=row[3],
-        centre=row[4],
-        governorate=row[5],
-        stage=Stage(row[6]),
-        clerk=row[7],
-        token=row[8],
-        next_act=NextAct(row[9]),
-        waiting_for=WaitingFor(row[10]),
-        since=row[11],
-        until=until,
-        is_overdue=until is not None and until < now,
-        etag_version=row[13],
-        position=row[14],
-        lease_until=None if row[15] is None else datetime.fromisoformat(row[15]),
     )

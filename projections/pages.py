@@ -66,18 +66,24 @@ def decode_cursor(cursor: str | None, *types: type[Any]) -> tuple[Any, ...] | No
     """
     if cursor is None:
         return None
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidValueError(field="cursor", reason="shape") from error
-    if (
-        not isinstance(key, list)
-        or len(key) != len(types)
-        or not all(_is_of(part, type_) for part, type_ in zip(key, types, strict=True))
+    key = cursor_parts(cursor)
+    if len(key) != len(types) or not all(
+        _is_of(part, type_) for part, type_ in zip(key, types, strict=True)
     ):
         raise InvalidValueError(field="cursor", reason="shape")
     return tuple(key)
+
+
+def cursor_parts(cursor: str) -> list[Any]:
+    """The parts of a cursor, whatever they are. InvalidValueError without any."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise InvalidValueError(field="cursor", reason="shape") from error
+    if not isinstance(key, list):
+        raise InvalidValueError(field="cursor", reason="shape")
+    return key
 
 
 def _is_of(part: object, type_: type[Any]) -> bool:

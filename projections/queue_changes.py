@@ -8,25 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from domain.access import Scope, Whereabouts
-from domain.stages import NextAct, Stage, WaitingFor
 from ledger.persistence.datastore import PostgresDatastore
-from projections.clerk_queue import QueueItem
+from projections.queue_items import QueueFilter, QueueItem, item_of
 
 _CHANGED = """
 SELECT
     request_id::text, tracking_number, service, agency, centre, governorate, stage,
     clerk, token, next_act, waiting_for, since, until, etag_version, valid_from,
-    lease_until::timestamptz, is_forwarded, is_mailed, is_fee_outstanding, valid_to
+    lease_until, is_forwarded, is_mailed, is_fee_outstanding, valid_to
 FROM clerk_queue
 WHERE request_id = ANY(%(requests)s::uuid[])
     AND (valid_from > %(after)s AND valid_from <= %(until)s
         OR valid_to > %(after)s AND valid_to <= %(until)s)
 """
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +38,9 @@ class QueueRow:
     item: QueueItem
     whereabouts: Whereabouts
 
-    def is_for(
-        self,
-        scope: Scope,
-        *,
-        clerk: str | None,
-        is_unassigned: bool,
-        waiting_for: WaitingFor,
-    ) -> bool:
+    def is_for(self, scope: Scope, only: QueueFilter) -> bool:
         """Whether a queue with these filters has it: the rule of ClerkQueue's page."""
-        item = self.item
-        return (
-            scope.includes(self.whereabouts)
-            and clerk in {None, item.clerk}
-            and not (is_unassigned and item.clerk is not None)
-            and item.waiting_for is waiting_for
-        )
+        return scope.includes(self.whereabouts) and only.includes(self.item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,28 +94,9 @@ class QueueChangesQueries:
 
 
 def _row(row: tuple[Any, ...]) -> QueueRow:
-    lease_until: datetime | None = row[15]
     return QueueRow(
-        item=QueueItem(
-            request_id=UUID(row[0]),
-            tracking_number=row[1],
-            service=row[2],
-            agency=row[3],
-            centre=row[4],
-            governorate=row[5],
-            stage=Stage(row[6]),
-            clerk=row[7],
-            token=row[8],
-            next_act=NextAct(row[9]),
-            waiting_for=WaitingFor(row[10]),
-            since=row[11],
-            until=row[12],
-            # Of the moment it is looked at, which a change has not.
-            is_overdue=False,
-            etag_version=row[13],
-            position=row[14],
-            lease_until=lease_until,
-        ),
+        # What is overdue is of the moment it is looked at, which a change has not.
+        item=item_of(row, _LONG_AGO),
         whereabouts=Whereabouts(
             governorate=row[5],
             centre=row[4],

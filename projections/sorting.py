@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from domain.errors import InvalidValueError
-from projections.pages import Page, decode_cursor, encode_cursor
+from projections.pages import Page, cursor_parts, decode_cursor, encode_cursor
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
@@ -56,11 +56,13 @@ class Order(Generic[T]):
         Raises InvalidValueError for a cursor that is not ours or of another order: it
         would mean another place in this one.
         """
-        key = decode_cursor(cursor, str, *(column.kept for column in self.columns))
-        if key is None:
+        if cursor is None:
             return "true", {}
-        if key[0] != self.name:
+        first, *_ = cursor_parts(cursor) or [None]
+        if isinstance(first, str) and first != self.name:
             raise InvalidValueError(field="cursor", reason="another-sort")
+        kept = (column.kept for column in self.columns)
+        key = decode_cursor(cursor, str, *kept) or ()
         columns = ", ".join(column.sql for column in self.columns)
         values = ", ".join(
             f"%(after_{at})s::{column.cast}" for at, column in enumerate(self.columns)

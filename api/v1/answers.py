@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from domain.persons import PersonDetails
 from domain.requests import Party, ServiceRequest
 from projections.audit_trail import TrailRow
-from projections.clerk_queue import QueueItem
+from projections.queue_items import QueueItem
 from projections.tracking import Step, TrackedRequest
 
 _REQUEST_ID = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"

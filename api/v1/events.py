@@ -19,13 +19,13 @@ from api.v1.counts import CountAnswer
 from domain.access import Permission, Scope
 from domain.acts import ActorKind
 from domain.errors import InvalidValueError
-from domain.stages import Stage, WaitingFor
+from domain.stages import NextAct, Stage, WaitingFor
 from office.house import House
-from projections.clerk_queue import QueueItem
 from projections.governorate_counts import Count, CountBy
 from projections.governorate_counts.moves import Moves
 from projections.pages import LARGEST_PAGE
 from projections.queue_changes import QueueChange
+from projections.queue_items import QueueFilter, QueueItem
 from projections.requests import PREFIX
 
 router = APIRouter(prefix="/v1")
@@ -102,9 +102,7 @@ class QueueTelling:
 
     house: House
     scope: Scope
-    clerk: str | None
-    is_unassigned: bool
-    waiting_for: WaitingFor
+    only: QueueFilter
 
     def begin(self, position: int) -> None:
         """Nothing: a change says all that there is to tell."""
@@ -117,9 +115,7 @@ class QueueTelling:
             page = self.house.queries.queue.page(
                 self.scope,
                 now=self.house.clock(),
-                clerk=self.clerk,
-                is_unassigned=self.is_unassigned,
-                waiting_for=self.waiting_for,
+                only=self.only,
                 after=after,
                 limit=LARGEST_PAGE,
                 as_of=position,
@@ -138,13 +134,7 @@ class QueueTelling:
     def tell(self, change: QueueChange) -> Told | None:
         """The item as it is now, or that it is gone; None for what was never here."""
         was, now = (
-            row is not None
-            and row.is_for(
-                self.scope,
-                clerk=self.clerk,
-                is_unassigned=self.is_unassigned,
-                waiting_for=self.waiting_for,
-            )
+            row is not None and row.is_for(self.scope, self.only)
             for row in (change.before, change.after)
         )
         if now and change.after is not None:
@@ -307,6 +297,10 @@ def follow_queue(
         bool, Query(description="Only what nobody has.", examples=[False])
     ] = False,
     waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
+    service: Annotated[Code | None, Query(examples=["CIV-01"])] = None,
+    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
+    stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
+    next_act: Annotated[NextAct | None, Query(examples=["take_fee"])] = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow what comes into your queue, changes in it and leaves it."""
@@ -315,9 +309,15 @@ def follow_queue(
     telling = QueueTelling(
         house=house,
         scope=principal.scope,
-        clerk=principal.id if principal.role is ActorKind.CLERK else clerk,
-        is_unassigned=unassigned,
-        waiting_for=waiting_for,
+        only=QueueFilter(
+            clerk=principal.id if principal.role is ActorKind.CLERK else clerk,
+            is_unassigned=unassigned,
+            waiting_for=waiting_for,
+            service=service,
+            agency=agency,
+            stage=stage,
+            next_act=next_act,
+        ),
     )
     return live.streams.answer(live.queue, telling, login, last_event_id)
 

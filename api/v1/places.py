@@ -9,6 +9,7 @@ from api.asking import (
     TheHouse,
     ThePrincipal,
     etag_of,
+    ledger_until,
 )
 from api.listing import LISTED, LISTING, TheListing
 from api.problems import FRESH, responses
@@ -33,7 +34,6 @@ from api.v1.things import (
     centre_to_read,
     clerk_after,
     facts_of,
-    ledger_until,
     narrowed,
     page_of,
     published,

@@ -8,16 +8,19 @@ from fastapi import APIRouter, Header, Path, Query, Response, status
 
 from api.asking import (
     Asking,
+    AsOf,
+    MinPosition,
     Since,
     TheAsking,
     TheHouse,
     ThePrincipal,
     Until,
     etag_of,
+    ledger_until,
     outcome_headers,
 )
 from api.listing import LISTED, LISTING, TheListing
-from api.problems import READING, SENDING, responses
+from api.problems import FRESH, READING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import (
     ListedRequest,
@@ -26,9 +29,9 @@ from api.v1.answers import (
     RequestAnswer,
     RequestList,
 )
-from domain.access import Permission
+from domain.access import Permission, Principal
 from domain.acts import ActorKind
-from domain.errors import InvalidValueError
+from domain.errors import InvalidValueError, NotFoundError
 from domain.requests import Channel, ServiceRequest
 from domain.services import Route
 from domain.stages import Stage
@@ -204,7 +207,7 @@ def list_requests(
     operation_id="get_request",
     summary="Read one request",
     responses={
-        **responses(*READING, "not-found"),
+        **responses(*FRESH, "not-found"),
         200: {"model": RequestAnswer},
         304: {"description": "It is as you have it"},
     },
@@ -217,9 +220,14 @@ def get_request(
     if_none_match: Annotated[
         str | None, Header(alias="If-None-Match", examples=['"4"'])
     ] = None,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
 ) -> Any:
-    """Read one request as the ledger has it now."""
+    """Read one request as the ledger has it now, or had it then."""
     found = house.requests.get(request_id, principal)
+    until = ledger_until(house, as_of, min_position)
+    if until is not None:
+        found = _as_known(house, request_id, principal, until)
     etag = etag_of(found.etag_version)
     known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     if etag in known or "*" in known:
@@ -229,6 +237,26 @@ def get_request(
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
     return RequestAnswer.of(found, is_staff=principal.role in STAFF)
+
+
+def _as_known(
+    house: House, request_id: UUID, principal: Principal, until: int
+) -> ServiceRequest:
+    """A request as the ledger had it at a position.
+
+    Raises NotFoundError where it was not there yet, or out of the asker's sight then:
+    what came into it later is told as it is now.
+    """
+    with translated():
+        entries = house.ledger.reader.aggregate(request_id)
+        versions = [entry.version for entry in entries if entry.position <= until]
+        if not versions:
+            raise NotFoundError(thing="request")
+        found: ServiceRequest = house.ledger.repository.get(
+            request_id, version=versions[-1]
+        )
+    principal.must_see(found.whereabouts)
+    return found
 
 
 @router.get(

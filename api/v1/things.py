@@ -13,8 +13,8 @@ from fastapi import Path, Query, Response, status
 
 from api.asking import (
     etag_of,
+    ledger_until,
     outcome_headers,
-    position_as_of,
 )
 from api.listing import Listing
 from api.v1.bodies import Code
@@ -30,7 +30,6 @@ from domain.services import Service
 from domain.stamps import Stamp
 from office.acts import Done, translated
 from office.catalogue import id_of
-from office.errors import NotFreshEnoughError
 from office.house import House
 from projections.catalogue import Published, published_from
 from projections.facts import Fact, fact_of
@@ -92,23 +91,6 @@ def facts_of(
         and (version is None or entry.version <= version)
         and (fact := fact_of(entry)) is not None
     ]
-
-
-def ledger_until(
-    house: House, as_of: str | None, min_position: int | None
-) -> int | None:
-    """The position up to which to read the ledger itself; None reads all of it.
-
-    Raises NotFreshEnoughError for a position that nothing has reached, and
-    InvalidValueError for an ``as_of`` without sense.
-    """
-    if min_position is not None:
-        with translated():
-            head = house.ledger.reader.head().position
-        if min_position > head:
-            # What was asked for may be any number: it is not repeated.
-            raise NotFreshEnoughError(position=head)
-    return None if as_of is None else position_as_of(house, as_of)
 
 
 def page_of(

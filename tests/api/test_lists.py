@@ -86,7 +86,6 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
 }
 """Who may ask for each list, and where."""
 ONE_ORDER = {
-    "get_queue",
     "get_inbox",
     "list_approvals",
     "list_clerk_load",
@@ -101,6 +100,7 @@ ONE_ORDER = {
 """Lists that have no other order."""
 WITHOUT_PAGES = {"get_counts", "get_flows"}
 """Lists that are whole answers."""
+QUEUE = "/v1/queue"
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +353,119 @@ def test_no_cell_runs_as_a_formula_and_every_cell_can_be_read_back(text: str) ->
 def test_a_file_ends_its_lines_as_the_standard_wants() -> None:
     with written((("word",),), [Inner(word="x")]) as file:
         assert file.read() == f"{BOM}word\r\nx\r\n".encode()
+
+
+STILL = {
+    "follow_counts": "it is told as it happens",
+    "follow_queue": "it is told as it happens",
+    "get_entry": "an entry never changes",
+    "get_request_conditions": "what an act would be judged by now",
+    "get_request_parties": "a person's values are kept as they are now",
+    "get_service_conditions": "what a request would be judged by now",
+    "list_governorates": "reference data without events",
+}
+"""Reads that cannot be asked as of a position, and why."""
+
+
+def test_every_read_can_be_asked_as_of_or_says_why_not(door: Door) -> None:
+    without = {
+        operation["operationId"]
+        for path, methods in door.app.openapi()["paths"].items()
+        if path.startswith("/v1") and (operation := methods.get("get"))
+        if not any(p["name"] == "as_of" for p in operation.get("parameters", []))
+    }
+    assert without == set(STILL)
+
+
+class TestQueue:
+    """Filters of the queue."""
+
+    def test_each_filter_narrows_to_what_it_names(self, filled: Door) -> None:
+        for waiting_for in ("clerk", "agency"):
+            whole = all_pages(filled, "supervisor", QUEUE, waiting_for=waiting_for)
+            assert whole
+            for name in ("service", "agency", "stage", "next_act", "clerk"):
+                for value in {item[name] for item in whole} - {None}:
+                    asked = {"waiting_for": waiting_for, name: value}
+                    found = all_pages(filled, "supervisor", QUEUE, **asked)
+                    assert found == [item for item in whole if item[name] == value]
+
+    def test_a_clerk_asks_for_the_own_queue_only(self, filled: Door) -> None:
+        mine = all_pages(filled, "clerk", QUEUE)
+        assert mine
+        assert all_pages(filled, "clerk", QUEUE, clerk="clk-DI-2") == mine
+        assert {item["clerk"] for item in mine} == {"clk-DI-1"}
+
+    def test_overdue_is_of_the_moment_that_is_asked_for(self, filled: Door) -> None:
+        before = filled.scene.now
+        position = filled.scene.entries()[-1].position
+        then = all_pages(filled, "supervisor", QUEUE, as_of=position)
+        late = [item for item in then if item["is_overdue"]]
+        try:
+            filled.scene.now = before.replace(year=before.year + 1)
+            now = all_pages(filled, "supervisor", QUEUE, overdue=True)
+            assert len(now) > len(late)
+            assert all(item["is_overdue"] for item in now)
+            assert all_pages(filled, "supervisor", QUEUE, as_of=position) == then
+            asked = {"as_of": position, "overdue": True}
+            assert all_pages(filled, "supervisor", QUEUE, **asked) == late
+        finally:
+            filled.scene.now = before
+
+
+class TestOneRequest:
+    """One request as it was known."""
+
+    def test_it_is_told_as_it_was_at_each_of_its_entries(self, door: Door) -> None:
+        request_id = door.mailed()
+        entries = door.scene.entries(UUID(request_id))
+        path = f"/v1/requests/{request_id}"
+        told = [
+            door.get("clerk", path, as_of=entry.position).json() for entry in entries
+        ]
+        assert [each["version"] for each in told] == [e.version for e in entries]
+        assert told[0]["stage"] == "waiting"
+        assert told[-1] == door.get("clerk", path).json()
+        times = [
+            door.get("clerk", path, as_of=entry.recorded_at.isoformat()).json()
+            for entry in entries
+        ]
+        assert times == told
+
+    def test_before_it_was_there_it_was_not_found(self, door: Door) -> None:
+        request_id = door.submitted()
+        [first, *_] = door.scene.entries(UUID(request_id))
+        path = f"/v1/requests/{request_id}"
+        answer = door.get("clerk", path, as_of=first.position - 1)
+        assert answer.status_code == 404
+
+    def test_whoever_sees_it_now_sees_nothing_of_before(self, door: Door) -> None:
+        request_id = door.forwarded()
+        entries = door.scene.entries(UUID(request_id))
+        path = f"/v1/requests/{request_id}"
+        assert door.get("agency", path).status_code == 200
+        before = door.get("agency", path, as_of=entries[0].position)
+        assert before.status_code == 404
+        assert door.get("agency", path, as_of=entries[-1].position).status_code == 200
+        foreign = door.get("foreign-agency", path, as_of=entries[-1].position)
+        assert foreign.status_code == 404
+
+    def test_it_is_not_sent_again_to_whoever_has_it(self, door: Door) -> None:
+        request_id = door.submitted()
+        [first, *_] = door.scene.entries(UUID(request_id))
+        path = f"/v1/requests/{request_id}"
+        asked = {"params": {"as_of": first.position}}
+        answer = door.client.get(path, headers=door.headers("clerk"), **asked)
+        headers = door.headers("clerk", If_None_Match=answer.headers["ETag"])
+        again = door.client.get(path, headers=headers, **asked)
+        assert again.status_code == 304
+        assert not again.content
+
+    def test_a_position_that_is_not_there_is_not_fresh_enough(self, door: Door) -> None:
+        path = f"/v1/requests/{door.submitted()}"
+        answer = door.get("clerk", path, min_position=2**62)
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "not-fresh-enough"
 
 
 class TestRequests:

@@ -57,8 +57,8 @@ from ledger.reader import LedgerReader
 from office import commands as c
 from office.acts import Done, Envelope
 from office.house import House
-from projections.clerk_queue import QueueItem
 from projections.governorate_counts import Count
+from projections.queue_items import QueueItem
 from projections.runner import ViewRunner
 from projections.schema import VIEWS
 from tests.conftest import Database

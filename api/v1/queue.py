@@ -1,5 +1,6 @@
-"""Reading the queue."""
+"""The queue: what is to be done next."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -17,7 +18,8 @@ from api.v1.answers import (
 from api.v1.bodies import Code
 from domain.access import Permission
 from domain.acts import ActorKind
-from domain.stages import WaitingFor
+from domain.stages import NextAct, Stage, WaitingFor
+from projections.queue_items import QueueFilter, QueueSort
 
 router = APIRouter(prefix="/v1")
 
@@ -45,19 +47,35 @@ def get_queue(
         bool, Query(description="Only what nobody has.", examples=[False])
     ] = False,
     waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
+    service: Annotated[Code | None, Query(examples=["CIV-01"])] = None,
+    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
+    stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
+    next_act: Annotated[NextAct | None, Query(examples=["take_fee"])] = None,
+    overdue: Annotated[
+        bool, Query(description="Only what is past its limit.", examples=[False])
+    ] = False,
+    sort: Annotated[QueueSort, Query(examples=["until"])] = QueueSort.DUE,
 ) -> QueueList | Response:
     """Read what is to be done next: overdue first, then what is due soonest."""
     principal.must_be_allowed(Permission.READ_QUEUE)
     if principal.role is ActorKind.CLERK:
         clerk = principal.id
+    only = QueueFilter(
+        clerk=clerk,
+        is_unassigned=unassigned,
+        waiting_for=waiting_for,
+        service=service,
+        agency=agency,
+        stage=stage,
+        next_act=next_act,
+    )
     return listing.answer(
         QueueList,
         lambda part: house.queries.queue.page(
             principal.scope,
             now=part.now,
-            clerk=clerk,
-            is_unassigned=unassigned,
-            waiting_for=waiting_for,
+            only=replace(only, overdue_at=part.now if overdue else None),
+            sort=sort,
             after=part.after,
             limit=part.limit,
             as_of=part.as_of,
