@@ -218,6 +218,10 @@ BROKEN: dict[str, Words] = {
     "not-responsible": ("الموظف غير مكلف بالجهة", "not responsible"),
     "stamp-issued": ("الختم صادر من قبل", "the stamp was issued already"),
     "stamp-withdrawn": ("الختم مسحوب", "the stamp was withdrawn"),
+    "view-not-stopped": (
+        "لم يتوقف العرض عند هذا القيد",
+        "the view had not stopped at this entry",
+    ),
     "day-begun": ("بدأ اليوم", "the day had begun"),
     "date-passed": ("مضى التاريخ", "the date had passed"),
     "approval-required": ("تلزم موافقة المشرف", "an approval was required"),
