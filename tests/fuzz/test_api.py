@@ -16,7 +16,7 @@ from tests.fuzz.running import NOBODY, PHASES, ground_of
 
 SECONDS = int(os.environ.get("SIJIL_FUZZ_S", "40"))
 SEED = int(os.environ.get("SIJIL_FUZZ_SEED", "1"))
-SHORTEST_ALONE_S = 20
+SHORTEST_ALONE_S = 55
 """Under this a role's own turn would not get through the examples of all routes."""
 TURNS = (
     (None, *WHO, NOBODY) if SECONDS // (len(WHO) + 2) >= SHORTEST_ALONE_S else (None,)
