@@ -10,9 +10,10 @@ import psycopg2.extensions
 from domain.money import FeeKind
 from domain.requests import Answer
 from domain.services import FeeDue
-from projections.copying import append_rows
+from projections.copying import append_rows, array_of
 from projections.facts import Fact
 from projections.origins import SUBMITTED, Origin, Origins
+from projections.requests import rfc3339_sql
 from projections.versioned import Change, VersionedTable
 
 _REQUEST = "sijil.request."
@@ -124,11 +125,24 @@ CREATE INDEX payment_movements_by_time ON payment_movements (moved_at);
 """
 
 
+_TIMES = frozenset({"expected_at", "due_at", "paid_at", "refunded_at", "ended_at"})
+_KEPT = ", ".join(
+    rfc3339_sql(f"t.{name}") if name in _TIMES else f"t.{name}" for name in FEES.values
+)
+_LOAD = f"""
+SELECT t.request_id::text, {_KEPT}
+FROM payments AS t JOIN unnest(%s::uuid[]) AS k (request_id) USING (request_id)
+WHERE t.valid_to IS NULL
+    AND (t.state = 'expected' OR t.request_id = ANY(%s::uuid[]))
+"""
+_FEE_KINDS = tuple(kind.value for kind in FeeKind)
+
+
 class Payments:
     """The view: a versioned row a fee, an appended one for each movement of it."""
 
     name = "payments"
-    version = 1
+    version = 2
     tables = ("payments", "payment_movements", _ORIGINS.table)
     ddl = _DDL
 
@@ -137,13 +151,7 @@ class Payments:
         ours = [fact for fact in facts if fact.topic in _OURS]
         accepted = {fact.key for fact in ours if fact.topic == _ACCEPTED}
         origins = _ORIGINS.take_in(cursor, ours, accepted)
-        touched = {(fact.key,) for fact in ours if fact.topic in _LATER}
-        rows = {
-            str(key): row
-            for (key,), row in FEES.load(
-                cursor, [key for key in touched if key[0] not in accepted]
-            ).items()
-        }
+        rows = _load(cursor, ours, accepted)
         changes = []
         movements = []
         for fact in ours:
@@ -164,12 +172,31 @@ class Payments:
         append_rows(cursor, "payment_movements", _MOVEMENT_COLUMNS, movements)
 
 
+def _load(
+    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], accepted: set[str]
+) -> dict[str, dict[str, Any]]:
+    """The present rows that a batch can change, with times as the bodies have them.
+
+    Of what is settled only a refund changes anything: most answers and stamps are of
+    requests whose fee was paid long before, and their rows are not worth carrying.
+    """
+    touched = {f.key for f in facts if f.topic in _LATER} - accepted
+    if not touched:
+        return {}
+    refunded = {f.key for f in facts if f.topic == _REFUNDED}
+    cursor.execute(_LOAD, (array_of(touched), array_of(refunded)))
+    return {
+        key: dict(zip(FEES.values, values, strict=True))
+        for key, *values in cursor.fetchall()
+    }
+
+
 def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """The amounts of a fee by the kind of the line."""
-    amounts = dict.fromkeys(FeeKind, 0)
+    amounts = dict.fromkeys(_FEE_KINDS, 0)
     for line in lines:
         amounts[line["kind"]] += line["amount"]
-    return {str(kind): amount for kind, amount in amounts.items()}
+    return amounts
 
 
 def _expected(origin: Origin, fact: Fact) -> dict[str, Any] | None:
