@@ -174,15 +174,25 @@ class LedgerWindow:
 
     # The window -----------------------------------------------------------------
 
-    def look_ahead(self, commands: Collection[UUID], things: Collection[UUID]) -> None:
-        """Read what the next acts will ask for, in two statements at most."""
+    def look_ahead(
+        self, commands: Collection[UUID], things: Iterable[tuple[UUID, UUID]]
+    ) -> None:
+        """Read what the next acts will ask for, in two statements at most.
+
+        ``things`` are acts' commands, each with the thing it is on. What is repeated
+        asks for no thing.
+        """
         self._commands = {}
         self._absent.clear()
         if commands:
             self._ask(list(commands))
-        missing = [each for each in things if each not in self._kept]
+        missing = {
+            thing: None
+            for command, thing in things
+            if thing not in self._kept and self._commands.get(command) is None
+        }
         if missing:
-            self._load(missing)
+            self._load(list(missing))
 
     def take(self) -> list[ActToAppend]:
         """What waits, in order; it waits no longer."""

@@ -217,7 +217,11 @@ class BulkDesk:
                         *(also.id for also in item.also),
                     )
                 ],
-                [each for item in items if (each := _thing_of(item)) is not None],
+                [
+                    (item.envelope.command_id, thing)
+                    for item in items
+                    if (thing := _thing_of(item)) is not None
+                ],
             )
         try:
             for number, item in enumerate(items):

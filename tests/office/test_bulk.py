@@ -145,7 +145,7 @@ def test_what_was_refused_behind_a_lost_act_is_decided_again(scene: Scene) -> No
     list(BulkDesk(scene.house).run([first]))
     accept = next(islice(life("s", 1), 2, None))
     desk = BulkDesk(scene.house)
-    desk._window.look_ahead([], [request_id])
+    desk._window.look_ahead([], [(request_id, request_id)])
     informed_by_another(scene, request_id)
     told = replace(
         accept.envelope,
