@@ -177,6 +177,8 @@ def main() -> None:
             f"all {len(VIEWS)} together: {together:,.0f} events/s,"
             f" {together / REINDEX_TARGET:.1f} x {REINDEX_TARGET:,}"
         )
+        busy = os.getloadavg()[0]
+        say(f"the machine's load meanwhile, with all else that ran: {busy:.1f}")
         writing.close()
         reading.close()
     keep("views", completed, head, lines)
