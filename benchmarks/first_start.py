@@ -4,7 +4,8 @@
 
 What a newcomer waits for after installation: a cluster, tables, reference data, runner
 and server, and while these serve the simulated history. It must take two minutes on two
-cores. There is no rival: the bound is the number.
+cores. There is no rival: the bound is the number. The processor time of everything it
+started is told as well, because on a machine that others use the clock tells of them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Measured:
     ready_s: float
     in_s: float
     level_s: float
+    used_s: float
     position: int
 
 
@@ -49,16 +51,27 @@ def measure(completed: int) -> Measured:
         ready_s = time.monotonic() - began
         in_s = _wait(run, lambda said: _IN in said, began)
         level_s = _wait(run, lambda said: _LEVEL.search(said) is not None, began)
+        used_s = _used_s(run)
         head = run.sijil("ledger", "head", "--json").stdout
         found = re.search(r'"position": (\d+)', head)
         return Measured(
             ready_s=ready_s,
             in_s=in_s,
             level_s=level_s,
+            used_s=used_s,
             position=int(found[1]) if found else 0,
         )
     finally:
         run.close()
+
+
+def _used_s(run: Running) -> float:
+    """Processor seconds of the run's processes, and of those of them that ended."""
+    times = [process.cpu_times() for process in run.processes()]
+    return sum(
+        each.user + each.system + each.children_user + each.children_system
+        for each in times
+    )
 
 
 def _wait(run: Running, is_so: Callable[[str], bool], began: float) -> float:
@@ -88,7 +101,9 @@ def main() -> None:
         f"| it answers that it is ready | {found.ready_s:.0f} |\n"
         f"| the history is in | {found.in_s:.0f} |\n"
         f"| all views are level | {found.level_s:.0f} |\n"
-        f"| bound | {BOUND_S} |\n"
+        f"| bound | {BOUND_S} |\n\n"
+        f"Processor seconds of all its processes: {found.used_s:.0f}, which two cores\n"
+        f"to themselves do in {found.used_s / 2:.0f} s at best.\n"
     )
     sys.stdout.write(text)
     if asked.out is not None:
