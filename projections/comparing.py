@@ -20,16 +20,32 @@ WHERE i.indrelid = to_regclass(%s) AND i.indisprimary
 ORDER BY array_position(i.indkey::int2[], a.attnum)
 """
 _ROWS = {
-    # A row that a later entry ended was current then.
-    TableKind.VERSIONED: "SELECT {columns} FROM {table} WHERE valid_from <= %(at)s",
-    TableKind.APPENDED: "SELECT {columns} FROM {table} WHERE position <= %(at)s",
+    # What later entries made or ended is left out, up to the one folded last. A
+    # position behind that is of no entry: such a row is wrong, so it is compared.
+    TableKind.VERSIONED: (
+        "SELECT {columns} FROM {table}"
+        " WHERE valid_from <= %(at)s OR valid_from > {level}"
+    ),
+    TableKind.APPENDED: (
+        "SELECT {columns} FROM {table} WHERE position <= %(at)s OR position > {level}"
+    ),
     TableKind.WORKING: "SELECT {columns} FROM {table}",
 }
-_ENDED = "CASE WHEN valid_to <= %(at)s THEN valid_to END AS valid_to"
+_ENDED = (
+    "CASE WHEN valid_to <= %(at)s OR valid_to > {level} THEN valid_to END AS valid_to"
+)
 _ONLY_IN = """
 SELECT count(*) OVER (), {key} FROM (({one}) EXCEPT ALL ({other})) d
 ORDER BY {key} LIMIT %(shown)s
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A schema with a view's tables, and the position of the last entry folded."""
+
+    schema: str
+    level: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +73,13 @@ def differences(
     cursor: psycopg2.extensions.cursor,
     view: View,
     *,
-    live: str,
-    folded: str,
+    live: Fold,
+    folded: Fold,
     position: int,
-    is_head: bool,
 ) -> list[TableDifference]:
-    """How the view's tables in schema ``live`` differ from those in ``folded``.
-
-    Both as of ``position``; ``is_head`` says that both stand exactly there.
-    """
+    """How the view's tables differ as of ``position``, which both have reached."""
     return [
-        _difference(cursor, view.name, table, (live, folded), position, is_head=is_head)
+        _difference(cursor, view.name, table, (live, folded), position)
         for table in view.tables
     ]
 
@@ -76,21 +88,19 @@ def _difference(
     cursor: psycopg2.extensions.cursor,
     view: str,
     table: str,
-    schemas: tuple[str, str],
+    folds: tuple[Fold, Fold],
     position: int,
-    *,
-    is_head: bool,
 ) -> TableDifference:
-    live, folded = schemas
-    columns = columns_of(cursor, f"{live}.{table}")
-    if columns != columns_of(cursor, f"{folded}.{table}"):
+    live, folded = folds
+    columns = columns_of(cursor, f"{live.schema}.{table}")
+    if columns != columns_of(cursor, f"{folded.schema}.{table}"):
         return TableDifference(view=view, table=table, is_other_shape=True)
     kind = kind_of(columns)
-    if kind is TableKind.WORKING and not is_head:
+    if kind is TableKind.WORKING and not live.level == folded.level == position:
         return TableDifference(view=view, table=table, is_compared=False)
-    cursor.execute(_KEY, (f"{live}.{table}",))
+    cursor.execute(_KEY, (f"{live.schema}.{table}",))
     key = [name for (name,) in cursor.fetchall()] or list(columns)[:1]
-    mine, theirs = (_rows(schema, table, columns, kind) for schema in schemas)
+    mine, theirs = (_rows(fold, table, columns, kind) for fold in folds)
     names = sql.SQL(", ").join(map(sql.Identifier, key))
     counts, keys = [], []
     for one, other, where in ((mine, theirs, "live"), (theirs, mine, "folded")):
@@ -112,19 +122,22 @@ def _difference(
 
 
 def _rows(
-    schema: str, table: str, columns: dict[str, str], kind: TableKind
+    fold: Fold, table: str, columns: dict[str, str], kind: TableKind
 ) -> sql.Composed:
     """The statement for the rows of a table as they were at ``%(at)s``."""
+    level = sql.Literal(fold.level)
     chosen: list[sql.Composable] = []
     for name, type_ in columns.items():
         column = sql.Identifier(name)
         if name == "valid_to" and kind is TableKind.VERSIONED:
-            chosen.append(sql.SQL(_ENDED))
+            chosen.append(sql.SQL(_ENDED).format(level=level))
         elif type_ == "json":
             # PostgreSQL knows no equality of it; ours is that of what was written.
             chosen.append(sql.SQL("{0}::text AS {0}").format(column))
         else:
             chosen.append(column)
     return sql.SQL(_ROWS[kind]).format(
-        columns=sql.SQL(", ").join(chosen), table=sql.Identifier(schema, table)
+        columns=sql.SQL(", ").join(chosen),
+        table=sql.Identifier(fold.schema, table),
+        level=level,
     )

@@ -20,7 +20,7 @@ from ledger.persistence.datastore import PostgresDatastore, is_away, translated
 from ledger.reader import LedgerReader
 from ledger.roles import connected, grant_beside
 from ledger.settings import LedgerSettings
-from projections.comparing import TableDifference, differences
+from projections.comparing import Fold, TableDifference, differences
 from projections.folding import CannotFoldError
 from projections.progress import ProgressQueries
 from projections.runner import ViewRunner
@@ -111,10 +111,9 @@ class Rebuild:
                     differences(
                         self._cursor,
                         view,
-                        live=VIEWS_SCHEMA,
-                        folded=REBUILD_SCHEMA,
+                        live=Fold(schema=VIEWS_SCHEMA, level=live),
+                        folded=Fold(schema=REBUILD_SCHEMA, level=beside),
                         position=position,
-                        is_head=live == beside,
                     )
                 )
         finally:

@@ -24,7 +24,7 @@ from ledger.persistence.datastore import PostgresDatastore, translated
 from ledger.reader import LedgerReader
 from ledger.roles import connected
 from ledger.settings import LedgerSettings
-from projections.comparing import TableDifference, differences
+from projections.comparing import Fold, TableDifference, differences
 from projections.facts import Fact, fact_of
 from projections.folding import Batch, Folder, read_batch, skipped_positions
 from projections.schema import make_tables
@@ -215,10 +215,9 @@ class Replay:
                 found += differences(
                     cursor,
                     view,
-                    live=VIEWS_SCHEMA,
-                    folded=SCRATCH,
+                    live=Fold(schema=VIEWS_SCHEMA, level=level[1]),
+                    folded=Fold(schema=SCRATCH, level=position),
                     position=position,
-                    is_head=level[1] == position,
                 )
         return found
 

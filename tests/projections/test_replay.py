@@ -30,6 +30,13 @@ DAY_LATER = """
 UPDATE clerk_queue SET until = until + interval '1 day'
 WHERE ctid = (SELECT max(ctid) FROM clerk_queue WHERE until IS NOT NULL)
 """
+END_LATER = """
+UPDATE tracking SET valid_to = 1000000000
+WHERE ctid = (SELECT max(ctid) FROM tracking WHERE valid_to IS NULL)
+"""
+MOVE_LATER = """
+UPDATE audit_trail SET position = 1000000000 WHERE position = 3
+"""
 
 
 @pytest.fixture
@@ -111,6 +118,8 @@ class TestReplay:
             (EXPIRE_ONE, "tracking", (1, 1)),
             ("DELETE FROM audit_trail WHERE position = 3", "audit_trail", (0, 1)),
             (DAY_LATER, "clerk_queue", (1, 1)),
+            (END_LATER, "tracking", (1, 1)),
+            (MOVE_LATER, "audit_trail", (1, 1)),
         ],
     )
     def test_a_changed_live_row_is_named(
