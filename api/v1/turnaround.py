@@ -3,11 +3,12 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from api.asking import AsOf, MinPosition, TheHouse, ThePrincipal, position_to_read
-from api.problems import FRESH, responses
+from api.listing import LISTED, LISTING, TheSheet
+from api.problems import responses
 from api.times import Day
 from api.v1.counts import EffectiveAt, happened_by_of, position_of, span
 from domain.access import Permission
@@ -116,11 +117,13 @@ class TimesList(BaseModel):
     "/turnaround",
     operation_id="get_turnaround",
     summary="Read how long requests took",
-    responses=responses(*FRESH),
+    response_model=TimesList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def get_turnaround(
     principal: ThePrincipal,
     house: TheHouse,
+    sheet: TheSheet,
     first: Annotated[
         Day | None,
         Query(description="The first day of completion.", examples=["2026-11-01"]),
@@ -139,7 +142,7 @@ def get_turnaround(
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
     as_of: AsOf = None,
-) -> TimesList:
+) -> TimesList | Response:
     """Read medians, nine of ten, shares inside the limits, and what is open longest."""
     principal.must_be_allowed(Permission.READ_COUNTS)
     happened_by = happened_by_of(effective_at)
@@ -157,12 +160,13 @@ def get_turnaround(
             as_of=position,
             effective_at=happened_by,
         )
-        return TimesList(
+        made = TimesList(
             position=position,
             first=first,
             last=last,
             items=[TimesAnswer.of(times) for times in found],
         )
+    return sheet.answer(made, position=position, parts={"group": groups})
 
 
 def _now(house: House, as_of: int | None) -> datetime:

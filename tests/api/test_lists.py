@@ -48,6 +48,7 @@ def on_the_desk(door: Door, part: str) -> str:
 LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "get_counts": ("auditor", lambda _: "/v1/counts"),
     "get_flows": ("auditor", lambda _: "/v1/counts/flows"),
+    "get_turnaround": ("auditor", lambda _: "/v1/turnaround"),
     "get_queue": ("supervisor", lambda _: "/v1/queue"),
     "get_request_looks": ("auditor", lambda door: looked_at(door, "looks")),
     "get_request_trail": ("auditor", lambda door: looked_at(door, "trail")),
@@ -98,8 +99,9 @@ ONE_ORDER = {
     "list_registered_stamps",
 }
 """Lists that have no other order."""
-WITHOUT_PAGES = {"get_counts", "get_flows"}
+WITHOUT_PAGES = {"get_counts", "get_flows", "get_turnaround"}
 """Lists that are whole answers."""
+WHOLE = ("/v1/counts", "/v1/turnaround")
 QUEUE = "/v1/queue"
 
 
@@ -118,7 +120,7 @@ def all_pages(door: Door, who: str, path: str, **asked: Any) -> list[dict[str, A
     cursor = None
     while True:
         more = {} if cursor is None else {"cursor": cursor}
-        size = {} if "/counts" in path else {"limit": 3}
+        size = {} if path.startswith(WHOLE) else {"limit": 3}
         answer = door.get(who, path, **{**size, **asked, **more})
         assert answer.status_code == 200, answer.text
         items += answer.json()["items"]
