@@ -93,7 +93,14 @@ def replay(
         if compare:
             _compare(made, bound, as_json=as_json)
         elif output is not None:
-            _write_folder(made, output, format_ or Format.JSONL)
+            try:
+                _write_folder(made, output, format_ or Format.JSONL)
+            except OSError as error:
+                raise Failure(
+                    f"{output} cannot be written: {error.strerror}",
+                    then="give --output a folder that can be",
+                    exit_code=COULD_NOT_ASK,
+                ) from error
         else:
             _write(made, views, format_ or Format.JSONL)
 
