@@ -101,7 +101,7 @@ def _load(house: House, options: Options, *, is_beside: bool) -> SimulationRepor
     except CommandReusedError as error:
         raise Failure(
             f"{options.source} was begun in this ledger with other options",
-            then="run it with those, or take another --seed with --beside",
+            then="run it with those, or take another SIJIL_HOME",
             exit_code=NO,
         ) from error
     if report.refused:

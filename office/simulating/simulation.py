@@ -6,6 +6,7 @@ before is repeated and changes nothing, so that killing it at any moment costs t
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -20,13 +21,20 @@ from office.acts import Envelope, translated
 from office.bulk import BulkDesk, Item
 from office.errors import CommandReusedError
 from office.house import House
-from office.simulating.history import History, Options
+from office.simulating.history import History, Options, SimulationError
 from office.simulating.staffing import Staffing
 
 SAY_EVERY = 500
 """Acts between two words on the progress."""
 _SUBMITTED = "sijil.request.submitted.v1"
 _BEGUN, _DONE = "simulation", "simulation-done"
+_STAFFED = tuple(
+    f"sijil.{thing}.v1"
+    for thing in ("calendar.published", "clerk.appointed", "stamp.issued")
+)
+"""What a simulation does first, with its name in the provenance."""
+_MOST_STAFFED = 10_000
+"""More than any simulation and the reference data before it bring."""
 
 
 class State(StrEnum):
@@ -122,6 +130,21 @@ class Simulation:
             )
         return bool(found)
 
+    def _has_another(self) -> bool:
+        """Whether another simulated history was begun: both would staff the same."""
+        with translated():
+            entries = self._house.ledger.reader.entries(
+                after=0, limit=_MOST_STAFFED, topics=_STAFFED
+            )
+        sources = {
+            json.loads(entry.body).get("provenance", {}).get("source", "")
+            for entry in entries
+        }
+        return any(
+            source.startswith("simulation-") and source != self.options.source
+            for source in sources
+        )
+
     def _marker(self, kind: str) -> Envelope:
         source = self.options.source
         return Envelope(
@@ -153,6 +176,10 @@ class Simulation:
         history = History(self.options)
         if self.state() is State.OTHERWISE:
             raise CommandReusedError
+        if self._has_another():
+            raise SimulationError(
+                "the ledger has another simulated history, with the same clerks"
+            )
         self._house.acts.remember(self._marker(_BEGUN), self._asked())
         staffing = Staffing(self._house.acts, history)
         staffing.before()

@@ -56,8 +56,8 @@ class Staffing:
             Calendar.id_of(2025),
             "calendar/2025",
             _OPENED_S,
-            lambda _, act: Calendar.publish(
-                act, year=2025, holidays=calendar_of_2025()
+            lambda found, act: (
+                found or Calendar.publish(act, year=2025, holidays=calendar_of_2025())
             ),
         )
         for centre in self._history.centres:
@@ -136,8 +136,8 @@ class Staffing:
             thing_id,
             f"stamp/{centre.code}",
             _OPENED_S,
-            lambda _, act: Stamp.issue(
-                act, serial=serial, kind=LIVE, centre=centre.code
+            lambda found, act: (
+                found or Stamp.issue(act, serial=serial, kind=LIVE, centre=centre.code)
             ),
         )
         worn = a.EXTRA_STAMP_WORN_ON

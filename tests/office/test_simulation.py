@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from domain.calendars import OFFICE_ZONE
+from domain.acts import MINISTRY, Act, Actor, ActorKind
+from domain.calendars import OFFICE_ZONE, Calendar
 from domain.governorates import governorates
+from domain.ids import code_id
 from ledger.bodies import canonical, plain
 from ledger.entries import Entry
 from office.bulk import Item
@@ -22,6 +24,7 @@ from office.commands import SubmitRequest
 from office.errors import CommandReusedError
 from office.house import House
 from office.simulating import assumptions
+from office.simulating.days import calendar_of_2025
 from office.simulating.draws import Draws, Weighted
 from office.simulating.history import History, Options, SimulationError
 from office.simulating.people import MARK
@@ -216,6 +219,27 @@ class TestALoad:
             seed(other.catalogue)
             Simulation(other, Options(completed=260)).run()
             assert stored(house) == stored(other)
+
+    def test_a_ledger_takes_one_simulated_history_and_says_so(
+        self, house: House
+    ) -> None:
+        Simulation(house, SMALL).run()
+        head = house.ledger.reader.head().position
+        with pytest.raises(SimulationError, match="another simulated history"):
+            Simulation(house, Options(completed=20, seed=2)).run()
+        assert house.ledger.reader.head().position == head
+
+    def test_what_an_administrator_published_before_stays(self, house: House) -> None:
+        act = Act(
+            command_id=code_id("test", "calendar"),
+            actor=Actor(kind=ActorKind.ADMINISTRATOR, id="adm-1", place=MINISTRY),
+            correlation_id=code_id("test", "calendar"),
+            effective_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        house.ledger.append(
+            Calendar.publish(act, year=2025, holidays=calendar_of_2025())
+        )
+        assert not Simulation(house, Options(completed=20)).run().refused
 
     def test_a_seed_means_one_history(self, house: House) -> None:
         Simulation(house, SMALL).run()
