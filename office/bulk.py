@@ -27,6 +27,7 @@ from office.acts import Acts, Done, Envelope, translated
 from office.commands import Command
 from office.errors import (
     ClockSkewError,
+    CommandReusedError,
     ConcurrencyError,
     LedgerUnavailableError,
 )
@@ -287,7 +288,27 @@ class BulkDesk:
                     is_repeat=False,
                 )
             batch.settled[number] = Settled(item=each.item, done=done, error=None)
-        return is_whole
+        return self._is_refused_rightly(batch) and is_whole
+
+    def _is_refused_rightly(self, batch: _Batch) -> bool:
+        """Whether nothing was refused only because another had just stored it.
+
+        Who reads a thing after another desk has done the same act, and its command
+        before, is refused what is a repeat. Such items are to be decided again.
+        """
+        refused = [n for n, each in enumerate(batch.settled) if each.error is not None]
+        ids = [batch.items[number].envelope.command_id for number in refused]
+        if not ids:
+            return True
+        with translated():
+            stored = self._window.find_commands(ids)
+        late = [n for n in refused if batch.items[n].envelope.command_id in stored]
+        for number in late:
+            item = batch.items[number]
+            if isinstance(batch.settled[number].error, CommandReusedError):
+                continue
+            batch.settled[number] = Settled(item=item, done=None, error=None)
+        return all(batch.settled[number].error is not None for number in late)
 
     def _again(self, batch: _Batch) -> list[Settled]:
         """Decide anew what lost, and what was decided after it and is not stored.

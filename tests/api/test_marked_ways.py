@@ -95,7 +95,7 @@ class TestPlantedFaults:
     ) -> None:
         door.submitted()
         places = self.plant(
-            door.scene.database, "UPDATE sijil_views.tracking SET service = %s", value
+            door.scene.database, "UPDATE sijil_views.tracking SET reason = %s", value
         )
         assert places == {"ledger: sijil_views.tracking"}
 
@@ -179,7 +179,7 @@ class TestFaults:
             connection.cursor() as cursor,
         ):
             cursor.execute(
-                "ALTER TABLE sijil_views.tracking ADD CHECK (service = '') NOT VALID;"
+                "ALTER TABLE sijil_views.tracking ADD CHECK (step = '') NOT VALID;"
                 "ALTER TABLE sijil_views.clerk_queue RENAME TO gone"
             )
         with door_of(seeded_database) as door:

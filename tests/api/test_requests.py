@@ -291,7 +291,7 @@ class TestReading:
         for item in trail:
             entry = door.get("auditor", f"/v1/entries/{item['position']}").json()
             assert entry["leaf_hash"] == item["leaf_hash"]
-        assert trail[0]["words_ar"] == "تقديم الطلب"
+        assert trail[0]["words_ar"] == "تقديم الطلب للخدمة CIV-01 في المركز"
 
 
 class TestTracking:
@@ -451,7 +451,8 @@ class TestHealth:
             (house.queries.progress, "the database does not answer"),
         ):
             with monkeypatch.context() as patch:
-                patch.setattr(gone, "_datastore", PostgresDatastore(nowhere))
+                name = "datastore" if gone is house.vault else "_datastore"
+                patch.setattr(gone, name, PostgresDatastore(nowhere))
                 answer = door.client.get("/readyz")
             assert answer.status_code == 503
             assert reason in answer.json()["reasons"]

@@ -114,7 +114,7 @@ def queued(run: Running, request: str, waiting_for: str, position: int) -> Any:
 def test_the_longest_life_is_lived_by_commands(run: Running, hand: Hand) -> None:
     request = hand.submitted("--accept")
     asked = hand.done("request-information", request, "--missing", "birth_place")
-    assert asked["happened"] == ["Missing information requested"]
+    assert asked["happened"][0].startswith("Missing information requested")
     waits = queued(run, request, "citizen", asked["position"])
     assert (waits["next_act"], waits["until"]) == ("record_information", None)
     hand.done("supply-information", request, "--supplied", "birth_place")
@@ -131,10 +131,10 @@ def test_the_longest_life_is_lived_by_commands(run: Running, hand: Hand) -> None
     assert work["next_act"] == "deal_with_return"
     hand.done("correct", request, *PHONE_WRONG, typed=PHONE)
     mailed = hand.done("mail", request, "--item", OTHER_ITEM, "--to", "post_office")
-    on_its_way = queued(run, request, "nobody", mailed["position"])
+    on_its_way = queued(run, request, "post", mailed["position"])
     assert on_its_way["next_act"] == "nothing"
     got = hand.done("collect", request, "--item", OTHER_ITEM, "--capacity", "self")
-    assert queued(run, request, "nobody", got["position"]) is None
+    assert queued(run, request, "post", got["position"]) is None
     hand.done("inform", request, "--message", "ready", "--means", "sms")
     assert hand.done("show", request)["request"]["stage"] == "completed_issued"
 
@@ -150,14 +150,16 @@ def test_a_refusal_by_reply_is_lived_by_commands(hand: Hand) -> None:
     hand.done("accept", request, "--documents", "id-card")
     bank = ("--channel", "bank", "--bank-reference", "B-2026-1", "--as", "bank")
     paid = hand.done("pay", request, *bank)
-    assert paid["happened"] == ["Fee paid"]
+    assert paid["happened"][0].startswith("Fee paid")
     hand.done("forward", request, "--agency-reference", "CIV/2026/1")
     refused = ("--outcome", "refused", "--reason", "record-not-found")
     hand.done("respond", request, *refused, "--as", "agency")
     told = hand.done("tell-result", request, "--means", "phone")
     assert told["request"]["stage"] == "completed_refused"
     refund = ("--kinds", "state_fee", "--reason", "refused", "--channel", "cash")
-    assert hand.done("refund", request, *refund)["happened"] == ["Fee refunded"]
+    assert hand.done("refund", request, *refund)["happened"][0].startswith(
+        "Fee refunded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_an_act_sent_twice_with_its_key_has_one_outcome(hand: Hand) -> None:
     again = hand.done("pay", request, "--channel", "cash", *due, "--key", first["key"])
     assert (first["is_repeat"], again["is_repeat"]) == (False, True)
     assert again["position"] == first["position"]
-    assert again["happened"] == ["Fee paid"]
+    assert again["happened"][0].startswith("Fee paid")
     shown = hand("pay", request, "--channel", "cash")
     assert "no fee is due" in shown.failure
 
@@ -224,7 +226,7 @@ def test_a_supervisors_word_lets_a_name_be_corrected(hand: Hand) -> None:
     assert f"--key {key} --approval " in hand("approve", key, "--on", request).said
     approval = ("--key", key, "--approval", given["approval"])
     done = hand.done("correct", request, *wrong, *approval, typed=NAME)
-    assert done["happened"] == ["Request corrected"]
+    assert done["happened"][0].startswith("Request corrected")
 
 
 def test_conditions_are_told_of_a_service_and_of_a_request(hand: Hand) -> None:
