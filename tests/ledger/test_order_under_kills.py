@@ -155,6 +155,26 @@ def drained(queue: Queue[Any]) -> list[Any]:
     return found
 
 
+def wait_until_idle(database: Database, user: str) -> None:
+    """Until the server has ended what killed writers had sent: it may still commit."""
+    deadline = time.monotonic() + 60
+    with (
+        closing(psycopg2.connect(**database.superuser_dsn())) as connection,
+        connection.cursor() as cursor,
+    ):
+        connection.autocommit = True
+        while True:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE usename = %s AND datname = current_database()",
+                (user,),
+            )
+            if cursor.fetchone() == (0,):
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_eight_killed_writers_and_tailing_readers(database: Database) -> None:
     dsn = database.dsn(Role.APP)
     acknowledged: list[Any] = []
@@ -193,6 +213,7 @@ def test_eight_killed_writers_and_tailing_readers(database: Database) -> None:
     for each in writers:
         each.kill()
         each.join()
+    wait_until_idle(database, dsn["user"])
     head = LedgerReader(database.datastore(Role.READER)).head().position
     time.sleep(1.5)
     stop.set()
