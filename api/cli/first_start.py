@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
 
 from api.cli.failures import NO
 from ledger.settings import LedgerSettings
@@ -44,6 +45,7 @@ class FirstStart:
         self._asked_at = 0.0
         self._head: int | None = None
         self._options = Options(completed=OfficeSettings().simulate or 1)
+        self._late_until: date | None = None
         self._state = self._asked_state()
 
     def _asked_state(self) -> State | None:
@@ -51,7 +53,11 @@ class FirstStart:
         if not self._settings.is_embedded or OfficeSettings().simulate == 0:
             return None
         with House(self._settings) as house:
-            return Simulation(house, self._options).state()
+            simulation = Simulation(house, self._options)
+            state = simulation.state()
+            if state is State.LATE:
+                self._late_until = simulation.late_until()
+            return state
 
     @property
     def described(self) -> str:
@@ -70,8 +76,16 @@ class FirstStart:
                 return f"What you see begins with a simulated {said}."
             case State.OTHERWISE:
                 return (
-                    "A simulated history was begun here with another SIJIL_SIMULATE; "
-                    "with that it goes on."
+                    "A simulated history was begun here with another number or other "
+                    "days;\nwith those it goes on."
+                )
+            case State.LATE:
+                return (
+                    "No simulated history comes in: it would begin on "
+                    f"{self._options.first}, and this ledger,\nwhich an earlier "
+                    f"release opened, has its services from {self._late_until} on.\n"
+                    f"`sijil simulate --first-day {self._late_until}` loads one; "
+                    "so does a new SIJIL_HOME."
                 )
             case _:
                 return ""

@@ -11,16 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
 from domain.access import Principal
 from domain.acts import ActorKind
+from domain.calendars import office_day
+from domain.centres import Centre
+from domain.governorates import governorates
 from domain.ids import code_id
+from domain.services import Service
 from office.acts import Envelope, translated
 from office.bulk import BulkDesk, Item
 from office.errors import CommandReusedError
 from office.house import House
+from office.seeding import centre_code, offers
 from office.simulating.history import History, Options, SimulationError
 from office.simulating.staffing import Staffing
 
@@ -50,6 +56,8 @@ class State(StrEnum):
     """It has requests that are not of this history."""
     OTHERWISE = "otherwise"
     """This seed was begun with other options."""
+    LATE = "late"
+    """What the history rests on begins after its first day: none of it can come in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +123,43 @@ class Simulation:
         with translated():
             known = self._house.ledger.find_command(begun.command_id)
         if known is None:
-            return State.OTHERS if self._has_requests() else State.EMPTY
+            if self._has_requests():
+                return State.OTHERS
+            return State.LATE if self.late_until() is not None else State.EMPTY
         wanted = self._house.acts.command(begun, self._asked())
         if known.digest != wanted.digest:
             return State.OTHERWISE
         with translated():
             done = self._house.ledger.find_command(self._marker(_DONE).command_id)
-        return State.BEGUN if done is None else State.DONE
+        if done is not None:
+            return State.DONE
+        # A release that did not ask has begun it where it could never come in.
+        return State.LATE if self.late_until() is not None else State.BEGUN
+
+    def late_until(self) -> date | None:
+        """The first day on which all services and centres are there, where too late.
+
+        A ledger that a former release has seeded begins in 2026. None where the
+        history's first day finds everything there.
+        """
+        with translated():
+            found = [
+                *(
+                    self._house.ledger.find(Service, Service.id_of(offer.code))
+                    for offer in offers()
+                ),
+                *(
+                    self._house.ledger.find(
+                        Centre, Centre.id_of(centre_code(each.code))
+                    )
+                    for each in governorates()
+                ),
+            ]
+        begun = max(
+            (office_day(thing.created_on) for thing in found if thing is not None),
+            default=self.options.first,
+        )
+        return begun if begun > self.options.first else None
 
     def _has_requests(self) -> bool:
         with translated():
@@ -174,8 +212,15 @@ class Simulation:
         report = SimulationReport(source=self.options.source)
         began = time.monotonic()
         history = History(self.options)
-        if self.state() is State.OTHERWISE:
-            raise CommandReusedError
+        match self.state():
+            case State.OTHERWISE:
+                raise CommandReusedError
+            case State.LATE:
+                raise SimulationError(
+                    f"the ledger's services and centres begin on {self.late_until()}, "
+                    f"the history on {self.options.first}: nobody could ask for "
+                    "anything; take a later --first-day, or another SIJIL_HOME"
+                )
         if self._has_another():
             raise SimulationError(
                 "the ledger has another simulated history, with the same clerks"

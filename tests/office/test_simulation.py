@@ -241,6 +241,20 @@ class TestALoad:
         )
         assert not Simulation(house, Options(completed=20)).run().refused
 
+    def test_it_begins_in_no_ledger_whose_services_came_later(
+        self, house: House
+    ) -> None:
+        before = Options(completed=20, first=date(2025, 8, 17))
+        simulation = Simulation(house, before)
+        head = house.ledger.reader.head().position
+        assert simulation.state() is State.LATE
+        with pytest.raises(SimulationError, match="begin on 2025-09-01, the history"):
+            simulation.run()
+        assert house.ledger.reader.head().position == head
+        # Not even that it was asked for is remembered: other days may come in.
+        later = Simulation(house, Options(completed=20, first=date(2025, 9, 1)))
+        assert later.state() is State.EMPTY
+
     def test_a_seed_means_one_history(self, house: House) -> None:
         Simulation(house, SMALL).run()
         other = Simulation(house, Options(completed=121))
