@@ -6,7 +6,8 @@ import base64
 import json
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response, Security
@@ -316,9 +317,16 @@ def _is_position(as_of: str) -> bool:
 def next_link(request: Request, response: Response, cursor: str | None) -> None:
     """Say where the next page is, as RFC 8288 does."""
     if cursor is not None:
-        url = request.url.include_query_params(cursor=cursor)
-        query = f"?{url.query}" if url.query else ""
-        response.headers["Link"] = f'<{url.path}{query}>; rel="next"'
+        response.headers["Link"] = link_to_next(request, cursor=cursor)
+
+
+def link_to_next(request: Request, **changed: Any) -> str:
+    """A link to the same address with other parameters, as RFC 8288 writes it.
+
+    The path is known unquoted, and codes may be Arabic: a header holds ASCII.
+    """
+    url = request.url.include_query_params(**changed)
+    return f'<{quote(url.path)}?{url.query}>; rel="next"'
 
 
 def outcome_headers(response: Response, done: Done) -> None:

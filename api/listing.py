@@ -19,6 +19,7 @@ from api.asking import (
     Limit,
     MinPosition,
     TheHouse,
+    link_to_next,
     moment_to_read,
     next_link,
     position_as_of,
@@ -239,8 +240,7 @@ def _sent(
     path = request.scope["route"].path
     noun = next(n for n in reversed(path.split("/")) if not n.startswith("{"))
     suffix = "" if is_complete else "-incomplete"
-    url = request.url.include_query_params(as_of=position, cursor=cursor)
-    link = {"Link": f'<{url.path}?{url.query}>; rel="next"'}
+    link = {"Link": link_to_next(request, as_of=position, cursor=cursor)}
     return StreamingResponse(
         spreadsheets.chunks(file),
         media_type=f"{spreadsheets.MEDIA_TYPE}; header=present",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api import spreadsheets
 from tests.api.door import Door
 
 SUBMITTED = "sijil.request.submitted.v1"
@@ -104,3 +105,39 @@ def test_a_clerk_sees_no_trail_of_clerks_and_no_foreign_one(filled: Door) -> Non
     assert filled.get("supervisor", path).status_code == 200
     for who in ("clerk", "supervisor", "citizen", "agency"):
         assert filled.get(who, "/v1/trail").status_code == 403
+
+
+def withdrawn_stamp(door: Door) -> str:
+    """The way to the trail of a stamp with two events and an Arabic serial."""
+    path = "/v1/stamps/ختم-HM-000002"
+    made = door.post(
+        "administrator",
+        f"{path}/withdrawal",
+        {"reason": "worn"},
+        if_match=door.get("auditor", path).headers["ETag"],
+    )
+    assert made.status_code == 200, made.text
+    door.scene.level()
+    return f"{path}/trail"
+
+
+def test_the_pages_of_a_thing_with_an_arabic_code_lead_on(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = withdrawn_stamp(door)
+    whole = [row["topic"] for row in trail(door, path=path)]
+    assert whole == ["sijil.stamp.issued.v1", "sijil.stamp.withdrawn.v1"]
+
+    def followed(answer: Any) -> Any:
+        target = answer.headers["Link"].partition(">")[0][1:]
+        assert target.isascii()
+        return door.client.get(target, headers=door.headers("auditor"))
+
+    first = door.get("auditor", path, limit=1)
+    second = followed(first)
+    assert [a.json()["items"][0]["topic"] for a in (first, second)] == whole
+    monkeypatch.setattr(spreadsheets, "MOST_ROWS", 1)
+    first = door.get("auditor", path, format="csv")
+    second = followed(first)
+    told = [a.content.decode("utf-8-sig").splitlines()[1] for a in (first, second)]
+    assert all(topic in row for topic, row in zip(whole, told, strict=True))
