@@ -24,13 +24,30 @@ START_TIMEOUT_S = 120.0
 """A first start makes a cluster and the reference data; shared machines are slow."""
 STOP_TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.1
+_WELCOME = "Sijil runs."
+_FIRST_PORT = 15_000
+_KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_KERNELS_FIRST = 32_768
+"""Where Linux begins unless it was told otherwise."""
+_PORTS_TRIED = 100
+"""Of thousands, few are taken."""
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback address that nobody has, and nobody is given.
+
+    Not one of the kernel's choosing: it would give the same to any connection that is
+    opened while ours is not bound yet, or is between two starts.
+    """
+    first = _KERNELS_FIRST
+    if _KERNELS_PORTS.exists():
+        first = int(_KERNELS_PORTS.read_text().split()[0])
+    for _ in range(_PORTS_TRIED):
+        port = _FIRST_PORT + secrets.randbelow(max(first - _FIRST_PORT, 1))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port was found")
 
 
 class Running:
@@ -46,6 +63,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
         self.process: subprocess.Popen[bytes] | None = None
+        self._printed_before = 0
         # Every process of this run carries the mark in its environment.
         self._mark = secrets.token_hex(8)
 
@@ -66,6 +84,7 @@ class Running:
 
     def start(self) -> None:
         """Start it; what it prints goes to ``output``."""
+        self._printed_before = len(self.printed())
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "run"],
@@ -78,9 +97,13 @@ class Running:
             )
 
     def wait_until_ready(self) -> None:
-        """Until it answers that it is ready."""
+        """Until this start has said that it runs, and answers that it is ready.
+
+        An answer alone may be that of a former start: what a killed one has left
+        behind serves for a moment longer, and then nobody does.
+        """
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self.is_ready():
+        while not (_WELCOME in self.printed_since_start() and self.is_ready()):
             assert self.process is not None
             assert self.process.poll() is None, self.printed()
             assert time.monotonic() < deadline, self.printed() + self.logs()
@@ -143,6 +166,10 @@ class Running:
     def printed(self) -> str:
         """What it has printed so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def printed_since_start(self) -> str:
+        """What it has printed since it was started the last time."""
+        return self.printed()[self._printed_before :]
 
     def logs(self) -> str:
         """The ends of the children's logs."""

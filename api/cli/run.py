@@ -29,6 +29,8 @@ from ledger.settings import LedgerSettings
 
 PORT_TIMEOUT_S = 30.0
 """How long the port may still be held by what a killed run left behind."""
+SAY_WAITING_AFTER_S = 1.0
+"""Mostly it is free at once, or in a moment."""
 READY_TIMEOUT_S = 300.0
 """How long the views of a large ledger may take to come near the head."""
 SAY_EVERY_S = 10.0
@@ -123,14 +125,19 @@ def _stop_undisturbed() -> None:
 
 def _wait_for_port(door: ApiSettings) -> None:
     """Until the port is free: children of a killed run need a moment to end."""
-    deadline = time.monotonic() + PORT_TIMEOUT_S
+    began = time.monotonic()
+    has_said = False
     while True:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((door.host, door.port))
             except OSError as error:
-                if time.monotonic() > deadline:
+                waited_s = time.monotonic() - began
+                if waited_s > SAY_WAITING_AFTER_S and not has_said:
+                    has_said = True
+                    _say(f"waiting until port {door.port} is free")
+                if waited_s > PORT_TIMEOUT_S:
                     raise Failure(
                         f"port {door.port} on {door.host} is taken",
                         then="stop what listens there, or choose another SIJIL_PORT",
