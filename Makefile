@@ -30,7 +30,8 @@ check: .venv/dev.installed ## format, lint, types, import rules, tests and docs
 	$(SUITE)
 
 fuzz: .venv/dev.installed ## ask the API for anything, as everybody, for SIJIL_FUZZ_S seconds
-	SIJIL_FUZZ_S=$${SIJIL_FUZZ_S:-900} $(BIN)/pytest tests/fuzz/test_api.py
+	$(BIN)/python -m benchmarks.fuzz --seconds $${SIJIL_FUZZ_S:-900} \
+		--seed $${SIJIL_FUZZ_SEED:-1}
 
 format: .venv/dev.installed ## rewrite the code in the house's format
 	$(BIN)/ruff format .

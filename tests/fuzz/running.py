@@ -23,9 +23,13 @@ from tests.fuzz.witness import NOBODY, Fault, Witness, state_of
 
 __all__ = ["NOBODY", "PHASES", "Found", "Ground", "ground_of"]
 
+REFUSED = [*map(str, (400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429, 503))]
 CHECKS: dict[str, Any] = {
     # A view that is behind says so, and when to come again: that is no failure.
     "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503"]},
+    # What is wrong may be refused for something else first: of a thing that is not
+    # there no version is current.
+    "negative_data_rejection": {"expected-statuses": REFUSED},
     # Whoever asks changes from call to call, and most of what is in order is still
     # refused: for the state of the thing, the day, the role, the scope.
     "positive_data_acceptance": {"enabled": False},
@@ -48,7 +52,8 @@ class Found:
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     calls: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    phases: set[str] = field(default_factory=set)
+    cases: Counter[str] = field(default_factory=Counter)
+    """Generated calls by phase; a case of the stateful phase follows from others."""
 
     def told(self) -> str:
         """Every kind of failure once, with how to do it again."""
@@ -60,12 +65,19 @@ class Found:
         statuses = ", ".join(
             f"{status} {number}x" for status, number in sorted(self.statuses().items())
         )
-        return f"{sum(self.calls.values())} calls: {statuses}"
+        phases = ", ".join(f"{name} {n}" for name, n in sorted(self.cases.items()))
+        return f"{sum(self.calls.values())} calls: {statuses}; cases: {phases}"
 
     def statuses(self) -> Counter[int]:
         made: Counter[int] = Counter()
         for (_, _, status), number in self.calls.items():
             made[status] += number
+        return made
+
+    def askers(self) -> Counter[str]:
+        made: Counter[str] = Counter()
+        for (_, who, _), number in self.calls.items():
+            made[who] += number
         return made
 
 
@@ -145,7 +157,7 @@ def _take(event: events.EngineEvent, found: Found) -> None:
         found.failures["the run itself", event.label] = repr(event.value)
     if not isinstance(event, events.ScenarioFinished):
         return
-    found.phases.add(str(event.phase))
+    found.cases[str(event.phase)] += len(event.recorder.cases)
     for nodes in event.recorder.checks.values():
         for node in nodes:
             if node.failure_info is not None:
