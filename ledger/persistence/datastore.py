@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import select
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,11 +42,39 @@ POOL_TIMEOUT_S = 10.0
 """How long a caller waits for a connection: longer than any healthy statement."""
 CONNECT_TIMEOUT_S = 10
 """How long one attempt to reach the server may take."""
+CONNECT_WAIT_S = 5.0
+"""How long callers wait for a server that is away, from when it was first missed.
+
+Longer than a restart, shorter than the patience of who waits for an answer. In a longer
+outage each caller tries once and is told at once, so that no threads pile up.
+"""
+FIRST_REST_S = 0.05
+LONGEST_REST_S = 0.5
+"""The rest between two attempts doubles from the first to this, less by chance."""
+KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server whose machine is gone answers nothing: seen in 20 s, not in two hours.
+
+Seconds, but the last: milliseconds. Only for TCP; a socket file ends with its server.
+"""
 LOCK_TIMEOUT_MS = 10_000
 """How long a statement waits for a lock: far above a batch's stay at the head."""
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 """When the server ends a transaction whose client has gone silent."""
 
+_WRONG_SERVER = "25006"
+"""Read-only: the server is a standby now. The next connection may find the primary."""
+_ENDED_FOR_LONG_SILENCE = ("25P03", "25P04")
+"""The session was ended by a time limit of the server; the driver calls it internal."""
+_WILL_NOT_CHANGE = ("authentication failed", "no pg_hba.conf entry", "does not exist")
+"""Refusals of a connection, by their words (there is no code), that waiting won't help.
+
+A server that speaks another language is waited for in vain, and then says the same.
+"""
 _IDLE_SETTING = "idle_in_transaction_session_timeout"
 _OWN_ERRORS: dict[str, type[PersistenceError]] = {
     "SJ001": ClockSkewError,
@@ -72,13 +102,15 @@ def translated(error: psycopg2.Error) -> PersistenceError:
     own = _OWN_ERRORS.get(error.pgcode or "")
     if own is not None:
         return own(text)
+    if error.pgcode in {_WRONG_SERVER, *_ENDED_FOR_LONG_SILENCE}:
+        return OperationalError(text)
     for theirs, ours in _ERRORS:
         if isinstance(error, theirs):
             return ours(text)
     return PersistenceError(text)
 
 
-_NOT_THE_STATEMENTS_FAULT = ("08", "40", "53", "55", "57", "58")
+_NOT_THE_STATEMENTS_FAULT = ("08", "25", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that tell of the server, of others, or of means: try again."""
 
 
@@ -114,13 +146,32 @@ class PostgresCursor(Cursor):
 
 
 class PostgresConnection(Connection[PostgresCursor]):
-    """One connection of the pool."""
+    """One connection of the pool, opened when it is first used.
+
+    The pool makes it under its own lock, and a server that is slow to answer must not
+    keep those waiting who have an open connection to take or to give back.
+    """
 
     def __init__(
-        self, raw: psycopg2.extensions.connection, max_age: float | None
+        self,
+        connect: Callable[[], psycopg2.extensions.connection],
+        max_age: float | None,
     ) -> None:
         super().__init__(max_age=max_age)
-        self.raw = raw
+        self._connect = connect
+        self._raw: psycopg2.extensions.connection | None = None
+
+    @property
+    def raw(self) -> psycopg2.extensions.connection:
+        """The driver's connection. Raises OperationalError where none can be had."""
+        if self._raw is None:
+            self._raw = self._connect()
+        return self._raw
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that neither side is known to have ended."""
+        return self._raw is not None and self._raw.closed == 0
 
     def commit(self) -> None:
         """Commit the open transaction."""
@@ -135,7 +186,8 @@ class PostgresConnection(Connection[PostgresCursor]):
         return PostgresCursor(self.raw.cursor())
 
     def _close(self) -> None:
-        self.raw.close()
+        if self._raw is not None:
+            self._raw.close()
         super()._close()
 
 
@@ -147,7 +199,7 @@ class PostgresPool(ConnectionPool[PostgresConnection]):
         super().__init__(max_age=max_age_s, **limits)
 
     def _create_connection(self) -> PostgresConnection:
-        return PostgresConnection(self._connect(), self.max_age)
+        return PostgresConnection(self._connect, self.max_age)
 
 
 class PostgresDatastore:
@@ -167,6 +219,7 @@ class PostgresDatastore:
         pool_timeout_s: float = POOL_TIMEOUT_S,
         max_age_s: float | None = None,
         pre_ping: bool = True,
+        connect_wait_s: float = CONNECT_WAIT_S,
         lock_timeout_ms: int = LOCK_TIMEOUT_MS,
         idle_in_transaction_timeout_ms: int = IDLE_IN_TRANSACTION_TIMEOUT_MS,
     ) -> None:
@@ -174,6 +227,7 @@ class PostgresDatastore:
         self._dsn = {
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "sijil",
+            **KEEPALIVE,
             **dsn,
             "options": " ".join(
                 (
@@ -194,6 +248,8 @@ class PostgresDatastore:
             pre_ping=False,
         )
         self._pre_ping = pre_ping
+        self._connect_wait_s = connect_wait_s
+        self._away_since: float | None = None
 
     def _new_connection(self) -> psycopg2.extensions.connection:
         try:
@@ -216,29 +272,65 @@ class PostgresDatastore:
             connection.raw.autocommit = autocommit
             yield connection
         except psycopg2.Error as error:
+            if error.pgcode == _WRONG_SERVER:
+                connection.close()
+            if not connection.is_open and type(error) is psycopg2.DatabaseError:
+                # The driver knows no better word when the answer broke off.
+                raise OperationalError("the connection was lost") from error
             raise translated(error) from error
         finally:
             self._give_back(connection)
 
     def _live_connection(self) -> PostgresConnection:
+        """A connection that answers; waits for a server that is away, within bounds."""
+        began = time.monotonic()
+        rest_s = FIRST_REST_S
         while True:
             connection = self._pool.get_connection()
-            if connection.raw.closed == 0 and (
-                not self._pre_ping or _answers(connection.raw)
-            ):
-                return connection
-            connection.close()
-            self._pool.put_connection(connection)
+            try:
+                is_alive = self._is_alive(connection)
+            except OperationalError as error:
+                self._drop(connection)
+                if not self._may_wait(error, began):
+                    raise
+                # Not all at once, when the server is back.
+                time.sleep(rest_s * random.uniform(0.5, 1))  # noqa: S311
+                rest_s = min(2 * rest_s, LONGEST_REST_S)
+            else:
+                if is_alive:
+                    self._away_since = None
+                    return connection
+                self._drop(connection)
+
+    def _is_alive(self, connection: PostgresConnection) -> bool:
+        raw = connection.raw
+        return raw.closed == 0 and (not self._pre_ping or _answers(raw))
+
+    def _may_wait(self, error: OperationalError, began: float) -> bool:
+        """Whether to try again to connect. Nothing was sent, so it is safe."""
+        if any(words in str(error) for words in _WILL_NOT_CHANGE):
+            return False
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        return now - min(began, self._away_since) < self._connect_wait_s
+
+    def _drop(self, connection: PostgresConnection) -> None:
+        connection.close()
+        self._put_back(connection)
 
     def _give_back(self, connection: PostgresConnection) -> None:
         try:
-            if connection.raw.closed == 0 and not connection.raw.autocommit:
+            if connection.is_open and not connection.raw.autocommit:
                 connection.raw.rollback()
         except psycopg2.Error:
             # A connection that cannot roll back is dead; the pool drops closed ones.
             connection.close()
-        if connection.raw.closed and not connection.closed:
+        if not connection.is_open and not connection.closed:
             connection.close()
+        self._put_back(connection)
+
+    def _put_back(self, connection: PostgresConnection) -> None:
         try:
             self._pool.put_connection(connection)
         except ConnectionPoolClosedError:

@@ -14,11 +14,13 @@ import psycopg2.extensions
 from eventsourcing.persistence import ListenNotifySubscription, PersistenceError
 from psycopg2 import sql
 
-from ledger.persistence.datastore import PostgresDatastore
+from ledger.persistence.datastore import PostgresDatastore, is_away
 from ledger.persistence.recorders import PostgresApplicationRecorder
 
 FALLBACK_POLL_S = 1.0
 """How long a lost notification can delay a reader; one cheap query an interval."""
+RETRY_S = 0.5
+"""How soon a subscription asks a server again that was away."""
 _STOP_CHECK_S = 0.2
 """How soon a stopped waker notices, while it waits on its socket."""
 
@@ -95,7 +97,10 @@ class Waker:
 
 
 class PostgresSubscription(ListenNotifySubscription[PostgresApplicationRecorder]):
-    """The library's subscription, woken by NOTIFY and by a fallback poll."""
+    """The library's subscription, woken by NOTIFY and by a fallback poll.
+
+    It waits out a server that is away, where the library's own would end in an error.
+    """
 
     def __init__(
         self,
@@ -103,9 +108,27 @@ class PostgresSubscription(ListenNotifySubscription[PostgresApplicationRecorder]
         gt: int | None = None,
         topics: Sequence[str] = (),
     ) -> None:
+        # The library's thread pulls from within its constructor.
+        self._is_over = Event()
         super().__init__(recorder=recorder, gt=gt, topics=topics)
         self._waker = Waker(recorder.datastore, wake=self._has_been_notified)
         self._waker.start()
+
+    def _pull(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                super()._pull()
+            except PersistenceError as error:
+                if not is_away(error):
+                    raise
+                self._is_over.wait(RETRY_S)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop pulling."""
+        self._is_over.set()
+        super().stop()
 
     def __exit__(self, *args: object, **kwargs: Any) -> None:
         """Stop listening and pulling."""
