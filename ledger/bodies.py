@@ -9,24 +9,18 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from eventsourcing.domain import CanInitAggregate, DomainEventProtocol
-from eventsourcing.persistence import (
-    JSONTranscoder,
-    Mapper,
-    MapperDeserialisationError,
-    StoredEvent,
-)
-from eventsourcing.utils import get_topic, resolve_topic
-from pydantic import TypeAdapter, ValidationError
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.utils import get_topic
 
 from domain.acts import Act
 from domain.errors import InvalidValueError
 from domain.money import LARGEST_INTEGER
+from ledger.decoding import decode
 
 LARGEST_BODY_BYTES = 60_000
 """An entry stays below 65,536 bytes, as C2SP entry bundles require."""
@@ -185,11 +179,6 @@ def read_body(body: bytes | memoryview) -> dict[str, Any]:
     return cast("dict[str, Any]", orjson.loads(body))
 
 
-@cache
-def _reader(event_class: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(event_class)
-
-
 class BodyMapper(Mapper[UUID]):
     """Maps domain events to stored events and back, by the contract's body."""
 
@@ -210,35 +199,9 @@ class BodyMapper(Mapper[UUID]):
 
         Raises MapperDeserialisationError, without values, when they do not fit.
         """
-        event_class = resolve_topic(stored_event.topic)
-        try:
-            body = parse_body(stored_event.state)
-            facts = {
-                **body.pop("data"),
-                "originator_id": stored_event.originator_id,
-                "originator_version": stored_event.originator_version,
-                "timestamp": body["effective_at"],
-                "act": body,
-            }
-            if issubclass(event_class, CanInitAggregate):
-                facts["originator_topic"] = ".".join(
-                    stored_event.topic.split(".", maxsplit=2)[:2]
-                )
-            event = _reader(event_class).validate_python(facts)
-        except (ValidationError, ValueError, KeyError) as error:
-            raise MapperDeserialisationError(
-                f"{stored_event.topic} does not fit its class at "
-                f"{stored_event.originator_id}/{stored_event.originator_version}"
-            ) from _without_values(error)
-        return cast("DomainEventProtocol[UUID]", event)
-
-
-def _without_values(error: Exception) -> Exception:
-    """What is wrong and where, but not what stood there."""
-    if isinstance(error, ValidationError):
-        places = [
-            (".".join(map(str, e["loc"])), e["type"])
-            for e in error.errors(include_input=False, include_context=False)
-        ]
-        return ValueError(str(places))
-    return error
+        return decode(
+            stored_event.topic,
+            cast("UUID", stored_event.originator_id),
+            stored_event.originator_version,
+            stored_event.state,
+        )
