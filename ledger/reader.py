@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg2.extensions
 from eventsourcing.persistence import InterfaceError, OperationalError
 
+from ledger.bundles import BareRow, bundled
 from ledger.entries import Entry
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import ROWS_A_FETCH, random_cursor_name
@@ -127,17 +128,10 @@ class LedgerReader:
 
     def rows(
         self, *, after: int, limit: int, until: int, topics: Sequence[str] = ()
-    ) -> list[tuple[Any, ...]]:
-        """As ``entries``, but bare: what an Entry has, in its order, the id as text.
-
-        For those who read millions: the body is a memoryview, nothing is wrapped.
-        """
+    ) -> list[BareRow]:
+        """As ``entries``, but bare, for those who read millions: nothing is wrapped."""
         with self._datastore.autocommit() as cursor:
-            if topics:
-                cursor.execute(_RANGE_OF_TOPICS, (after, until, list(topics), limit))
-            else:
-                cursor.execute(_RANGE, (after, until, limit))
-            return cursor.fetchall()
+            return bundled(cursor, after=after, until=until, limit=limit, topics=topics)
 
     def stream(self, *, after: int = 0, until: int | None = None) -> Iterator[Entry]:
         """Entries above ``after`` from one snapshot, in constant memory."""

@@ -6,17 +6,19 @@ and a body that no view wants is never parsed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from ledger.bodies import read_body
+from ledger.bundles import BareRow
 from ledger.entries import Entry
 
 OURS = "sijil."
 """What the topics of Sijil's own events begin with."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Fact:
@@ -26,7 +28,7 @@ class Fact:
         "_body",
         "key",
         "position",
-        "recorded_at",
+        "recorded_us",
         "stored",
         "topic",
         "version",
@@ -34,21 +36,21 @@ class Fact:
 
     position: int
     """Where the entry stands."""
-    recorded_at: datetime
-    """When the ledger took it, in UTC."""
+    recorded_us: int
+    """When the ledger took it, in microseconds since 1970, UTC."""
     key: str
     """The aggregate's id as text."""
     version: int
     """The aggregate's version."""
     topic: str
     """The event's type, as ``sijil.request.stamped.v1``."""
-    stored: bytes | memoryview
+    stored: bytes
     """The body's bytes as they are stored."""
 
-    def __init__(self, row: Sequence[Any]) -> None:
+    def __init__(self, row: BareRow) -> None:
         (
             self.position,
-            self.recorded_at,
+            self.recorded_us,
             self.key,
             self.version,
             self.topic,
@@ -63,6 +65,11 @@ class Fact:
         if body is None:
             body = self._body = read_body(self.stored)
         return body
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the ledger took it, in UTC."""
+        return _EPOCH + timedelta(microseconds=self.recorded_us)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -95,7 +102,7 @@ class Fact:
             aggregate_id=UUID(self.key),
             version=self.version,
             topic=self.topic,
-            body=bytes(self.stored),
+            body=self.stored,
         )
 
 
@@ -112,7 +119,7 @@ def fact_of(entry: Entry) -> Fact | None:
     return Fact(
         (
             entry.position,
-            entry.recorded_at,
+            (entry.recorded_at - _EPOCH) // _MICROSECOND,
             str(entry.aggregate_id),
             entry.version,
             entry.topic,

@@ -258,7 +258,7 @@ class SupervisorDesk:
         for fact in facts:
             if fact.topic == _REFUSED:
                 attempts.append(_attempt(fact))
-            if _APPROVED_BY in bytes(fact.stored) and "approved_by" in fact.body:
+            if _APPROVED_BY in fact.stored and "approved_by" in fact.body:
                 approved.setdefault(fact.body["command_id"], _approval(fact))
         append_rows(cursor, "refused_attempts", _ATTEMPT_COLUMNS, attempts)
         if approved:
