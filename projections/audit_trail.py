@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import psycopg2.extensions
 
 from domain.acts import ActorKind
-from ledger.bodies import canonical, read_body, rfc3339
+from ledger.bodies import canonical, read_body
 from ledger.entries import leaf_hash_of
 from ledger.names import LEDGER_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from projections.codes import Words
+from projections.copying import copied_text, copy_lines
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.sorting import Column, PositionSort, both_ways
-from projections.succession import copy_plain_rows
 from projections.words import in_words
 
 _TABLE = "audit_trail"
@@ -175,28 +176,23 @@ class AuditTrail:
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        copy_plain_rows(cursor, _TABLE, _COLUMNS, [_row(fact) for fact in facts])
+        copy_lines(cursor, _TABLE, _COLUMNS, [_line(fact) for fact in facts])
 
 
-def _row(fact: Fact) -> tuple[Any, ...]:
-    body, key, topic, position = fact.body, fact.key, fact.topic, fact.position
+def _line(fact: Fact) -> str:
+    body, key, topic, position = fact.copied, fact.key, fact.topic, fact.position
     actor = body["actor"]
-    recorded_at = _recorded(fact.recorded_at)
+    recorded_at = _recorded(fact.recorded_us)
     leaf_hash = leaf_hash_of(
         position, recorded_at, key, fact.version, topic, fact.stored
     )
-    elsewhere = _SUBJECTS.get(topic)
+    subject = key
+    if topic in _SUBJECTS:
+        subject = body["data"].get(_SUBJECTS[topic], key)
     return (
-        position,
-        recorded_at,
-        body["effective_at"],
-        key if elsewhere is None else body["data"].get(elsewhere, key),
-        topic,
-        actor["kind"],
-        actor["id"],
-        actor["place"],
-        body["command_id"],
-        leaf_hash.hex(),
+        f"{position}\t{recorded_at}\t{body['effective_at']}\t{subject}"
+        f"\t{copied_text(topic)}\t{actor['kind']}\t{actor['id']}\t{actor['place']}"
+        f"\t{body['command_id']}\t{leaf_hash.hex()}"
     )
 
 
@@ -204,10 +200,16 @@ _SUBJECTS = {"sijil.attempt.refused.v1": "target", "sijil.read.looked.v1": "requ
 """Attempts and looks stand under what they were made on."""
 
 
-def _recorded(time: datetime) -> str:
-    """``rfc3339``, in a third of the time where the driver gives UTC as it should."""
-    text = time.isoformat(timespec="microseconds")
-    return f"{text[:-6]}Z" if text.endswith("+00:00") else rfc3339(time)
+def _recorded(microseconds: int) -> str:
+    """``rfc3339`` of a time in microseconds since 1970."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _second(seconds: int) -> str:
+    """A whole second: what is recorded at one time is recorded together."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class AuditTrailQueries:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from domain.stages import WaitingFor
 from ledger.persistence.datastore import PostgresDatastore
 from projections.copying import array_of
 from projections.facts import Fact
+from projections.memory import Memory, Remembering
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.queue_items import (
     ORDERS,
@@ -34,10 +34,12 @@ from projections.requests import (
     SUBMITTED,
     FoldedRequest,
     after_fact,
+    folded_from,
     folded_sql,
     rfc3339_sql,
 )
 from projections.scope import condition
+from projections.situations import SITUATION, row_text
 from projections.succession import SucceedingRows
 
 HELD_AT_ONCE = 2_000
@@ -47,46 +49,28 @@ _UNSEEN = frozenset({"sijil.request.informed.v1", "sijil.request.warned.v1"})
 _POST = WaitingFor.POST.value
 _NOBODY = WaitingFor.NOBODY.value
 
-_SHOWN = (
+_KEPT_OF_IT = (
+    "next_act",
     "tracking_number",
     "service",
     "agency",
     "centre",
     "governorate",
-    "stage",
     "clerk",
     "token",
-    "next_act",
     "since",
     "etag_version",
     "lease_until",
     "submitted_at",
     "released_because",
-    "is_forwarded",
-    "is_mailed",
-    "is_fee_outstanding",
-)
-"""What queries select or filter by, beside ``waiting_for`` and ``until``."""
-_REMEMBERED = (
     "delivery",
-    "route",
-    "fee_due",
-    "outcome",
-    "has_paper",
-    "wants_stamp",
-    "needs_stamp",
-    "is_postable",
-    "is_posted",
-    "is_information_needed",
-    "is_information_asked",
-    "is_returned",
     "assigned_clerk",
     "due_at",
     "answer_due_at",
     "payment_due_at",
     "expires_at",
 )
-"""What only the fold goes on from."""
+"""What queries show or filter by, and what the fold goes on from."""
 _TABLE = SucceedingRows(
     name="clerk_queue",
     key={"request_id": "uuid"},
@@ -94,8 +78,8 @@ _TABLE = SucceedingRows(
         "request_id",
         "waiting_for",
         "until",
-        *_SHOWN,
-        *_REMEMBERED,
+        *SITUATION,
+        *_KEPT_OF_IT,
         "valid_from",
     ),
 )
@@ -232,7 +216,7 @@ WHERE q.valid_to IS NULL AND q.waiting_for <> 'post' AND q.clerk IS NULL
 {_HELD_ORDER}
 """
 _KEPT = {
-    **{name: f"q.{name}" for name in (*_SHOWN, *_REMEMBERED)},
+    **{name: f"q.{name}" for name in (*SITUATION, *_KEPT_OF_IT)},
     "submitted_at": rfc3339_sql("q.submitted_at"),
     "since": rfc3339_sql("q.since"),
     # To the rules nobody has to move what is in the post.
@@ -243,7 +227,6 @@ _NOT_KEPT = {
     **dict.fromkeys(("reason", "missing", "item", "ended_at"), "NULL"),
     "parties": "'{}'",
     "version": "0",
-    "is_received": "false",
 }
 """What the queue neither shows nor decides by."""
 _LOAD = f"""
@@ -256,10 +239,9 @@ CROSS JOIN LATERAL (
 WHERE q.valid_to IS NULL
 """
 _SEEN = FOLDED_TOPICS - _UNSEEN
-_values = attrgetter(*_SHOWN, *_REMEMBERED)
 
 
-class ClerkQueue:
+class ClerkQueue(Remembering[FoldedRequest]):
     """The view: one current row for every request that is not at its end.
 
     Paper in the post may come back and be work again, so its row waits for the post
@@ -274,41 +256,56 @@ class ClerkQueue:
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
         ours = [fact for fact in facts if fact.topic in _SEEN]
-        requests, current = _load(cursor, ours)
-        rows = _TABLE.begin(current)
+        memory = self.memory()
+        _load(cursor, ours, memory)
+        requests = memory.young
+        rows = _TABLE.begin()
         for fact in ours:
             key = fact.key
-            request = after_fact(requests.get(key), fact)
+            before = requests.get(key)
+            request = after_fact(before, fact)
             if request is None:
                 continue
-            until = request.until
+            position = fact.position
+            since = None if before is None else before.row_since
             waiting_for = request.waiting_for
             if waiting_for == _NOBODY:
-                if not request.is_in_the_post:
-                    requests[key] = None
-                    rows.put(key, fact.position, None)
+                if not request.situation.is_in_the_post:
+                    requests.pop(key, None)
+                    rows.put(key, since, position, None)
                     continue
                 waiting_for = _POST
             requests[key] = request
-            row = (key, waiting_for, until, *_values(request), fact.position)
-            rows.put(key, fact.position, row)
+            rows.put(key, since, position, _line(key, waiting_for, request, position))
+            request.row_since = position
         rows.write(cursor)
 
 
+def _line(key: str, waiting_for: str, r: FoldedRequest, position: int) -> str:
+    return (
+        f"{key}\t{waiting_for}\t{r.until}\t{row_text(r.situation)}\t{r.next_act}"
+        f"\t{r.tracking_number}\t{r.service}\t{r.agency}\t{r.centre}\t{r.governorate}"
+        f"\t{r.clerk}\t{r.token}\t{r.since}\t{r.etag_version}\t{r.lease_until}"
+        f"\t{r.submitted_at}\t{r.released_because}\t{r.delivery}\t{r.assigned_clerk}"
+        f"\t{r.due_at}\t{r.answer_due_at}\t{r.payment_due_at}\t{r.expires_at}"
+        f"\t{position}"
+    )
+
+
 def _load(
-    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]
-) -> tuple[dict[str, FoldedRequest | None], dict[Any, int]]:
-    """The requests of the facts as their rows have them, and since when."""
-    requests: dict[str, FoldedRequest | None] = {}
-    current: dict[Any, int] = {}
-    new = {fact.key for fact in facts if fact.topic == SUBMITTED}
-    known = {fact.key for fact in facts} - new
-    if known:
-        cursor.execute(_LOAD, (array_of(known),))
-        for key, valid_from, *memory in cursor.fetchall():
-            current[key] = valid_from
-            requests[key] = FoldedRequest(*memory)
-    return requests, current
+    cursor: psycopg2.extensions.cursor,
+    facts: Sequence[Fact],
+    memory: Memory[FoldedRequest],
+) -> None:
+    """Remember the requests of the facts as their rows have them, and since when."""
+    missing = memory.unknown(fact.key for fact in facts)
+    missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
+    if not missing:
+        return
+    cursor.execute(_LOAD, (array_of(missing),))
+    for key, row_since, *values in cursor.fetchall():
+        request = memory.young[key] = folded_from(values)
+        request.row_since = row_since
 
 
 class ClerkQueueQueries:

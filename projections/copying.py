@@ -14,7 +14,8 @@ from ledger.bodies import rfc3339
 
 _CHUNK_BYTES = 1 << 20
 """What the driver sends at a time: its own 8 kB would ask us 700 times a batch."""
-_NULL = "\\N"
+NOTHING = "\\N"
+"""How COPY has NULL: no value can be it, for a backslash in a value is doubled."""
 _UNQUOTED = frozenset('{}",\\ \t\n\r\v\f')
 
 
@@ -39,6 +40,44 @@ def append_rows(
     cursor.copy_expert(statement, BytesIO(text.encode()), _CHUNK_BYTES)
 
 
+def copied_text(value: str) -> str:
+    """A text as COPY takes it."""
+    if value.isprintable() and "\\" not in value:
+        return value
+    return _escaped(value)
+
+
+def copied(value: Any) -> Any:
+    """A parsed body with every text in its objects as COPY takes it.
+
+    Lists are left as they are: array_of quotes their elements first.
+    """
+    if isinstance(value, str):
+        return copied_text(value)
+    if isinstance(value, dict):
+        return {key: copied(each) for key, each in value.items()}
+    return value
+
+
+def copy_lines(
+    cursor: psycopg2.extensions.cursor,
+    table: str,
+    columns: Sequence[str],
+    lines: Sequence[str],
+) -> None:
+    """Insert rows that stand ready by one COPY; none sends nothing.
+
+    A line has its columns between tabs, each as COPY takes it. It MUST be made of what
+    ``Fact.copied`` or ``copied_text`` gave, of numbers, and of NOTHING.
+    """
+    if not lines:
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), _CHUNK_BYTES)
+
+
 def array_of(values: Iterable[Any]) -> str:
     """The PostgreSQL array of these values, as a text to be cast."""
     return f"{{{','.join([_element(value) for value in values])}}}"
@@ -50,7 +89,7 @@ def _line(row: Sequence[Any], tabs: int) -> str:
         [
             value
             if value.__class__ is str
-            else _NULL
+            else NOTHING
             if value is None
             else _TEXTS[value.__class__](value)
             if value.__class__ in _TEXTS
@@ -71,7 +110,7 @@ def _line(row: Sequence[Any], tabs: int) -> str:
 
 def _escaped(value: Any) -> str:
     if value is None:
-        return _NULL
+        return NOTHING
     text = _TEXTS.get(value.__class__, str)(value)
     if "\\" in text:
         text = text.replace("\\", "\\\\")

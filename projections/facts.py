@@ -14,6 +14,7 @@ from uuid import UUID
 from ledger.bodies import read_body
 from ledger.bundles import BareRow
 from ledger.entries import Entry
+from projections.copying import copied
 
 OURS = "sijil."
 """What the topics of Sijil's own events begin with."""
@@ -26,6 +27,7 @@ class Fact:
 
     __slots__ = (
         "_body",
+        "_copied",
         "key",
         "position",
         "recorded_us",
@@ -57,6 +59,7 @@ class Fact:
             self.stored,
         ) = row
         self._body: dict[str, Any] | None = None
+        self._copied: dict[str, Any] | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -65,6 +68,21 @@ class Fact:
         if body is None:
             body = self._body = read_body(self.stored)
         return body
+
+    @property
+    def copied(self) -> dict[str, Any]:
+        """The body with the texts in its objects as COPY takes them.
+
+        Canonical JSON has a backslash wherever a text holds a control character, a
+        quote or a backslash: a body without one is what COPY takes as it stands.
+        """
+        found = self._copied
+        if found is None:
+            found = self.body
+            if b"\\" in self.stored:
+                found = copied(found)
+            self._copied = found
+        return found
 
     @property
     def recorded_at(self) -> datetime:

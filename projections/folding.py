@@ -20,7 +20,7 @@ from ledger.bodies import read_body
 from ledger.persistence.datastore import is_away
 from ledger.reader import Head, LedgerReader
 from projections.facts import OURS, Fact
-from projections.views import View
+from projections.views import Remembers, View
 
 # Rows of a view are made from events that are safe already: a server that falls
 # takes the last of them and the progress that says so together.
@@ -30,9 +30,10 @@ UPDATE progress p SET
     ledger_id = %(ledger_id)s::uuid, incarnation = %(incarnation)s,
     position = %(last)s, error = NULL, failed_position = NULL, failed_code = NULL,
     updated_at = clock_timestamp()
-FROM (SELECT * FROM progress WHERE view = %(view)s FOR UPDATE) old
+FROM (SELECT *, xmin FROM progress WHERE view = %(view)s FOR UPDATE) old
 WHERE p.view = old.view
-RETURNING old.ledger_id::text, old.incarnation, old.position, old.version
+RETURNING old.ledger_id::text, old.incarnation, old.position, old.version,
+    old.xmin::text, pg_current_xact_id()::xid::text
 """
 
 
@@ -105,6 +106,9 @@ class Folder:
     ) -> None:
         self.view = view
         self.spent_s = 0.0
+        self._remembering = view.remembering() if isinstance(view, Remembers) else None
+        # The transaction that wrote the progress which the memory stands at.
+        self._wrote: str | None = None
         self._datastore = datastore
         self._skipped = skipped
 
@@ -128,6 +132,7 @@ class Folder:
 
     def _take(self, batch: Batch, head: Head) -> int:
         """Fold a batch with its progress in one transaction; the position reached."""
+        wrote, self._wrote = self._wrote, None
         with self._datastore.transaction() as cursor:
             cursor.execute(
                 _ADVANCE,
@@ -147,7 +152,12 @@ class Folder:
                 # Another runner was here, or the view was made anew meanwhile.
                 cursor.connection.rollback()
                 return position
+            if self._remembering is not None and wrote != row[4]:
+                # Nobody but this folder has written since it did, or nothing is known.
+                self._remembering.forget()
             self._fold_new(cursor, batch.facts, position)
+        # What was remembered holds from the commit on, and from no other moment.
+        self._wrote = row[5]
         return batch.last
 
     def _fold_new(
@@ -158,7 +168,7 @@ class Folder:
         if self._skipped:
             facts = [fact for fact in facts if fact.position not in self._skipped]
         if facts:
-            self.view.fold(cursor, facts)
+            (self._remembering or self.view).fold(cursor, facts)
 
     def _up_to_the_fault(self, batch: Batch, head: Head) -> int:
         """Fold all before the first fact that cannot be folded, found by halves."""

@@ -6,62 +6,59 @@ one UPDATE by primary key and one COPY a batch, with no object made for a change
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import psycopg2.extensions
 from psycopg2 import sql
 
-from projections.copying import append_rows, array_of
-
-_NONE = str(None)
-"""How formatting writes None, and so what COPY is told to take for NULL."""
-_CHUNK_BYTES = 1 << 20
-"""What the driver sends at a time: its own 8 kB would ask us 700 times a batch."""
+from projections.copying import NOTHING, array_of, copy_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SucceedingRows:
     """A versioned table: ``key`` and its types, then the columns of a row.
 
-    The primary key MUST be the key columns and ``valid_from``, and the rows that are
-    put MUST have all columns but ``valid_to``, in the order of ``columns``.
+    The primary key MUST be the key columns and ``valid_from``. ``columns`` are those of
+    the lines that are put: all but ``valid_to``.
     """
 
     name: str
     key: dict[str, str]
     columns: tuple[str, ...]
 
-    def begin(self, current: dict[Any, int]) -> Succession:
-        """The versions of a batch; ``current`` says since when each key's row holds."""
-        return Succession(self, current)
+    def begin(self) -> Succession:
+        """The versions of a batch."""
+        return Succession(self)
 
 
 class Succession:
     """The rows of one batch. Facts MUST come in the order of their positions."""
 
-    __slots__ = ("_current", "_ended", "_open", "_rows", "_table")
+    __slots__ = ("_ended", "_lines", "_open", "_table")
 
-    def __init__(self, table: SucceedingRows, current: dict[Any, int]) -> None:
+    def __init__(self, table: SucceedingRows) -> None:
         self._table = table
-        self._current = current
         self._ended: list[tuple[Any, int, int]] = []
-        self._open: dict[Any, tuple[Any, ...]] = {}
-        self._rows: list[tuple[Any, ...]] = []
+        self._open: dict[Any, str] = {}
+        self._lines: list[str] = []
 
-    def put(self, key: Hashable, position: int, row: tuple[Any, ...] | None) -> None:
-        """A key's row from ``position`` on; None: it has none any more."""
+    def put(
+        self, key: Hashable, since: int | None, position: int, line: str | None
+    ) -> None:
+        """A key's row from ``position`` on; None: it has none any more.
+
+        ``since`` is where the row began that was current until now; None: there was
+        none. ``line`` is a row for copy_lines without its last column, ``valid_to``.
+        """
         last = self._open.get(key)
         if last is not None:
-            self._rows.append((*last, position))
-        else:
-            since = self._current.pop(key, None)
-            if since is not None:
-                self._ended.append((key, since, position))
-        if row is not None:
-            self._open[key] = row
+            self._lines.append(f"{last}\t{position}")
+        elif since is not None:
+            self._ended.append((key, since, position))
+        if line is not None:
+            self._open[key] = line
         elif last is not None:
             del self._open[key]
 
@@ -69,11 +66,9 @@ class Succession:
         """End the rows that were current before, and insert those of the batch."""
         if self._ended:
             self._end(cursor)
-        rows = self._rows
-        rows += [(*row, None) for row in self._open.values()]
-        copy_plain_rows(
-            cursor, self._table.name, (*self._table.columns, "valid_to"), rows
-        )
+        lines = self._lines
+        lines += [f"{line}\t{NOTHING}" for line in self._open.values()]
+        copy_lines(cursor, self._table.name, (*self._table.columns, "valid_to"), lines)
 
     def _end(self, cursor: psycopg2.extensions.cursor) -> None:
         key = self._table.key
@@ -98,37 +93,3 @@ class Succession:
         since = [each[1] for each in self._ended]
         ended = [each[2] for each in self._ended]
         cursor.execute(query, [array_of(part) for part in (*parts, since, ended)])
-
-
-def copy_plain_rows(
-    cursor: psycopg2.extensions.cursor,
-    table: str,
-    columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-) -> None:
-    """Insert rows of texts, integers, truths and Nones by one COPY.
-
-    A third of the time of append_rows, which looks at each value: here each row is
-    formatted at once, and the whole text is looked through for what would have wanted
-    an escape. Where something does, append_rows writes it all.
-    """
-    if not rows:
-        return
-    form = "\t".join(["%s"] * len(columns))
-    text = "\n".join([form % row for row in rows])
-    is_plain = (
-        "\\" not in text
-        and "\r" not in text
-        and text.count("\n") == len(rows) - 1
-        and text.count("\t") == len(rows) * (len(columns) - 1)
-        and text.count(_NONE) == sum([row.count(None) for row in rows])
-    )
-    if not is_plain:
-        append_rows(cursor, table, columns, rows)
-        return
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (NULL {})").format(
-        sql.Identifier(table),
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.Literal(_NONE),
-    )
-    cursor.copy_expert(statement, BytesIO(text.encode()), _CHUNK_BYTES)

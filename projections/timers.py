@@ -22,7 +22,7 @@ import psycopg2.extensions
 from domain.acts import ActorKind
 from domain.requests import Limit, WarnedWhen
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import array_of
+from projections.copying import NOTHING, array_of
 from projections.facts import Fact
 from projections.requests import PREFIX, SUBMITTED, rfc3339_sql
 from projections.succession import SucceedingRows
@@ -139,9 +139,9 @@ class Timers:
         """Take a batch in."""
         ours = [fact for fact in facts if fact.topic in _AFTER]
         pending, current = _load(cursor, ours)
-        rows = _TABLE.begin(current)
+        rows = _TABLE.begin()
         for fact in ours:
-            key = fact.key
+            key, position = fact.key, fact.position
             before = pending.get(key, _NOTHING)
             changes = _AFTER[fact.topic](before, fact)
             if not changes:
@@ -150,13 +150,14 @@ class Timers:
             for kind, row in changes.items():
                 if row == after.get(kind):
                     continue
+                of_kind = (key, kind)
+                since = current.pop(of_kind, None)
                 if row is None:
                     del after[kind]
-                    rows.put((key, kind), fact.position, None)
+                    rows.put(of_kind, since, position, None)
                 else:
                     after[kind] = row
-                    told = (key, kind, *row, fact.position)
-                    rows.put((key, kind), fact.position, told)
+                    rows.put(of_kind, since, position, _line(of_kind, row, position))
         rows.write(cursor)
 
 
@@ -168,6 +169,15 @@ class _Row(NamedTuple):
     is_running: bool
     token: int | None
     set_by: int
+
+
+def _line(of_kind: tuple[str, str], row: _Row, position: int) -> str:
+    key, kind = of_kind
+    due_at, is_before, is_running, token, set_by = row
+    return (
+        f"{key}\t{kind}\t{due_at}\t{is_before}\t{is_running}"
+        f"\t{NOTHING if token is None else token}\t{set_by}\t{position}"
+    )
 
 
 _Pending = Mapping[str, _Row]
@@ -193,11 +203,11 @@ def _load(
 
 
 def _submitted(_: _Pending, fact: Fact) -> _Changed:
-    return {_EXPIRY: _at(fact, fact.data.get("expires_at"))}
+    return {_EXPIRY: _at(fact, fact.copied["data"].get("expires_at"))}
 
 
 def _accepted(_: _Pending, fact: Fact) -> _Changed:
-    terms = fact.data["terms"]
+    terms = fact.copied["data"]["terms"]
     return {
         _EXPIRY: _at(fact, terms.get("payment_due_at")),
         _COMPLETION: _limit(fact, terms["due_at"]),
@@ -209,7 +219,7 @@ def _fee_paid(_: _Pending, __: Fact) -> _Changed:
 
 
 def _claimed(_: _Pending, fact: Fact) -> _Changed:
-    data = fact.data
+    data = fact.copied["data"]
     return {_LEASE: _at(fact, data["lease_until"], token=data["token"])}
 
 
@@ -218,18 +228,18 @@ def _given_away(_: _Pending, __: Fact) -> _Changed:
 
 
 def _forwarded(_: _Pending, fact: Fact) -> _Changed:
-    return {_FIRST_ANSWER: _limit(fact, fact.data["answer_due_at"])}
+    return {_FIRST_ANSWER: _limit(fact, fact.copied["data"]["answer_due_at"])}
 
 
 def _responded(_: _Pending, fact: Fact) -> _Changed:
     # Each answer says anew whether a fee falls due with it.
-    expiry = _at(fact, fact.data.get("payment_due_at"))
+    expiry = _at(fact, fact.copied["data"].get("payment_due_at"))
     return {_FIRST_ANSWER: None, _EXPIRY: expiry}
 
 
 def _stamped(_: _Pending, fact: Fact) -> _Changed:
     """The fee that fell due with this step, where one did."""
-    due_at = fact.data.get("payment_due_at")
+    due_at = fact.copied["data"].get("payment_due_at")
     return {} if due_at is None else {_EXPIRY: _at(fact, due_at)}
 
 
@@ -243,14 +253,14 @@ def _information_requested(pending: _Pending, _: Fact) -> _Changed:
 
 def _information_supplied(pending: _Pending, fact: Fact) -> _Changed:
     return {
-        kind: _resumed(fact, pending.get(kind), fact.data.get(name))
+        kind: _resumed(fact, pending.get(kind), fact.copied["data"].get(name))
         for kind, name in _RESUMED.items()
     }
 
 
 def _warned(pending: _Pending, fact: Fact) -> _Changed:
     """The limit's next step: after the warning before, the one after; then nothing."""
-    data = fact.data
+    data = fact.copied["data"]
     kind = _LIMITS[data["limit"]]
     row = pending.get(kind)
     if row is None or row.due_at != data["due_at"]:

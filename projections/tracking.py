@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -24,18 +23,21 @@ from domain.stages import Stage
 from domain.standing import Standing
 from ledger.persistence.datastore import PostgresDatastore
 from projections.copying import array_of
-from projections.facts import Fact
+from projections.facts import Fact, happened_in
+from projections.memory import Memory, Remembering
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.requests import (
     FOLDED_TOPICS,
     SUBMITTED,
     FoldedRequest,
     after_fact,
+    folded_from,
     folded_sql,
     rfc3339_sql,
     standing_of,
 )
 from projections.scope import condition
+from projections.situations import SITUATION, row_text
 from projections.sorting import Column, both_ways
 from projections.succession import SucceedingRows
 
@@ -52,24 +54,10 @@ _ASKED = (
     "submitted_at",
 )
 """What was asked for: a second version only where it was corrected."""
-_STOOD = (
-    "stage",
-    "route",
-    "fee_due",
-    "is_fee_outstanding",
-    "is_forwarded",
-    "outcome",
+_CHANGING = (
+    "next_act",
     "reason",
     "missing",
-    "has_paper",
-    "wants_stamp",
-    "needs_stamp",
-    "is_postable",
-    "is_posted",
-    "is_mailed",
-    "is_information_needed",
-    "is_information_asked",
-    "is_returned",
     "item",
     "clerk",
     "assigned_clerk",
@@ -81,8 +69,8 @@ _STOOD = (
     "ended_at",
     "version",
     "etag_version",
-    "next_act",
 )
+_STOOD = (*SITUATION, *_CHANGING)
 """Where it stood after each event."""
 _REQUESTS = SucceedingRows(
     name="tracking_requests",
@@ -203,7 +191,6 @@ _KEPT = {
 _NOT_KEPT = {
     **dict.fromkeys(("lease_until", "released_because"), "NULL"),
     "token": "0",
-    "is_received": "false",
     "waiting_for": "''",
 }
 """What says who does the work: the queue's, and no part of where a request stands."""
@@ -219,8 +206,6 @@ CROSS JOIN LATERAL (
     ORDER BY t.valid_from DESC LIMIT 1
 ) AS t
 """
-_asked = attrgetter(*_ASKED)
-_stood = attrgetter(*_STOOD)
 
 
 class TrackingSort(StrEnum):
@@ -375,7 +360,7 @@ def cursor_after(row: TrackedRequest) -> str:
     return _ORDERS[TrackingSort.NEWEST].cursor(row)
 
 
-class Tracking:
+class Tracking(Remembering[FoldedRequest]):
     """The view: a version for each event of a request, and what was asked for."""
 
     name = "tracking"
@@ -386,34 +371,40 @@ class Tracking:
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
         ours = [fact for fact in facts if fact.topic in FOLDED_TOPICS]
-        requests: dict[str, FoldedRequest] = {}
-        asked: dict[str, int] = {}
-        stood: dict[str, int] = {}
-        _load(cursor, ours, requests, asked, stood)
-        asked_rows = _REQUESTS.begin(asked)
-        versions = _VERSIONS.begin(stood)
+        memory = self.memory()
+        _load(cursor, ours, memory)
+        requests = memory.young
+        asked_rows = _REQUESTS.begin()
+        versions = _VERSIONS.begin()
         for fact in ours:
             key = fact.key
             topic = fact.topic
             before = requests.get(key)
+            was = None
             if topic in _ASKED_ANEW and before is not None:
                 was = (before.agency, before.delivery)
-            else:
-                was = None
             request = after_fact(before, fact)
             if request is None:
                 continue
             position = fact.position
-            if before is None or topic == SUBMITTED:
+            if request is not before:
                 requests[key] = request
-                asked_rows.put(key, position, (key, *_asked(request), position))
-            elif was is not None and was != (request.agency, request.delivery):
-                asked_rows.put(key, position, (key, *_asked(request), position))
-            versions.put(
-                key,
-                position,
-                (key, fact.happened, fact.effective_text, *_stood(request), position),
-            )
+                if before is not None:
+                    request.row_since = before.row_since
+                    request.asked_since = before.asked_since
+                asked_anew = True
+            else:
+                asked_anew = was is not None and was != (
+                    request.agency,
+                    request.delivery,
+                )
+            if asked_anew:
+                line = _asked_line(key, request, position)
+                asked_rows.put(key, request.asked_since, position, line)
+                request.asked_since = position
+            line = _line(key, request, fact)
+            versions.put(key, request.row_since, position, line)
+            request.row_since = position
         asked_rows.write(cursor)
         versions.write(cursor)
 
@@ -422,23 +413,39 @@ _ASKED_ANEW = frozenset({"sijil.request.accepted.v1", "sijil.request.corrected.v
 """Events that may change what was asked for: the agency, or where the paper goes."""
 
 
+def _line(key: str, r: FoldedRequest, fact: Fact) -> str:
+    return (
+        f"{key}\t{happened_in(fact.topic)}\t{fact.copied['effective_at']}"
+        f"\t{row_text(r.situation)}\t{r.next_act}\t{r.reason}\t{r.missing}\t{r.item}"
+        f"\t{r.clerk}\t{r.assigned_clerk}\t{r.since}\t{r.due_at}\t{r.answer_due_at}"
+        f"\t{r.payment_due_at}\t{r.expires_at}\t{r.ended_at}\t{r.version}"
+        f"\t{r.etag_version}\t{fact.position}"
+    )
+
+
+def _asked_line(key: str, r: FoldedRequest, position: int) -> str:
+    return (
+        f"{key}\t{r.tracking_number}\t{r.code_key}\t{r.service}\t{r.agency}"
+        f"\t{r.centre}\t{r.governorate}\t{r.channel}\t{r.delivery}\t{r.parties}"
+        f"\t{r.submitted_at}\t{position}"
+    )
+
+
 def _load(
     cursor: psycopg2.extensions.cursor,
     facts: Sequence[Fact],
-    requests: dict[str, FoldedRequest],
-    asked: dict[str, int],
-    stood: dict[str, int],
+    memory: Memory[FoldedRequest],
 ) -> None:
-    """Add the requests of the facts as they stand, and since when their rows hold."""
-    new = {fact.key for fact in facts if fact.topic == SUBMITTED}
-    known = {fact.key for fact in facts} - new
-    if not known:
+    """Remember the requests of the facts as they stand, and since when."""
+    missing = memory.unknown(fact.key for fact in facts)
+    missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
+    if not missing:
         return
-    cursor.execute(_LOAD, (array_of(known),))
-    for key, since_asked, since_stood, *memory in cursor.fetchall():
-        asked[key] = since_asked
-        stood[key] = since_stood
-        requests[key] = FoldedRequest(*memory)
+    cursor.execute(_LOAD, (array_of(missing),))
+    for key, asked_since, row_since, *values in cursor.fetchall():
+        request = memory.young[key] = folded_from(values)
+        request.asked_since = asked_since
+        request.row_since = row_since
 
 
 class TrackingQueries:

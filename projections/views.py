@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import psycopg2.extensions
 
@@ -31,3 +31,14 @@ class View(Protocol):
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in, in order. MUST NOT commit."""
+
+
+@runtime_checkable
+class Remembers(View, Protocol):
+    """A view that need not read back what it has just written: projections.memory."""
+
+    def remembering(self) -> Self:
+        """The view with a memory, which is right only while nobody else folds it."""
+
+    def forget(self) -> None:
+        """Begin the memory anew: it may not be what the rows are."""
