@@ -10,14 +10,16 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
-import psycopg2.extensions
+from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import InterfaceError, OperationalError
 
 from ledger.bundles import BareRow, bundled
+from ledger.decoding import decoder_of
 from ledger.entries import Entry
 from ledger.persistence.datastore import PostgresDatastore
-from ledger.persistence.recorders import ROWS_A_FETCH, random_cursor_name
+from ledger.persistence.ids import uuid_of
 from ledger.persistence.subscription import FALLBACK_POLL_S, Waker
+from ledger.streaming import ENTRY, EVENT, Selection, batches
 
 BATCH_SIZE = 1_000
 """Entries a follower gets at once: enough to fold set-wise, some 600 kB."""
@@ -35,9 +37,6 @@ SELECT {_COLUMNS} FROM events
 WHERE position > %s AND position <= %s AND topic = ANY(%s)
 ORDER BY position LIMIT %s
 """
-_STREAM = f"""
-SELECT {_COLUMNS} FROM events WHERE position > %s AND position <= %s ORDER BY position
-"""
 _AGGREGATE = f"""
 SELECT {_COLUMNS} FROM events
 WHERE aggregate_id = %s::uuid AND version <= %s ORDER BY version
@@ -48,6 +47,7 @@ WHERE position > %s AND position <= %s AND starts_with(topic, %s)
 """
 # Recorded time rises strictly with position, so this is a search by bisection.
 _TIME_OF = "SELECT recorded_at FROM events WHERE position = %s"
+_NO_ID = UUID(int=0)
 _LAST = 2**63 - 1
 _LAST_VERSION = 2**31 - 1
 
@@ -70,7 +70,7 @@ def _entry(row: Sequence[Any]) -> Entry:
     return Entry(
         position=row[0],
         recorded_at=row[1],
-        aggregate_id=UUID(row[2]),
+        aggregate_id=uuid_of(row[2]),
         version=row[3],
         topic=row[4],
         body=bytes(row[5]),
@@ -133,14 +133,47 @@ class LedgerReader:
         with self._datastore.autocommit() as cursor:
             return bundled(cursor, after=after, until=until, limit=limit, topics=topics)
 
-    def stream(self, *, after: int = 0, until: int | None = None) -> Iterator[Entry]:
-        """Entries above ``after`` from one snapshot, in constant memory."""
-        with self._datastore.server_side(
-            random_cursor_name(), rows_a_fetch=ROWS_A_FETCH
-        ) as cursor:
-            cursor.execute(_STREAM, (after, _LAST if until is None else until))
-            for row in _rows(cursor):
-                yield _entry(row)
+    def stream(
+        self,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        topics: Sequence[str] = (),
+        aggregate_id: UUID | None = None,
+    ) -> Iterator[Entry]:
+        """Entries above ``after`` in order, as one snapshot, in constant memory.
+
+        All, or those of some topics, or of one aggregate, up to ``until`` or to what is
+        the newest when it begins.
+        """
+        selection = Selection(
+            after=after, until=until, topics=topics, aggregate_id=aggregate_id
+        )
+        for rows in batches(self._datastore, selection, ENTRY):
+            yield from map(_entry, rows)
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        topics: Sequence[str] = (),
+        aggregate_id: UUID | None = None,
+    ) -> Iterator[tuple[int, DomainEventProtocol[UUID]]]:
+        """As ``stream``, but the domain events, each with its position.
+
+        Raises MapperDeserialisationError and TopicError where an entry is none of ours.
+        """
+        selection = Selection(
+            after=after, until=until, topics=topics, aggregate_id=aggregate_id
+        )
+        for rows in batches(self._datastore, selection, EVENT):
+            last, originator_id = "", _NO_ID
+            for position, thing, version, topic, body in rows:
+                # The events of one act stand side by side.
+                if thing != last:
+                    last, originator_id = thing, uuid_of(thing)
+                yield position, decoder_of(topic)(originator_id, version, body)
 
     def aggregate(self, aggregate_id: UUID, *, lte: int | None = None) -> list[Entry]:
         """The entries of one aggregate, up to a version, in order."""
@@ -225,7 +258,3 @@ def _wait(wake: Event, stop: Event, timeout_s: float) -> None:
     while not stop.is_set() and time.monotonic() < deadline:
         if wake.wait(0.2):
             return
-
-
-def _rows(cursor: psycopg2.extensions.cursor) -> Iterator[Sequence[Any]]:
-    yield from cursor

@@ -357,18 +357,6 @@ class PostgresDatastore:
         ):
             yield cursor
 
-    @contextmanager
-    def server_side(
-        self, name: str, *, rows_a_fetch: int
-    ) -> Iterator[psycopg2.extensions.cursor]:
-        """A named cursor that fetches some rows at a time: constant memory."""
-        with (
-            self._connection(autocommit=False) as connection,
-            connection.raw.cursor(name) as cursor,
-        ):
-            cursor.itersize = rows_a_fetch
-            yield cursor
-
     def close(self) -> None:
         """Close every connection; the datastore is of no use after that."""
         self._pool.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -32,9 +31,7 @@ from ledger.persistence.append import (
     must_be_appended,
 )
 from ledger.persistence.datastore import PostgresDatastore
-
-ROWS_A_FETCH = 1_000
-"""Rows a server-side cursor brings at once: some 600 kB of entries."""
+from ledger.persistence.ids import uuid_of
 
 _APPEND = """
 SELECT outcome, first_position, last_position, recorded_at
@@ -323,7 +320,9 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         with self.datastore.autocommit() as cursor:
             cursor.execute(query, [*params, limit])
             return [
-                Notification(UUID(aggregate_id), version, topic, bytes(body), position)
+                Notification(
+                    uuid_of(aggregate_id), version, topic, bytes(body), position
+                )
                 for position, aggregate_id, version, topic, body in cursor.fetchall()
             ]
 
@@ -389,8 +388,3 @@ class PostgresProcessRecorder(
     def insert_tracking(self, tracking: Tracking) -> None:
         """Track a position through the append function, as an act without events."""
         self.insert_events([], tracking=tracking)
-
-
-def random_cursor_name() -> str:
-    """A name for a server-side cursor: unique in its session."""
-    return f"sijil_{uuid.uuid4().hex}"
