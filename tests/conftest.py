@@ -104,7 +104,7 @@ class Database:
         self.server = server
         self.name = name
         self.settings = server.settings(name)
-        self._open: list[PostgresDatastore] = []
+        self.open: list[PostgresDatastore] = []
 
     def dsn(self, role: Role | str) -> dict[str, Any]:
         return self.settings.dsn(Role(role))
@@ -115,7 +115,7 @@ class Database:
         made = PostgresDatastore(
             self.dsn(role), **{"schema": schema, "pool_size": 2, **limits}
         )
-        self._open.append(made)
+        self.open.append(made)
         return made
 
     def superuser_dsn(self, *, is_vault: bool = False) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Database:
         return self.server.superuser_dsn(name)
 
     def close(self) -> None:
-        for datastore in self._open:
+        for datastore in self.open:
             datastore.close()
         for name in (self.name, self.settings.vault_database_name):
             self.server.execute(
