@@ -66,6 +66,7 @@ def own(kept: Database) -> Iterator[Database]:
     ask(
         server,
         "ALTER ROLE sijil_app CONNECTION LIMIT -1",
+        "ALTER ROLE sijil_app RESET ALL",
         f"ALTER DATABASE {kept.name} ALLOW_CONNECTIONS true",
         f"ALTER DATABASE {kept.name} RESET ALL",
     )
@@ -296,6 +297,19 @@ class TestSessionsThatEnd:
             with store.transaction() as tx:
                 tx.execute("SELECT 1")
 
+    def test_in_the_middle_of_a_statement_by_a_limit_of_the_server(
+        self, own: Database
+    ) -> None:
+        """Its word for it has an SQLSTATE that the driver takes for a fault inside."""
+        server = own.server.embedded
+        ask(server, "ALTER ROLE sijil_app SET transaction_timeout = '100ms'")
+        store = own.datastore(Role.APP)
+        with pytest.raises(OperationalError) as caught, store.autocommit() as cursor:
+            cursor.execute("SELECT pg_sleep(10)")
+        assert is_away(caught.value)
+        with store.autocommit() as cursor:
+            cursor.execute("SELECT 1")
+
     def test_a_commit_of_a_session_that_ended_is_no_success(
         self, own: Database
     ) -> None:
@@ -396,8 +410,11 @@ class TestAFullDisk:
             except psycopg2.OperationalError:
                 continue
         assert all(is_away(error) for error in failed)
-        codes = {getattr(error.__cause__, "pgcode", None) for error in failed}
-        assert (codes == {DISK_FULL}) is not is_of_the_log
+        if is_of_the_log:
+            assert "PANIC" in server.log.read_text()
+        else:
+            codes = {getattr(error.__cause__, "pgcode", None) for error in failed}
+            assert codes == {DISK_FULL}
         ballast.unlink()
         # A server that found no room for its log has ended, and is started again.
         server.start()
