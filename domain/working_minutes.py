@@ -42,6 +42,16 @@ def _year_begins(year: int) -> int:
 
 def year_at(minute: int) -> int:
     """The year on the office's calendar."""
+    # The clocks of Damascus stand whole hours from UTC since 1920.
+    return _year_at_hour(minute // 60) if minute >= 0 else _year_at(minute)
+
+
+@lru_cache(maxsize=4096)
+def _year_at_hour(hour: int) -> int:
+    return _year_at(hour * 60)
+
+
+def _year_at(minute: int) -> int:
     # The zone is less than a day from UTC, so one step at most is wrong.
     year = (_EPOCH + minute * _MINUTE).year
     if minute < _year_begins(year):

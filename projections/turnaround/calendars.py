@@ -49,7 +49,15 @@ class Calendars:
         for each in named.split():
             year, _, version = each.partition(":")
             said[int(year)] = self._facts.get((int(year), int(version)))
-        return WorkingMinutes(lambda year: _year(year, said.get(year)))
+        years: dict[int, WorkingYear] = {}
+
+        def year_of(year: int) -> WorkingYear:
+            found = years.get(year)
+            if found is None:
+                found = years[year] = _year(year, said.get(year))
+            return found
+
+        return WorkingMinutes(year_of)
 
 
 def named_in(terms: Mapping[str, Any]) -> str:

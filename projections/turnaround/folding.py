@@ -13,24 +13,36 @@ appended. What can be asked stands beside this file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 import psycopg2.extensions
 
 from domain.requests import Answer
-from domain.services import Route
 from domain.stages import Stage
 from domain.working_minutes import minute_of
-from projections.copying import append_rows
+from projections.copying import (
+    NOTHING,
+    append_rows,
+    array_of,
+    copied_text,
+    copy_lines,
+)
 from projections.facts import Fact
+from projections.memory import Memory, Remembering
 from projections.office_days import day_of
-from projections.requests import PREFIX
-from projections.turnaround.calendars import Calendars, facts_of, named_in
-from projections.versioned import Change, VersionedTable
+from projections.requests import PREFIX, SUBMITTED
+from projections.succession import SucceedingRows
+from projections.turnaround.calendars import Calendars, facts_of
+from projections.turnaround.lives import PLACE, WAITING, Life, begun, loaded
 
 IN_POST = "in_post"
 """Completed, and the paper has not been received yet: no stage of the contract."""
+
+# Plain texts: a member of an enumeration costs ten times as much to compare.
+_ISSUED = Stage.COMPLETED_ISSUED.value
+_REFUSED = Stage.COMPLETED_REFUSED.value
+_ANSWERED_ISSUED = Answer.ISSUED.value
+_INFORMATION_NEEDED = Answer.INFORMATION_NEEDED.value
+_NOT_MEASURED = "\t".join([NOTHING] * 5)
 
 _CALENDAR = "sijil.calendar.published.v1"
 _HAPPENED = {
@@ -54,10 +66,11 @@ _HAPPENED = {
     )
 }
 
-_OPEN = VersionedTable(
+_OPEN = SucceedingRows(
     name="turnaround_open",
-    key=("request_id",),
-    values=(
+    key={"request_id": "uuid"},
+    columns=(
+        "request_id",
         "governorate",
         "centre",
         "agency",
@@ -67,13 +80,12 @@ _OPEN = VersionedTable(
         "calendars",
         "stops",
         "state",
+        "valid_from",
     ),
-    casts={"request_id": "uuid"},
 )
-_PLACE = ("governorate", "centre", "agency", "service")
 _ENDED = (
     "position",
-    *_PLACE,
+    *PLACE,
     "stage",
     "day",
     "accepted_at",
@@ -86,7 +98,7 @@ _ENDED = (
     "answer_minutes",
     "is_answer_in_time",
 )
-_RECEIVED = ("position", *_PLACE, "day", "received_at", "post_minutes")
+_RECEIVED = ("position", *PLACE, "day", "received_at", "post_minutes")
 _DDL = """
 CREATE TABLE turnaround_calendars (
     position bigint PRIMARY KEY,
@@ -111,8 +123,6 @@ CREATE TABLE turnaround_open (
     valid_to bigint,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE UNIQUE INDEX turnaround_open_current ON turnaround_open (request_id)
-    WHERE valid_to IS NULL;
 CREATE INDEX turnaround_open_now ON turnaround_open (accepted_at)
     WHERE valid_to IS NULL AND stage = 'in_progress';
 CREATE INDEX turnaround_open_then ON turnaround_open (valid_to)
@@ -151,146 +161,24 @@ CREATE TABLE turnaround_received (
 );
 CREATE INDEX turnaround_received_by_day ON turnaround_received (day);
 """
+_LOAD = """
+SELECT k.request_id::text, t.valid_from,
+    t.governorate, t.centre, t.agency, t.service, t.stage, t.calendars, t.stops, t.state
+FROM unnest(%s::uuid[]) AS k (request_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM turnaround_open t WHERE t.request_id = k.request_id
+    ORDER BY t.valid_from DESC LIMIT 1
+) AS t
+WHERE t.valid_to IS NULL
+"""
 _CALENDARS = "SELECT year, version, facts FROM turnaround_calendars ORDER BY position"
 
 
-class _Life:
-    """One request while something of it is still to be measured."""
-
-    __slots__ = (
-        "accepted_at",
-        "agency",
-        "agency_minutes",
-        "agency_next",
-        "answer_due_at",
-        "answer_minutes",
-        "asked",
-        "calendars",
-        "centre",
-        "centre_minutes",
-        "completed_day",
-        "due_at",
-        "governorate",
-        "is_agencys",
-        "is_answer_in_time",
-        "is_reply",
-        "mailed",
-        "post_minutes",
-        "service",
-        "since",
-        "stage",
-        "stops",
-    )
-
-    governorate: str
-    centre: str
-    agency: str
-    service: str
-    stage: str
-    accepted_at: str | None
-    calendars: str | None
-    stops: list[list[int | None]] | None
-
-    is_reply: bool
-    due_at: str
-    answer_due_at: str | None
-    is_agencys: bool
-    """Whether the time that runs is the agency's, else the centre's."""
-    agency_next: bool
-    """Whether the agency has to answer once the citizen has."""
-    since: int
-    """The minute from which on time has not been counted yet."""
-    centre_minutes: int
-    agency_minutes: int
-    asked: int | None
-    answer_minutes: int | None
-    is_answer_in_time: bool | None
-    completed_day: str | None
-    mailed: int | None
-    post_minutes: int
-
-    def accept(self, fact: Fact) -> None:
-        terms = fact.data["terms"]
-        self.agency = terms["agency"]
-        self.stage = Stage.IN_PROGRESS.value
-        self.accepted_at = fact.effective_text
-        self.calendars = named_in(terms)
-        self.is_reply = terms["route"] == Route.REPLY
-        self.due_at = terms["due_at"]
-        self.since = minute_of(fact.effective_text)
-        self.answer_due_at = self.asked = self.answer_minutes = None
-        self.is_answer_in_time = self.completed_day = self.mailed = None
-        self.is_agencys = self.agency_next = False
-        self.centre_minutes = self.agency_minutes = self.post_minutes = 0
-
-    def row(self) -> dict[str, Any]:
-        is_begun = self.accepted_at is not None
-        return {
-            "governorate": self.governorate,
-            "centre": self.centre,
-            "agency": self.agency,
-            "service": self.service,
-            "stage": self.stage,
-            "accepted_at": self.accepted_at,
-            "calendars": self.calendars,
-            "stops": _text(self.stops) if self.stops else None,
-            "state": _text([getattr(self, name) for name in _STATE])
-            if is_begun
-            else None,
-        }
-
-
-_STATE = (
-    "is_reply",
-    "due_at",
-    "answer_due_at",
-    "is_agencys",
-    "agency_next",
-    "since",
-    "centre_minutes",
-    "agency_minutes",
-    "asked",
-    "answer_minutes",
-    "is_answer_in_time",
-    "completed_day",
-    "mailed",
-    "post_minutes",
-    "accepted_at",
-)
-
-
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-def _loaded(row: dict[str, Any]) -> _Life:
-    life = _Life()
-    for name in (*_PLACE, "stage", "calendars"):
-        setattr(life, name, row[name])
-    stops = row["stops"]
-    life.stops = None if stops is None else orjson.loads(stops)
-    life.accepted_at = None
-    if row["state"] is not None:
-        for name, value in zip(_STATE, orjson.loads(row["state"]), strict=True):
-            setattr(life, name, value)
-    return life
-
-
-def _begun(fact: Fact) -> _Life:
-    life = _Life()
-    data = fact.data
-    for name in _PLACE:
-        setattr(life, name, data[name])
-    life.stage = Stage.WAITING.value
-    life.accepted_at = life.calendars = life.stops = None
-    return life
-
-
-class Turnaround:
+class Turnaround(Remembering[Life]):
     """The view: what is being measured, and what has been."""
 
     name = "turnaround"
-    version = 1
+    version = 2
     tables = (
         "turnaround_calendars",
         "turnaround_open",
@@ -305,11 +193,10 @@ class Turnaround:
         if not ours:
             return
         cursor.execute(_CALENDARS)
-        batch = _Batch(Calendars(cursor.fetchall()))
-        begun = {f.key for f in ours if _HAPPENED.get(f.topic) == "submitted"}
-        known = {f.key for f in ours if f.topic != _CALENDAR} - begun
-        loaded = _OPEN.load(cursor, [(key,) for key in known])
-        batch.lives = {str(key): _loaded(row) for (key,), row in loaded.items()}
+        calendars = Calendars(cursor.fetchall())
+        memory = self.memory()
+        _load(cursor, ours, memory)
+        batch = _Batch(calendars, memory.young)
         for fact in ours:
             if fact.topic == _CALENDAR:
                 batch.published(fact)
@@ -321,21 +208,33 @@ class Turnaround:
             ("position", "year", "version", "facts"),
             batch.calendar_rows,
         )
-        _OPEN.write(cursor, batch.changes)
-        append_rows(cursor, "turnaround_ended", _ENDED, batch.ended)
-        append_rows(cursor, "turnaround_received", _RECEIVED, batch.received)
+        batch.open.write(cursor)
+        copy_lines(cursor, "turnaround_ended", _ENDED, batch.ended)
+        copy_lines(cursor, "turnaround_received", _RECEIVED, batch.received)
+
+
+def _load(
+    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], memory: Memory[Life]
+) -> None:
+    """Remember the requests of the facts as they stand."""
+    missing = memory.unknown(f.key for f in facts if f.topic != _CALENDAR)
+    missing -= {f.key for f in facts if f.topic == SUBMITTED}
+    if missing:
+        cursor.execute(_LOAD, (array_of(missing),))
+        for key, *row in cursor.fetchall():
+            memory.young[key] = loaded(row)
 
 
 class _Batch:
     """The facts of a batch, taken in order; what they leave to be written."""
 
-    def __init__(self, calendars: Calendars) -> None:
+    def __init__(self, calendars: Calendars, lives: dict[str, Life]) -> None:
         self.calendars = calendars
-        self.lives: dict[str, _Life] = {}
+        self.lives = lives
         self.calendar_rows: list[tuple[int, int, int, str]] = []
-        self.changes: list[Change] = []
-        self.ended: list[tuple[Any, ...]] = []
-        self.received: list[tuple[Any, ...]] = []
+        self.open = _OPEN.begin()
+        self.ended: list[str] = []
+        self.received: list[str] = []
 
     def published(self, fact: Fact) -> None:
         """Take a calendar in."""
@@ -347,14 +246,16 @@ class _Batch:
     def take(self, fact: Fact, happened: str) -> None:
         """Take one event of a request in."""
         key = fact.key
+        found = self.lives.get(key)
         if happened == "submitted":
-            life = self.lives[key] = _begun(fact)
+            life = self.lives[key] = begun(fact)
+            if found is not None:
+                life.row_since = found.row_since
             self._keep(fact, life)
             return
-        found = self.lives.get(key)
         if found is None:
             return
-        if found.stage == Stage.WAITING:
+        if found.stage == WAITING:
             if happened == "accepted":
                 found.accept(fact)
                 self._keep(fact, found)
@@ -366,7 +267,7 @@ class _Batch:
         else:
             self._in_progress(fact, found, happened)
 
-    def _in_progress(self, fact: Fact, life: _Life, happened: str) -> None:  # noqa: C901 -- one case an event
+    def _in_progress(self, fact: Fact, life: Life, happened: str) -> None:  # noqa: C901 -- one case an event
         match happened:
             case "forwarded":
                 self._count(fact, life)
@@ -377,7 +278,7 @@ class _Batch:
                     return
                 self._count(fact, life)
                 life.is_agencys = False
-                life.agency_next = fact.data["outcome"] == Answer.INFORMATION_NEEDED
+                life.agency_next = fact.data["outcome"] == _INFORMATION_NEEDED
                 if life.answer_minutes is None:
                     life.answer_minutes = life.agency_minutes
                     due = life.answer_due_at
@@ -399,32 +300,32 @@ class _Batch:
                 life.due_at = data.get("due_at", life.due_at)
                 life.answer_due_at = data.get("answer_due_at", life.answer_due_at)
             case "mailed":
-                self._completed(fact, life, Stage.COMPLETED_ISSUED)
+                self._completed(fact, life, _ISSUED)
                 life.stage = IN_POST
                 life.mailed = minute_of(fact.effective_text)
                 life.completed_day = day_of(fact.effective_text)
             case "handed-over":
-                self._completed(fact, life, Stage.COMPLETED_ISSUED)
+                self._completed(fact, life, _ISSUED)
                 self._drop(fact)
                 return
             case "result-told":
-                is_issued = fact.data["outcome"] == Answer.ISSUED
+                is_issued = fact.data["outcome"] == _ANSWERED_ISSUED
                 self._completed(
                     fact,
                     life,
-                    Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED,
+                    _ISSUED if is_issued else _REFUSED,
                 )
                 self._drop(fact)
                 return
             case "withdrawn" | "expired":
-                self._end(fact, life, happened, (None,) * 5)
+                self._end(fact, life, happened, _NOT_MEASURED)
                 self._drop(fact)
                 return
             case _:
                 return
         self._keep(fact, life)
 
-    def _in_post(self, fact: Fact, life: _Life, happened: str) -> None:
+    def _in_post(self, fact: Fact, life: Life, happened: str) -> None:
         match happened:
             case "mailed":
                 life.mailed = minute_of(fact.effective_text)
@@ -436,16 +337,8 @@ class _Batch:
             case "delivered" | "collected":
                 self._posted(fact, life)
                 self.received.append(
-                    (
-                        fact.position,
-                        life.governorate,
-                        life.centre,
-                        life.agency,
-                        life.service,
-                        life.completed_day,
-                        fact.effective_text,
-                        life.post_minutes,
-                    )
+                    f"{fact.position}\t{life.place}\t{life.completed_day}"
+                    f"\t{fact.copied['effective_at']}\t{life.post_minutes}"
                 )
                 self._drop(fact)
             case "handed-over":
@@ -454,7 +347,7 @@ class _Batch:
             case _:
                 pass
 
-    def _count(self, fact: Fact, life: _Life) -> None:
+    def _count(self, fact: Fact, life: Life) -> None:
         """Give the time since the last count to whom it belongs."""
         if life.asked is not None:
             return
@@ -466,48 +359,41 @@ class _Batch:
             life.centre_minutes += minutes
         life.since = at
 
-    def _posted(self, fact: Fact, life: _Life) -> None:
+    def _posted(self, fact: Fact, life: Life) -> None:
         if life.mailed is not None:
             life.post_minutes += self.calendars.over(life.calendars or "").between(
                 life.mailed, minute_of(fact.effective_text)
             )
 
-    def _completed(self, fact: Fact, life: _Life, stage: Stage) -> None:
+    def _completed(self, fact: Fact, life: Life, stage: str) -> None:
         self._count(fact, life)
+        due, is_answer_in_time = life.due_at, life.is_answer_in_time
         measured = (
-            life.centre_minutes,
-            life.agency_minutes if life.is_reply else None,
-            fact.effective_text <= life.due_at,
-            life.answer_minutes,
-            life.is_answer_in_time,
+            f"{life.centre_minutes}"
+            f"\t{life.agency_minutes if life.is_reply else NOTHING}"
+            f"\t{fact.effective_text <= due}"
+            f"\t{_or_nothing(life.answer_minutes)}\t{_or_nothing(is_answer_in_time)}"
         )
-        self._end(fact, life, stage.value, measured)
+        self._end(fact, life, stage, measured)
 
-    def _end(
-        self, fact: Fact, life: _Life, stage: str, measured: tuple[Any, ...]
-    ) -> None:
+    def _end(self, fact: Fact, life: Life, stage: str, measured: str) -> None:
+        at = fact.copied["effective_at"]
         self.ended.append(
-            (
-                fact.position,
-                life.governorate,
-                life.centre,
-                life.agency,
-                life.service,
-                stage,
-                day_of(fact.effective_text),
-                life.accepted_at,
-                fact.effective_text,
-                life.calendars,
-                _text(life.stops) if life.stops else None,
-                *measured,
-            )
+            f"{fact.position}\t{life.place}\t{stage}\t{day_of(fact.effective_text)}"
+            f"\t{copied_text(life.accepted_at or '')}\t{at}"
+            f"\t{copied_text(life.calendars or '')}"
+            f"\t{life.stops_text}\t{measured}"
         )
 
-    def _keep(self, fact: Fact, life: _Life) -> None:
-        self.changes.append(
-            Change(position=fact.position, key=(fact.key,), row=life.row())
-        )
+    def _keep(self, fact: Fact, life: Life) -> None:
+        key, position = fact.key, fact.position
+        self.open.put(key, life.row_since, position, life.line(key, position))
+        life.row_since = position
 
     def _drop(self, fact: Fact) -> None:
-        del self.lives[fact.key]
-        self.changes.append(Change(position=fact.position, key=(fact.key,), row=None))
+        life = self.lives.pop(fact.key)
+        self.open.put(fact.key, life.row_since, fact.position, None)
+
+
+def _or_nothing(value: object) -> object:
+    return NOTHING if value is None else value
