@@ -18,12 +18,15 @@ import psycopg2.extensions
 from domain.access import Scope
 from domain.requests import Answer
 from ledger.persistence.datastore import PostgresDatastore
+from projections.copying import NOTHING
 from projections.facts import Fact
+from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins
 from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
 from projections.scope import condition
 from projections.sorting import Column, Order
-from projections.versioned import Change, VersionedTable, valid
+from projections.succession import SucceedingRows
+from projections.versioned import valid
 
 _REQUEST = "sijil.request."
 _FORWARDED = f"{_REQUEST}forwarded.v1"
@@ -32,26 +35,28 @@ _ASKED = f"{_REQUEST}information-requested.v1"
 _SUPPLIED = f"{_REQUEST}information-supplied.v1"
 _CALLED_OFF = frozenset({f"{_REQUEST}withdrawn.v1", f"{_REQUEST}expired.v1"})
 _LATER = frozenset({_RESPONDED, _ASKED, _SUPPLIED, *_CALLED_OFF})
+_INFORMATION_NEEDED = Answer.INFORMATION_NEEDED.value
 _OURS = _LATER | {_FORWARDED, SUBMITTED}
 _ORIGINS = Origins("inbox_origins")
-_TABLE = VersionedTable(
+_VALUES = (
+    "agency",
+    "governorate",
+    "centre",
+    "service",
+    "tracking_number",
+    "agency_reference",
+    "forwarded_at",
+    "answer_due_at",
+    "state",
+    "since",
+    "outcome",
+    "reason",
+)
+_TABLE = SucceedingRows(
     name="agency_inbox",
-    key=("request_id",),
-    values=(
-        "agency",
-        "governorate",
-        "centre",
-        "service",
-        "tracking_number",
-        "agency_reference",
-        "forwarded_at",
-        "answer_due_at",
-        "state",
-        "since",
-        "outcome",
-        "reason",
-    ),
-    casts={"request_id": "uuid"},
+    key={"request_id": "uuid"},
+    columns=("request_id", *_VALUES, "valid_from"),
+    times=frozenset({"forwarded_at", "answer_due_at", "since"}),
 )
 _DDL = f"""
 {_ORIGINS.ddl}
@@ -73,8 +78,6 @@ CREATE TABLE agency_inbox (
     valid_to bigint,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE UNIQUE INDEX agency_inbox_current ON agency_inbox (request_id)
-    WHERE valid_to IS NULL;
 CREATE INDEX agency_inbox_unanswered ON agency_inbox (
     agency, governorate, answer_due_at, request_id
 ) WHERE state = 'unanswered' AND valid_to IS NULL;
@@ -86,7 +89,7 @@ CREATE INDEX agency_inbox_ended ON agency_inbox (valid_to)
 """
 _SHOWN = "(SELECT *, true AS is_forwarded FROM agency_inbox) AS agency_inbox"
 _PAGE = f"""
-SELECT request_id::text, {", ".join(_TABLE.values)}, valid_from
+SELECT request_id::text, {", ".join(_VALUES)}, valid_from
 FROM {_SHOWN}
 WHERE {{valid}} AND {{scope}} AND state = %(state)s
     AND (%(agency)s::text IS NULL OR agency = %(agency)s)
@@ -195,14 +198,17 @@ _ORDERS = {
 """Due first; longest waiting first; the newest answer first."""
 
 
-class AgencyInbox:
+_Row = dict[str, Any]
+
+
+class AgencyInbox(Remembering[_Row]):
     """The view: one current row for each request that was forwarded.
 
     Who withdraws before the answer takes the request out of the inbox.
     """
 
     name = "agency_inbox"
-    version = 1
+    version = 2
     tables = ("agency_inbox", _ORIGINS.table)
     ddl = _DDL
 
@@ -211,60 +217,68 @@ class AgencyInbox:
         ours = [fact for fact in facts if fact.topic in _OURS]
         forwarded = {fact.key for fact in ours if fact.topic == _FORWARDED}
         origins = _ORIGINS.take_in(cursor, ours, forwarded)
+        memory = self.memory()
         # A request is forwarded once: what is forwarded here has no row yet.
-        touched = {fact.key for fact in ours if fact.topic in _LATER} - forwarded
-        rows: dict[str, dict[str, Any] | None] = {
-            str(key): row
-            for (key,), row in _TABLE.load(cursor, [(key,) for key in touched]).items()
-        }
-        changes = []
+        missing = memory.unknown(fact.key for fact in ours if fact.topic in _LATER)
+        missing -= forwarded
+        memory.young |= dict.fromkeys(missing, _NONE)
+        for row in _TABLE.load(cursor, missing):
+            memory.young[row["request_id"]] = row
+        rows = _TABLE.begin()
         for fact in ours:
             key = fact.key
-            before = rows.get(key)
+            before = memory.young.get(key) or None
             if fact.topic == _FORWARDED:
-                row: dict[str, Any] | None = _forwarded(origins[key], fact)
+                after: _Row | None = _forwarded(origins[key], fact)
             elif before is None or fact.topic not in _LATER:
                 continue
             else:
-                row = _after(before, fact)
-            if row is not before:
-                rows[key] = row
-                changes.append(Change(position=fact.position, key=(key,), row=row))
-        _TABLE.write(cursor, changes)
+                after = _after(before, fact)
+            if after is not before:
+                memory.young[key] = _NONE if after is None else after
+                rows.put_row(key, before, fact.position, after)
+        rows.write(cursor)
 
 
-def _forwarded(origin: Origin, fact: Fact) -> dict[str, Any]:
-    data = fact.data
+_NONE: _Row = {}
+"""Remembered of a request that has no row: so it is not looked for again."""
+
+
+def _forwarded(origin: Origin, fact: Fact) -> _Row:
+    body = fact.copied
+    data, at = body["data"], body["effective_at"]
     return {
+        "request_id": fact.key,
         "agency": data["agency"],
         "governorate": origin.governorate,
         "centre": origin.centre,
         "service": origin.service,
         "tracking_number": origin.tracking_number,
-        "agency_reference": data.get("agency_reference"),
-        "forwarded_at": fact.effective_text,
+        "agency_reference": data.get("agency_reference", NOTHING),
+        "forwarded_at": at,
         "answer_due_at": data["answer_due_at"],
         "state": "unanswered",
-        "since": fact.effective_text,
-        "outcome": None,
-        "reason": None,
+        "since": at,
+        "outcome": NOTHING,
+        "reason": NOTHING,
     }
 
 
-def _after(row: dict[str, Any], fact: Fact) -> dict[str, Any] | None:
+def _after(row: _Row, fact: Fact) -> _Row | None:
     """The row after a later fact: itself where nothing changes, None where it goes."""
     topic, is_answered = fact.topic, row["state"] == "answered"
     if topic in _CALLED_OFF:
         return row if is_answered else None
-    data, since = fact.data, fact.effective_text
+    body = fact.copied
+    data, since = body["data"], body["effective_at"]
     if topic == _RESPONDED:
-        is_more_needed = data["outcome"] == Answer.INFORMATION_NEEDED
+        is_more_needed = data["outcome"] == _INFORMATION_NEEDED
         return {
             **row,
             "state": "waiting" if is_more_needed else "answered",
             "since": since,
             "outcome": data["outcome"],
-            "reason": data.get("reason"),
+            "reason": data.get("reason", NOTHING),
             "agency_reference": data.get("agency_reference", row["agency_reference"]),
         }
     if is_answered:
@@ -278,8 +292,8 @@ def _after(row: dict[str, Any], fact: Fact) -> dict[str, Any] | None:
         "state": "unanswered",
         "since": since,
         "answer_due_at": data.get("answer_due_at") or row["answer_due_at"],
-        "outcome": None,
-        "reason": None,
+        "outcome": NOTHING,
+        "reason": NOTHING,
     }
 
 
@@ -353,7 +367,7 @@ class AgencyInboxQueries:
 
 def _item(row: tuple[Any, ...], now: datetime) -> InboxItem:
     request_id, *values, position = row
-    told = dict(zip(_TABLE.values, values, strict=True))
+    told = dict(zip(_VALUES, values, strict=True))
     told["state"] = InboxState(told["state"])
     if told["outcome"] is not None:
         told["outcome"] = Answer(told["outcome"])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psycopg2.extensions
 from psycopg2 import sql
 
-from projections.copying import append_rows, array_of
+from projections.copying import array_of, copied_text, copy_lines
 from projections.facts import Fact
 
 SUBMITTED = "sijil.request.submitted.v1"
@@ -41,7 +41,7 @@ FROM {table} JOIN unnest(%s::uuid[]) AS wanted (request_id) USING (request_id)
 
 
 class Origin(NamedTuple):
-    """What no later event changes of a request."""
+    """What no later event changes of a request, each text as COPY takes it."""
 
     tracking_number: str
     service: str
@@ -63,11 +63,11 @@ class Origins:
         wanted: Collection[str],
     ) -> dict[str, Origin]:
         """Keep the origins that a batch tells; the ones of the ``wanted`` requests."""
-        rows = []
+        lines = []
         told = {}
         for fact in facts:
             if fact.topic == SUBMITTED:
-                data, key = fact.data, fact.key
+                data, key = fact.copied["data"], fact.key
                 origin = Origin(
                     data["tracking_number"],
                     data["service"],
@@ -75,10 +75,12 @@ class Origins:
                     data["governorate"],
                 )
                 told[key] = origin
-                rows.append((fact.position, key, *origin))
-        append_rows(cursor, self.table, _COLUMNS, rows)
+                of_it = "\t".join(origin)
+                lines.append(f"{fact.position}\t{key}\t{of_it}")
+        copy_lines(cursor, self.table, _COLUMNS, lines)
         if missing := [key for key in set(wanted) if key not in told]:
             query = sql.SQL(_LOAD).format(table=sql.Identifier(self.table))
             cursor.execute(query, (array_of(missing),))
-            told |= {key: Origin(*rest) for key, *rest in cursor.fetchall()}
+            for key, *rest in cursor.fetchall():
+                told[key] = Origin(*map(copied_text, rest))
         return told

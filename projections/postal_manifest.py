@@ -20,12 +20,15 @@ from domain.access import Scope
 from domain.requests import Delivery, ReturnedBecause
 from domain.services import Relationship
 from ledger.persistence.datastore import PostgresDatastore
+from projections.copying import NOTHING
 from projections.facts import Fact
-from projections.origins import SUBMITTED, Origins
+from projections.memory import Remembering
+from projections.origins import SUBMITTED, Origin, Origins
 from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
 from projections.scope import condition
 from projections.sorting import Column, Order, both_ways
-from projections.versioned import Change, VersionedTable, valid
+from projections.succession import SucceedingRows
+from projections.versioned import valid
 
 _MAILED = "sijil.request.mailed.v1"
 _ENDS = {
@@ -36,10 +39,12 @@ _ENDS = {
 _JOURNEY = frozenset({_MAILED, *_ENDS})
 _OURS = _JOURNEY | {SUBMITTED}
 _ORIGINS = Origins("postal_origins")
-_TABLE = VersionedTable(
+_TABLE = SucceedingRows(
     name="postal_items",
-    key=("request_id", "item"),
-    values=(
+    key={"request_id": "uuid", "item": "text"},
+    columns=(
+        "request_id",
+        "item",
         "centre",
         "governorate",
         "destination",
@@ -48,8 +53,9 @@ _TABLE = VersionedTable(
         "ended_at",
         "capacity",
         "reason",
+        "valid_from",
     ),
-    casts={"request_id": "uuid"},
+    times=frozenset({"mailed_at", "ended_at"}),
 )
 _DDL = f"""
 {_ORIGINS.ddl}
@@ -68,8 +74,6 @@ CREATE TABLE postal_items (
     valid_to bigint,
     PRIMARY KEY (request_id, item, valid_from)
 );
-CREATE UNIQUE INDEX postal_items_current ON postal_items (request_id, item)
-    WHERE valid_to IS NULL;
 CREATE INDEX postal_items_by_number ON postal_items (item);
 CREATE INDEX postal_items_of_centre ON postal_items (centre, mailed_at, item);
 CREATE INDEX postal_items_on_the_way ON postal_items (mailed_at, item)
@@ -183,11 +187,14 @@ class PostalFilter:
 _ALL = PostalFilter()
 
 
-class PostalManifest:
+_Row = dict[str, Any]
+
+
+class PostalManifest(Remembering[_Row]):
     """The view: one current row an item."""
 
     name = "postal_manifest"
-    version = 1
+    version = 2
     tables = ("postal_items", _ORIGINS.table)
     ddl = _DDL
 
@@ -197,41 +204,56 @@ class PostalManifest:
         moved = [fact for fact in ours if fact.topic in _JOURNEY]
         mailed = {fact.key for fact in moved if fact.topic == _MAILED}
         origins = _ORIGINS.take_in(cursor, ours, mailed)
-        keys = {(fact.key, fact.data["item"]) for fact in moved}
-        fresh = {
-            (fact.key, fact.data["item"]) for fact in moved if fact.topic == _MAILED
-        }
-        rows = {
-            (str(request_id), item): row
-            for (request_id, item), row in _TABLE.load(cursor, keys - fresh).items()
-        }
-        changes = []
+        memory = self.memory()
+        keys = {_key(fact): (fact.key, fact.data["item"]) for fact in moved}
+        missing = memory.unknown(keys)
+        missing -= {_key(fact) for fact in moved if fact.topic == _MAILED}
+        for row in _TABLE.load(cursor, [keys[key] for key in missing]):
+            memory.young[f"{row['request_id']}/{row['item']}"] = row
+        rows = _TABLE.begin()
         for fact in moved:
-            data = fact.data
-            key = (fact.key, data["item"])
+            key = _key(fact)
+            before = memory.young.get(key)
             if fact.topic == _MAILED:
-                origin = origins[fact.key]
-                row: dict[str, Any] = {
-                    "centre": origin.centre,
-                    "governorate": origin.governorate,
-                    "destination": data["to"],
-                    "state": "on_the_way",
-                    "mailed_at": fact.effective_text,
-                    "ended_at": None,
-                    "capacity": None,
-                    "reason": None,
-                }
+                after = _on_the_way(origins[fact.key], fact)
             else:
-                row = {
-                    **rows[key],
-                    "state": _ENDS[fact.topic],
-                    "ended_at": fact.effective_text,
-                    "capacity": data.get("capacity"),
-                    "reason": data.get("reason"),
-                }
-            rows[key] = row
-            changes.append(Change(position=fact.position, key=key, row=row))
-        _TABLE.write(cursor, changes)
+                after = _arrived(memory.young[key], fact)
+            memory.young[key] = after
+            rows.put_row(keys[key], before, fact.position, after)
+        rows.write(cursor)
+
+
+def _key(fact: Fact) -> str:
+    return f"{fact.key}/{fact.copied['data']['item']}"
+
+
+def _on_the_way(origin: Origin, fact: Fact) -> _Row:
+    body = fact.copied
+    data = body["data"]
+    return {
+        "request_id": fact.key,
+        "item": data["item"],
+        "centre": origin.centre,
+        "governorate": origin.governorate,
+        "destination": data["to"],
+        "state": "on_the_way",
+        "mailed_at": body["effective_at"],
+        "ended_at": NOTHING,
+        "capacity": NOTHING,
+        "reason": NOTHING,
+    }
+
+
+def _arrived(row: _Row, fact: Fact) -> _Row:
+    body = fact.copied
+    data = body["data"]
+    return {
+        **row,
+        "state": _ENDS[fact.topic],
+        "ended_at": body["effective_at"],
+        "capacity": data.get("capacity", NOTHING),
+        "reason": data.get("reason", NOTHING),
+    }
 
 
 @dataclass(frozen=True, slots=True)

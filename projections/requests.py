@@ -14,7 +14,7 @@ from typing import Any
 
 from domain.requests import Answer, Delivery
 from domain.stages import NextAct, WaitingFor
-from projections.copying import NOTHING, array_of, copied_text
+from projections.copying import NOTHING, array_of, copied_text, rfc3339_sql
 from projections.facts import Fact
 from projections.situations import (
     NEW,
@@ -360,8 +360,3 @@ def folded_from(values: list[Any]) -> FoldedRequest:
     request = FoldedRequest(*own)
     request.situation = situation_of(*values[len(_OWN) :], False)
     return request
-
-
-def rfc3339_sql(column: str) -> str:
-    """A timestamptz as the body's own text, for a fold to go on from."""
-    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""

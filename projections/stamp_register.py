@@ -17,7 +17,7 @@ import psycopg2.extensions
 
 from domain.access import Scope
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import append_rows
+from projections.copying import append_rows, copy_lines
 from projections.facts import Fact
 from projections.origins import SUBMITTED, Origins
 from projections.pages import (
@@ -269,22 +269,16 @@ class StampRegister:
         ours = [fact for fact in facts if fact.topic in _OURS]
         stamped = [fact for fact in ours if fact.topic == _STAMPED]
         origins = _ORIGINS.take_in(cursor, ours, {fact.key for fact in stamped})
-        rows = []
+        lines = []
         for fact in stamped:
-            data = fact.data
-            rows.append(
-                (
-                    fact.position,
-                    fact.key,
-                    *origins[fact.key],
-                    data["serial"],
-                    data["kind"],
-                    data["officer"],
-                    data["stamped_digest"],
-                    fact.effective_text,
-                )
+            body = fact.copied
+            data, origin = body["data"], "\t".join(origins[fact.key])
+            lines.append(
+                f"{fact.position}\t{fact.key}\t{origin}\t{data['serial']}"
+                f"\t{data['kind']}\t{data['officer']}\t{data['stamped_digest']}"
+                f"\t{body['effective_at']}"
             )
-        append_rows(cursor, "stampings", _STAMPING_COLUMNS, rows)
+        copy_lines(cursor, "stampings", _STAMPING_COLUMNS, lines)
         superseding = [
             (fact.position, fact.key)
             for fact in ours

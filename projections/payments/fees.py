@@ -10,11 +10,11 @@ import psycopg2.extensions
 from domain.money import FeeKind
 from domain.requests import Answer
 from domain.services import FeeDue
-from projections.copying import append_rows, array_of
+from projections.copying import NOTHING, copied_text, copy_lines
 from projections.facts import Fact
+from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins
-from projections.requests import rfc3339_sql
-from projections.versioned import Change, VersionedTable
+from projections.succession import SucceedingRows
 
 _REQUEST = "sijil.request."
 _ACCEPTED = f"{_REQUEST}accepted.v1"
@@ -28,32 +28,48 @@ _ENDED_UNPAID = frozenset(
 """Ends that an unpaid fee does not bar; nothing is mailed or handed over unpaid."""
 _LATER = frozenset({_PAID, _REFUNDED, *_DUE_WITH, *_ENDED_UNPAID})
 _OURS = _LATER | {SUBMITTED, _ACCEPTED}
+_REFUSED_ANSWER = Answer.REFUSED.value
+_AT_HAND_OVER = FeeDue.HAND_OVER.value
 _ORIGINS = Origins("payment_origins")
 _FACTS = ("tracking_number", "service", "centre", "governorate", "agency", "unit")
-FEES = VersionedTable(
+FEE_VALUES = (
+    *_FACTS,
+    "state_fee",
+    "service_charge",
+    "fee_due",
+    "state",
+    "is_fee_outstanding",
+    "expected_at",
+    "due_at",
+    "paid_at",
+    "channel",
+    "bank_reference",
+    "refunded_state_fee",
+    "refunded_service_charge",
+    "refunded_at",
+    "refund_channel",
+    "refund_reference",
+    "refund_reason",
+    "ended_at",
+)
+FEES = SucceedingRows(
     name="payments",
-    key=("request_id",),
-    values=(
-        *_FACTS,
-        "state_fee",
-        "service_charge",
-        "fee_due",
-        "state",
-        "is_fee_outstanding",
-        "expected_at",
-        "due_at",
-        "paid_at",
-        "channel",
-        "bank_reference",
-        "refunded_state_fee",
-        "refunded_service_charge",
-        "refunded_at",
-        "refund_channel",
-        "refund_reference",
-        "refund_reason",
-        "ended_at",
+    key={"request_id": "uuid"},
+    columns=(
+        "request_id",
+        *FEE_VALUES,
+        "valid_from",
     ),
-    casts={"request_id": "uuid"},
+    times=frozenset({"expected_at", "due_at", "paid_at", "refunded_at", "ended_at"}),
+    numbers=frozenset(
+        {
+            "state_fee",
+            "service_charge",
+            "refunded_state_fee",
+            "refunded_service_charge",
+            "is_fee_outstanding",
+        }
+    ),
 )
 _MOVEMENT_COLUMNS = (
     "position",
@@ -100,7 +116,6 @@ CREATE TABLE payments (
     valid_to bigint,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE UNIQUE INDEX payments_current ON payments (request_id) WHERE valid_to IS NULL;
 CREATE INDEX payments_of_centre ON payments (centre, expected_at, request_id)
     WHERE valid_to IS NULL;
 CREATE INDEX payments_outstanding ON payments (expected_at, request_id)
@@ -125,24 +140,17 @@ CREATE INDEX payment_movements_by_time ON payment_movements (moved_at);
 """
 
 
-_TIMES = frozenset({"expected_at", "due_at", "paid_at", "refunded_at", "ended_at"})
-_KEPT = ", ".join(
-    rfc3339_sql(f"t.{name}") if name in _TIMES else f"t.{name}" for name in FEES.values
-)
-_LOAD = f"""
-SELECT t.request_id::text, {_KEPT}
-FROM payments AS t JOIN unnest(%s::uuid[]) AS k (request_id) USING (request_id)
-WHERE t.valid_to IS NULL
-    AND (t.state = 'expected' OR t.request_id = ANY(%s::uuid[]))
-"""
 _FEE_KINDS = tuple(kind.value for kind in FeeKind)
+_Row = dict[str, Any]
+_NONE: _Row = {}
+"""Remembered of a request without a fee: so it is not looked for again."""
 
 
-class Payments:
+class Payments(Remembering[_Row]):
     """The view: a versioned row a fee, an appended one for each movement of it."""
 
     name = "payments"
-    version = 2
+    version = 3
     tables = ("payments", "payment_movements", _ORIGINS.table)
     ddl = _DDL
 
@@ -151,44 +159,32 @@ class Payments:
         ours = [fact for fact in facts if fact.topic in _OURS]
         accepted = {fact.key for fact in ours if fact.topic == _ACCEPTED}
         origins = _ORIGINS.take_in(cursor, ours, accepted)
-        rows = _load(cursor, ours, accepted)
-        changes = []
+        memory = self.memory()
+        missing = memory.unknown(f.key for f in ours if f.topic in _LATER) - accepted
+        rows = memory.young
+        rows |= dict.fromkeys(missing, _NONE)
+        for row in FEES.load(cursor, missing):
+            rows[row["request_id"]] = row
+        fees = FEES.begin()
         movements = []
         for fact in ours:
-            key = fact.key
+            key, position = fact.key, fact.position
+            before = rows.get(key) or None
             if fact.topic == _ACCEPTED:
-                row = _expected(origins[key], fact)
-            elif key in rows and fact.topic in _LATER:
-                row = _after(rows[key], fact)
+                after = _expected(origins[key], fact)
+            elif before is not None and fact.topic in _LATER:
+                after = _after(before, fact)
             else:
                 continue
-            if row is None:
+            if after is None:
+                rows.setdefault(key, _NONE)
                 continue
-            rows[key] = row
-            changes.append(Change(position=fact.position, key=(key,), row=row))
-            if (moved := _movement(row, fact)) is not None:
+            rows[key] = after
+            fees.put_row(key, before, position, after)
+            if (moved := _movement(after, fact)) is not None:
                 movements.append(moved)
-        FEES.write(cursor, changes)
-        append_rows(cursor, "payment_movements", _MOVEMENT_COLUMNS, movements)
-
-
-def _load(
-    cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], accepted: set[str]
-) -> dict[str, dict[str, Any]]:
-    """The present rows that a batch can change, with times as the bodies have them.
-
-    Of what is settled only a refund changes anything: most answers and stamps are of
-    requests whose fee was paid long before, and their rows are not worth carrying.
-    """
-    touched = {f.key for f in facts if f.topic in _LATER} - accepted
-    if not touched:
-        return {}
-    refunded = {f.key for f in facts if f.topic == _REFUNDED}
-    cursor.execute(_LOAD, (array_of(touched), array_of(refunded)))
-    return {
-        key: dict(zip(FEES.values, values, strict=True))
-        for key, *values in cursor.fetchall()
-    }
+        fees.write(cursor)
+        copy_lines(cursor, "payment_movements", _MOVEMENT_COLUMNS, movements)
 
 
 def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -199,39 +195,41 @@ def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return amounts
 
 
-def _expected(origin: Origin, fact: Fact) -> dict[str, Any] | None:
+def _expected(origin: Origin, fact: Fact) -> _Row | None:
     """The row of a fee that acceptance made due; None where nothing is to be paid."""
-    terms = fact.data["terms"]
+    body = fact.copied
+    terms = body["data"]["terms"]
     amounts = _lines(terms["fee_lines"])
     if not any(amounts.values()):
         return None
     return {
+        "request_id": fact.key,
         "tracking_number": origin.tracking_number,
         "service": origin.service,
         "centre": origin.centre,
         "governorate": origin.governorate,
         "agency": terms["agency"],
-        "unit": terms["fee_lines"][0]["unit"],
+        "unit": copied_text(terms["fee_lines"][0]["unit"]),
         **amounts,
         "fee_due": terms["fee_due"],
         "state": "expected",
         "is_fee_outstanding": True,
-        "expected_at": fact.effective_text,
-        "due_at": terms.get("payment_due_at"),
-        "paid_at": None,
-        "channel": None,
-        "bank_reference": None,
+        "expected_at": body["effective_at"],
+        "due_at": terms.get("payment_due_at", NOTHING),
+        "paid_at": NOTHING,
+        "channel": NOTHING,
+        "bank_reference": NOTHING,
         "refunded_state_fee": 0,
         "refunded_service_charge": 0,
-        "refunded_at": None,
-        "refund_channel": None,
-        "refund_reference": None,
-        "refund_reason": None,
-        "ended_at": None,
+        "refunded_at": NOTHING,
+        "refund_channel": NOTHING,
+        "refund_reference": NOTHING,
+        "refund_reason": NOTHING,
+        "ended_at": NOTHING,
     }
 
 
-def _after(row: dict[str, Any], fact: Fact) -> dict[str, Any] | None:
+def _after(row: _Row, fact: Fact) -> _Row | None:
     """The row after a later fact; None where the fact changes nothing of the fee."""
     if fact.topic == _REFUNDED:
         return _refunded(row, fact)
@@ -242,36 +240,36 @@ def _after(row: dict[str, Any], fact: Fact) -> dict[str, Any] | None:
             **row,
             "state": "paid",
             "is_fee_outstanding": False,
-            "paid_at": fact.effective_text,
-            "channel": fact.data["channel"],
-            "bank_reference": fact.data.get("bank_reference"),
+            "paid_at": fact.copied["effective_at"],
+            "channel": fact.copied["data"]["channel"],
+            "bank_reference": fact.copied["data"].get("bank_reference", NOTHING),
         }
     if fact.topic in _ENDED_UNPAID:
         return {
             **row,
             "state": "cancelled",
             "is_fee_outstanding": False,
-            "ended_at": fact.effective_text,
+            "ended_at": fact.copied["effective_at"],
         }
     due = _due_with(row, fact)
     is_changed = any(row[name] != value for name, value in due.items())
     return {**row, **due} if is_changed else None
 
 
-def _due_with(row: dict[str, Any], fact: Fact) -> dict[str, Any]:
+def _due_with(row: _Row, fact: Fact) -> _Row:
     """What an answer or a stamp says of the fee: whether and until when it is due."""
-    due_at = fact.data.get("payment_due_at")
+    due_at = fact.copied["data"].get("payment_due_at", NOTHING)
     if fact.topic == _RESPONDED:
         # Each answer says anew whether a fee falls due with it. What a refusal leaves
         # nothing to hand over for is not taken, unless another answer comes.
-        is_refused = fact.data["outcome"] == Answer.REFUSED
-        is_outstanding = not (is_refused and row["fee_due"] == FeeDue.HAND_OVER)
+        is_refused = fact.copied["data"]["outcome"] == _REFUSED_ANSWER
+        is_outstanding = not (is_refused and row["fee_due"] == _AT_HAND_OVER)
         return {"due_at": due_at, "is_fee_outstanding": is_outstanding}
-    return {} if due_at is None else {"due_at": due_at}
+    return {} if due_at == NOTHING else {"due_at": due_at}
 
 
-def _refunded(row: dict[str, Any], fact: Fact) -> dict[str, Any]:
-    data = fact.data
+def _refunded(row: _Row, fact: Fact) -> _Row:
+    data = fact.copied["data"]
     amounts = _lines(data["lines"])
     state_fee = row["refunded_state_fee"] + amounts["state_fee"]
     service_charge = row["refunded_service_charge"] + amounts["service_charge"]
@@ -281,18 +279,18 @@ def _refunded(row: dict[str, Any], fact: Fact) -> dict[str, Any]:
         "state": "refunded" if is_all else "partly_refunded",
         "refunded_state_fee": state_fee,
         "refunded_service_charge": service_charge,
-        "refunded_at": fact.effective_text,
+        "refunded_at": fact.copied["effective_at"],
         "refund_channel": data["channel"],
-        "refund_reference": data.get("bank_reference"),
+        "refund_reference": data.get("bank_reference", NOTHING),
         "refund_reason": data["reason"],
     }
 
 
-def _movement(row: dict[str, Any], fact: Fact) -> tuple[Any, ...] | None:
-    """What moved with a fact; None where only the due time did."""
+def _movement(row: _Row, fact: Fact) -> str | None:
+    """The line of what moved with a fact; None where only the due time did."""
     topic = fact.topic
     lines: tuple[int, ...] = (row["state_fee"], row["service_charge"])
-    channel = None
+    channel = NOTHING
     if topic == _ACCEPTED:
         movement = "expected"
     elif topic == _PAID:
@@ -304,16 +302,9 @@ def _movement(row: dict[str, Any], fact: Fact) -> tuple[Any, ...] | None:
         lines = tuple(_lines(fact.data["lines"]).values())
     else:
         return None
+    state_fee, service_charge = lines
     return (
-        fact.position,
-        fact.key,
-        movement,
-        row["service"],
-        row["centre"],
-        row["governorate"],
-        row["agency"],
-        row["unit"],
-        channel,
-        *lines,
-        fact.effective_text,
+        f"{fact.position}\t{fact.key}\t{movement}\t{row['service']}\t{row['centre']}"
+        f"\t{row['governorate']}\t{row['agency']}\t{row['unit']}\t{channel}"
+        f"\t{state_fee}\t{service_charge}\t{fact.copied['effective_at']}"
     )

@@ -15,7 +15,7 @@ from domain.requests import PaymentChannel, RefundedBecause
 from domain.services import FeeDue
 from ledger.persistence.datastore import PostgresDatastore
 from projections.pages import DEFAULT_PAGE, Page, page_size
-from projections.payments.fees import FEES
+from projections.payments.fees import FEE_VALUES
 from projections.scope import condition
 from projections.sorting import Column, Order, both_ways
 from projections.versioned import valid
@@ -45,7 +45,7 @@ class PayBy(StrEnum):
 
 
 _PAGE = f"""
-SELECT request_id::text, {", ".join(FEES.values)}, valid_from
+SELECT request_id::text, {", ".join(FEE_VALUES)}, valid_from
 FROM payments
 WHERE {{valid}} AND {{scope}}
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
@@ -261,7 +261,7 @@ def _sums(names: Sequence[PayBy], row: tuple[Any, ...]) -> Sums:
 
 def _payment(row: tuple[Any, ...]) -> Payment:
     request_id, *values, position = row
-    told = dict(zip(FEES.values, values, strict=True))
+    told = dict(zip(FEE_VALUES, values, strict=True))
     for name, kind in _KINDS.items():
         if told[name] is not None:
             told[name] = kind(told[name])
