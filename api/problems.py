@@ -173,6 +173,20 @@ KINDS: dict[str, ProblemKind] = {
     "ledger-unavailable": _kind(
         503, "السجل غير متاح الآن", "The ledger cannot be reached now", *_LATER
     ),
+    "ledger-busy": _kind(
+        503,
+        "السجل مشغول الآن",
+        "The ledger has too much to do now",
+        "لم يُسجَّل شيء. أعد المحاولة بعد قليل بالمعرّف نفسه.",
+        "Nothing was stored. Try again shortly, with the same id.",
+    ),
+    "outcome-unknown": _kind(
+        503,
+        "لم يُعرف بعد هل سُجّل الإجراء",
+        "It is not known yet whether the act was stored",
+        "أعد إرسال الإجراء نفسه بالمعرّف نفسه: لن يُسجَّل مرتين.",
+        "Send the same act again with the same id: it is stored once.",
+    ),
     "not-fresh-enough": _kind(
         503,
         "لم تصل القراءة بعد إلى الموضع المطلوب",
@@ -471,6 +485,8 @@ READING = (*ASKING, "invalid-value", "ledger-unavailable")
 """What every route that reads may answer."""
 FRESH = (*READING, "not-fresh-enough")
 """The same, where a view is read."""
+APPENDING = ("clock-skew", "ledger-busy", "outcome-unknown")
+"""What every route that appends to the ledger may answer."""
 SENDING = ("malformed-json", "body-too-large", "unsupported-media-type")
 """What every route that takes a body may answer."""
 

@@ -34,6 +34,7 @@ from ledger.persistence.append import (
     RecordedCommand,
     must_be_appended,
 )
+from ledger.persistence.committer import CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.factory import PostgresFactory
 from ledger.persistence.recorders import PostgresProcessRecorder
@@ -115,7 +116,13 @@ class Ledger(Application[UUID]):
             max_overflow=self._settings.max_overflow,
         )
         self.datastore_factory = PostgresFactory(
-            Environment(env.name, {"CREATE_TABLE": "no"}), datastore=datastore
+            Environment(env.name, {"CREATE_TABLE": "no"}),
+            datastore=datastore,
+            limits=CommitterLimits(
+                queue_acts=self._settings.append_queue_acts,
+                retry_s=self._settings.append_retry_s,
+                wait_s=self._settings.append_wait_s,
+            ),
         )
         return self.datastore_factory
 
@@ -205,4 +212,4 @@ class Ledger(Application[UUID]):
             for event in aggregate.collect_events()
         ]
         act = ActToAppend(events=events, command=command, tracking=tracking)
-        return must_be_appended(self.process_recorder.append([act])[0])
+        return must_be_appended(self.process_recorder.commit(act))

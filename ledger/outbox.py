@@ -248,7 +248,7 @@ class Turn:
         if self.is_ours():
             return True
         if self._connection is None:
-            self._connection = self._datastore.listen_connection()
+            self._connection = self._datastore.own_connection()
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", (Lock.TELLING.value,))

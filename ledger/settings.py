@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.embedded import PORT, EmbeddedServer, secret
 from ledger.names import Role
+from ledger.persistence.committer import QUEUE_ACTS, RETRY_S, WAIT_S
 
 GENERATED_SECRETS = (
     "owner_password",
@@ -88,6 +89,15 @@ class LedgerSettings(BaseSettings):
     )
     pool_size: int = Field(5, ge=1, le=50, description="Connections kept open.")
     max_overflow: int = Field(15, ge=0, le=50, description="Connections under load.")
+    append_queue_acts: int = Field(
+        QUEUE_ACTS, ge=1, description="Acts that may wait for the ledger in a process."
+    )
+    append_retry_s: float = Field(
+        RETRY_S, ge=0, description="How long acts are sent again to a server away."
+    )
+    append_wait_s: float = Field(
+        WAIT_S, gt=0, description="How long an act waits for its outcome at most."
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:

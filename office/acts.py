@@ -36,7 +36,9 @@ from office.errors import (
     ClockSkewError,
     CommandReusedError,
     ConcurrencyError,
+    LedgerBusyError,
     LedgerUnavailableError,
+    OutcomeUnknownError,
     PreconditionRequiredError,
     StaleVersionError,
 )
@@ -468,5 +470,9 @@ def translated() -> Iterator[None]:
         raise ClockSkewError from error
     except CorrectionReusedError as error:
         raise CommandReusedError from error
+    except append.LedgerBusyError as error:
+        raise LedgerBusyError from error
+    except append.OutcomeUnknownError as error:
+        raise OutcomeUnknownError from error
     except (OperationalError, InterfaceError) as error:
         raise LedgerUnavailableError from error

@@ -45,6 +45,18 @@ class LedgerUnavailableError(SijilError):
     code = "ledger-unavailable"
 
 
+class LedgerBusyError(LedgerUnavailableError):
+    """Too many acts wait for the ledger; nothing was stored."""
+
+    code = "ledger-busy"
+
+
+class OutcomeUnknownError(LedgerUnavailableError):
+    """The act was sent and not answered; its id tells, by sending it again."""
+
+    code = "outcome-unknown"
+
+
 class NotFreshEnoughError(SijilError):
     """The view did not reach the position asked for in time."""
 

@@ -23,7 +23,7 @@ from api.asking import (
 )
 from api.limits import RateLimitedError
 from api.listing import LISTED, LISTING, TheListing
-from api.problems import READING, SENDING, responses
+from api.problems import APPENDING, READING, SENDING, responses
 from api.v1.bodies import Digits, Id, Strict, Text, one_of
 from api.v1.requests import STAFF, RequestId
 from domain.access import Permission, Principal
@@ -384,7 +384,7 @@ def search(
         "idempotency-key-required",
         "idempotency-key-reused",
         "version-conflict",
-        "clock-skew",
+        *APPENDING,
     ),
 )
 def merge(
@@ -408,7 +408,7 @@ def merge(
     "/v1/persons/export",
     operation_id="export_person",
     summary="Tell a person all that is held on them",
-    responses=responses(*_ASKING, "not-found", "version-conflict", "clock-skew"),
+    responses=responses(*_ASKING, *APPENDING, "not-found", "version-conflict"),
 )
 def export(
     body: PartyName, principal: ThePrincipal, house: TheHouse, response: Response

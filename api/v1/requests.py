@@ -20,7 +20,7 @@ from api.asking import (
     outcome_headers,
 )
 from api.listing import LISTED, LISTING, TheListing
-from api.problems import FRESH, READING, SENDING, responses
+from api.problems import APPENDING, FRESH, READING, SENDING, responses
 from api.v1 import bodies
 from api.v1.answers import (
     ListedRequest,
@@ -57,7 +57,7 @@ WRITING = (
     "idempotency-key-reused",
     "version-conflict",
     "effective-time",
-    "clock-skew",
+    *APPENDING,
 )
 
 RequestId = Annotated[UUID, Path(examples=["019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"])]
@@ -264,7 +264,7 @@ def _as_known(
     operation_id="get_request_parties",
     summary="Read who a request is about",
     # A look is recorded first, so what can go wrong with an append can go wrong here.
-    responses=responses(*READING, "not-found", "version-conflict", "clock-skew"),
+    responses=responses(*READING, *APPENDING, "not-found", "version-conflict"),
 )
 def get_parties(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse, response: Response

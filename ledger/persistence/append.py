@@ -104,6 +104,17 @@ class LedgerSuspendedError(OperationalError):
     """The ledger came back from a backup and its operator has not resumed it."""
 
 
+class LedgerBusyError(OperationalError):
+    """Too many acts wait, or no turn came in time; nothing was stored."""
+
+
+class OutcomeUnknownError(OperationalError):
+    """The act was sent, and what became of it could not be learnt.
+
+    Its command id tells: stored, or not. An act without one has to be looked for.
+    """
+
+
 class AppendOnlyError(IntegrityError):
     """The guard of the events table refused a change."""
 

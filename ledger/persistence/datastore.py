@@ -126,6 +126,11 @@ def is_away(error: BaseException) -> bool:
     return code is None or str(code).startswith(_NOT_THE_STATEMENTS_FAULT)
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether a server that answers will not have us, now or later."""
+    return any(words in str(error) for words in _WILL_NOT_CHANGE)
+
+
 class PostgresCursor(Cursor):
     """A cursor of one connection, as the library's pool wants it."""
 
@@ -250,6 +255,7 @@ class PostgresDatastore:
         self._pre_ping = pre_ping
         self._connect_wait_s = connect_wait_s
         self._away_since: float | None = None
+        self._at_close: list[Callable[[], None]] = []
 
     def _new_connection(self) -> psycopg2.extensions.connection:
         try:
@@ -258,8 +264,8 @@ class PostgresDatastore:
             raise translated(error) from error
         return connection
 
-    def listen_connection(self) -> psycopg2.extensions.connection:
-        """A connection of its own, in autocommit, for LISTEN. The caller closes it."""
+    def own_connection(self) -> psycopg2.extensions.connection:
+        """A connection outside the pool, in autocommit. The caller closes it."""
         connection = self._new_connection()
         connection.autocommit = True
         return connection
@@ -288,7 +294,7 @@ class PostgresDatastore:
         while True:
             connection = self._pool.get_connection()
             try:
-                is_alive = self._is_alive(connection)
+                is_usable = self._is_usable(connection)
             except OperationalError as error:
                 self._drop(connection)
                 if not self._may_wait(error, began):
@@ -297,18 +303,18 @@ class PostgresDatastore:
                 time.sleep(rest_s * random.uniform(0.5, 1))  # noqa: S311
                 rest_s = min(2 * rest_s, LONGEST_REST_S)
             else:
-                if is_alive:
+                if is_usable:
                     self._away_since = None
                     return connection
                 self._drop(connection)
 
-    def _is_alive(self, connection: PostgresConnection) -> bool:
+    def _is_usable(self, connection: PostgresConnection) -> bool:
         raw = connection.raw
-        return raw.closed == 0 and (not self._pre_ping or _answers(raw))
+        return raw.closed == 0 and (not self._pre_ping or is_alive(raw))
 
     def _may_wait(self, error: OperationalError, began: float) -> bool:
         """Whether to try again to connect. Nothing was sent, so it is safe."""
-        if any(words in str(error) for words in _WILL_NOT_CHANGE):
+        if is_refused(error):
             return False
         now = time.monotonic()
         if self._away_since is None:
@@ -357,8 +363,14 @@ class PostgresDatastore:
         ):
             yield cursor
 
+    def at_close(self, close: Callable[[], None]) -> None:
+        """Have something closed before the connections are."""
+        self._at_close.append(close)
+
     def close(self) -> None:
         """Close every connection; the datastore is of no use after that."""
+        for close in self._at_close:
+            close()
         self._pool.close()
 
     def run_script(self, script: str) -> None:
@@ -372,7 +384,7 @@ class PostgresDatastore:
             cursor.execute(script)
 
 
-def _answers(connection: psycopg2.extensions.connection) -> bool:
+def is_alive(connection: psycopg2.extensions.connection) -> bool:
     """Whether an idle connection is alive, without a round trip when all is well.
 
     A server that ended the session has left something to read on the socket.

@@ -11,6 +11,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, resolve_topic, strtobool
 
+from ledger.persistence.committer import CommitterLimits
 from ledger.persistence.datastore import (
     MAX_OVERFLOW,
     POOL_SIZE,
@@ -43,9 +44,14 @@ class PostgresFactory(InfrastructureFactory[PostgresTrackingRecorder]):
     process_recorder_class = PostgresProcessRecorder
 
     def __init__(
-        self, env: Environment, *, datastore: PostgresDatastore | None = None
+        self,
+        env: Environment,
+        *,
+        datastore: PostgresDatastore | None = None,
+        limits: CommitterLimits | None = None,
     ) -> None:
         super().__init__(env)
+        self._limits = {} if limits is None else {"limits": limits}
         self.datastore = datastore or self._datastore_of(env)
 
     def _datastore_of(self, env: Environment) -> PostgresDatastore:
@@ -89,7 +95,9 @@ class PostgresFactory(InfrastructureFactory[PostgresTrackingRecorder]):
         recorder_class = self._recorder_class(
             "APPLICATION_RECORDER_TOPIC", self.application_recorder_class
         )
-        recorder: PostgresApplicationRecorder = recorder_class(self.datastore)
+        recorder: PostgresApplicationRecorder = recorder_class(
+            self.datastore, **self._limits
+        )
         if self._may_create():
             recorder.create_table()
         return recorder
@@ -111,7 +119,9 @@ class PostgresFactory(InfrastructureFactory[PostgresTrackingRecorder]):
         recorder_class = self._recorder_class(
             "PROCESS_RECORDER_TOPIC", self.process_recorder_class
         )
-        recorder: PostgresProcessRecorder = recorder_class(self.datastore)
+        recorder: PostgresProcessRecorder = recorder_class(
+            self.datastore, **self._limits
+        )
         if self._may_create():
             recorder.create_table()
         return recorder

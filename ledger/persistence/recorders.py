@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, cast
 from uuid import UUID
@@ -13,7 +13,6 @@ from eventsourcing.persistence import (
     ApplicationRecorder,
     Notification,
     ProcessRecorder,
-    ProgrammingError,
     StoredEvent,
     Subscription,
     Tracking,
@@ -25,22 +24,22 @@ from ledger.persistence.append import (
     ActToAppend,
     Appended,
     Command,
-    Outcome,
     RecordedCommand,
     TrackingConflictError,
     must_be_appended,
 )
+from ledger.persistence.columns import (
+    ANSWER,
+    IN_ORDER,
+    answers,
+    arguments,
+    columns,
+    only_uuid,
+)
+from ledger.persistence.committer import Committer, CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.ids import uuid_of
 
-_APPEND = """
-SELECT outcome, first_position, last_position, recorded_at
-FROM append(
-    %s, %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::bigint[],
-    %s::integer[], %s::uuid[], %s::integer[], %s::text[], %s::bytea[]
-)
-ORDER BY act
-"""
 _COMMAND = """
 SELECT id::text, actor, digest, first_position, last_position
 FROM commands WHERE id = %s::uuid
@@ -68,18 +67,15 @@ RETURNING position
 """
 
 
-def _as_uuid(originator_id: UUID | str) -> str:
-    """The id as text for a uuid column; ids of any other kind are not supported."""
-    if not isinstance(originator_id, UUID):
-        raise ProgrammingError("this store keeps aggregates under UUIDs only")
-    return str(originator_id)
-
-
 def ledger_script() -> str:
     """The statements that make a ledger in the schema on the search_path."""
     folder = files("ledger.persistence") / "migrations"
     names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".sql"))
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _as_text(originator_id: UUID | str) -> str:
+    return str(only_uuid(originator_id))
 
 
 def _selection(
@@ -132,7 +128,7 @@ class PostgresAggregateRecorder(AggregateRecorder):
                 cursor.execute(
                     sql.SQL(_INSERT).format(self._table),
                     (
-                        _as_uuid(event.originator_id),
+                        _as_text(event.originator_id),
                         event.originator_version,
                         event.topic,
                         event.state,
@@ -165,7 +161,7 @@ class PostgresAggregateRecorder(AggregateRecorder):
             + tail
         )
         with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(query, [_as_uuid(originator_id), *params])
+            cursor.execute(query, [_as_text(originator_id), *params])
             return [
                 StoredEvent(originator_id, version, topic, bytes(state))
                 for version, topic, state in cursor.fetchall()
@@ -175,8 +171,11 @@ class PostgresAggregateRecorder(AggregateRecorder):
 class PostgresApplicationRecorder(ApplicationRecorder):
     """The ledger of one schema: appends through its one function, reads by position."""
 
-    def __init__(self, datastore: PostgresDatastore) -> None:
+    def __init__(
+        self, datastore: PostgresDatastore, *, limits: CommitterLimits | None = None
+    ) -> None:
         self.datastore = datastore
+        self._committer = Committer(datastore, limits)
 
     def create_table(self) -> None:
         """Make the ledger when the schema has none."""
@@ -197,35 +196,21 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         the caller's time, now by default. When this returns, what is ``appended`` is
         durable. Raises ClockSkewError and LedgerSuspendedError for the whole batch.
         """
-        events = [event for act in acts for event in act.events]
-        commands = [act.command for act in acts]
-        trackings = [act.tracking for act in acts]
+        if not acts:
+            return []
+        written = arguments(map(columns, acts), clock)
         with self.datastore.autocommit() as cursor:
-            cursor.execute(
-                _APPEND,
-                (
-                    clock or datetime.now(UTC),
-                    [str(command.id) if command else None for command in commands],
-                    [command.actor if command else None for command in commands],
-                    [command.digest if command else None for command in commands],
-                    [t.application_name if t else None for t in trackings],
-                    [t.notification_id if t else None for t in trackings],
-                    [len(act.events) for act in acts],
-                    [_as_uuid(event.originator_id) for event in events],
-                    [event.originator_version for event in events],
-                    [event.topic for event in events],
-                    [event.state for event in events],
-                ),
-            )
-            return [
-                Appended(
-                    outcome=Outcome(outcome),
-                    first_position=first,
-                    last_position=last,
-                    recorded_at=recorded_at,
-                )
-                for outcome, first, last, recorded_at in cursor.fetchall()
-            ]
+            cursor.execute(f"{ANSWER}{written} {IN_ORDER}")
+            return answers(cursor.fetchall())
+
+    def commit(self, act: ActToAppend) -> Appended:
+        """Append one act together with those of other threads; its outcome, durable.
+
+        Raises LedgerBusyError, when nothing was stored because too much waits, and
+        OutcomeUnknownError, when only the command id tells what became of the act; else
+        as ``append``. What the database has against an act is raised for it alone.
+        """
+        return self._committer.append(act)
 
     def insert_events(
         self,
@@ -238,12 +223,12 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         """Append one act; its positions, or None when there was nothing to store.
 
         Raises VersionConflictError, TrackingConflictError, CommandReusedError,
-        CommandRepeatedError (all are the library's IntegrityError).
+        CommandRepeatedError (all are the library's IntegrityError); else as ``commit``.
         """
         if not stored_events and tracking is None and command is None:
             return None
         act = ActToAppend(events=stored_events, command=command, tracking=tracking)
-        appended = must_be_appended(self.append([act])[0])
+        appended = must_be_appended(self.commit(act))
         if appended.first_position is None or appended.last_position is None:
             return None
         return list(range(appended.first_position, appended.last_position + 1))
@@ -283,7 +268,7 @@ class PostgresApplicationRecorder(ApplicationRecorder):
             + tail
         )
         with self.datastore.autocommit() as cursor:
-            cursor.execute(query, [_as_uuid(originator_id), *params])
+            cursor.execute(query, [_as_text(originator_id), *params])
             return [
                 StoredEvent(originator_id, version, topic, bytes(body))
                 for version, topic, body in cursor.fetchall()
@@ -380,6 +365,11 @@ class PostgresProcessRecorder(
     """The ledger together with the marks its acts were tracked under."""
 
     table_name = "tracking"
+
+    def __init__(
+        self, datastore: PostgresDatastore, *, limits: CommitterLimits | None = None
+    ) -> None:
+        PostgresApplicationRecorder.__init__(self, datastore, limits=limits)
 
     def create_table(self) -> None:
         """Make the ledger, which has the tracking table too."""

@@ -63,7 +63,7 @@ class Waker:
     def _run(self) -> None:
         while not self._stopped.is_set():
             with suppress(psycopg2.Error, PersistenceError, OSError):
-                connection = self._datastore.listen_connection()
+                connection = self._datastore.own_connection()
                 try:
                     self._listen(connection)
                 finally:
