@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ledger.decoding import decoder_of
 from ledger.entries import Entry
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.ids import uuid_of
-from ledger.persistence.subscription import FALLBACK_POLL_S, Waker
+from ledger.persistence.subscription import FALLBACK_POLL_S, listen, unlisten
 from ledger.streaming import ENTRY, EVENT, Selection, batches
 
 BATCH_SIZE = 1_000
@@ -222,34 +223,47 @@ class LedgerReader:
         Wakes by NOTIFY and falls back on a poll; waits out a server that is away. A
         batch is never empty.
         """
-        for _ in self.pulses(stop=stop, poll_s=poll_s):
+        wake = Event()
+        listen(self._datastore, wake=wake, poll_s=poll_s)
+        try:
             while not stop.is_set():
-                try:
-                    batch = self.entries(after=after, limit=batch_size)
-                except (OperationalError, InterfaceError):
-                    stop.wait(RETRY_S)
-                    continue
-                if batch:
+                wake.clear()
+                for batch in self._rest(after, stop, batch_size):
                     after = batch[-1].position
                     yield batch
-                if len(batch) < batch_size:
-                    break
+                _wait(wake, stop, math.inf)
+        finally:
+            unlisten(self._datastore, wake=wake)
+
+    def _rest(self, after: int, stop: Event, batch_size: int) -> Iterator[list[Entry]]:
+        """Batches of what is there above ``after``, until nothing is."""
+        while not stop.is_set():
+            try:
+                batch = self.entries(after=after, limit=batch_size)
+            except (OperationalError, InterfaceError):
+                stop.wait(RETRY_S)
+                continue
+            if batch:
+                after = batch[-1].position
+                yield batch
+            if len(batch) < batch_size:
+                return
 
     def pulses(self, *, stop: Event, poll_s: float = FALLBACK_POLL_S) -> Iterator[None]:
-        """A pulse at once, and one whenever there may be new entries, until ``stop``.
+        """A pulse at once, whenever there are new entries, and every ``poll_s``.
 
-        An append during the work between two pulses brings the next one at once.
+        Until ``stop`` is set. An append during the work between two pulses brings the
+        next one at once.
         """
         wake = Event()
-        waker = Waker(self._datastore, wake=wake, poll_s=poll_s)
-        waker.start()
+        listen(self._datastore, wake=wake, poll_s=poll_s)
         try:
             while not stop.is_set():
                 wake.clear()
                 yield
                 _wait(wake, stop, poll_s)
         finally:
-            waker.stop()
+            unlisten(self._datastore, wake=wake)
 
 
 def _wait(wake: Event, stop: Event, timeout_s: float) -> None:

@@ -6,11 +6,13 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import psycopg2
+import psycopg2.extensions
 import pytest
 from eventsourcing.persistence import (
     ConnectionUnavailableError,
@@ -18,9 +20,10 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
-from ledger.names import Role
+from ledger.names import LEDGER_SCHEMA, Role
 from ledger.persistence import subscription
 from ledger.persistence.append import ActToAppend
+from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
 from tests.conftest import Database
@@ -173,6 +176,105 @@ class TestFollowing:
                 terminate(database, Role.READER)
                 add(recorder)
                 assert wait_until(lambda number=number: len(seen) == number)  # type: ignore[misc]
+
+    def test_a_lost_connection_is_listened_on_again_without_waiting_for_the_poll(
+        self, database: Database, recorder: PostgresProcessRecorder
+    ) -> None:
+        reader = LedgerReader(database.datastore(Role.READER))
+        with following(reader, poll_s=1e6) as seen:
+            add(recorder)
+            assert wait_until(lambda: seen == [1])
+            terminate(database, Role.READER)
+            add(recorder)
+            assert wait_until(lambda: seen == [1, 2])
+
+
+class CountingCursor(psycopg2.extensions.cursor):
+    """A cursor that counts every statement of this process."""
+
+    statements = 0
+
+    def execute(self, *args: Any) -> None:
+        CountingCursor.statements += 1
+        super().execute(*args)
+
+
+POLL_S = 0.25
+IDLE_S = 2.5
+
+
+class TestIdling:
+    @pytest.fixture
+    def counted(self, database: Database) -> Iterator[PostgresDatastore]:
+        """A datastore whose statements are counted."""
+        dsn = database.dsn(Role.READER) | {"cursor_factory": CountingCursor}
+        store = PostgresDatastore(dsn, schema=LEDGER_SCHEMA, pool_size=5)
+        yield store
+        store.close()
+
+    def test_many_idle_followers_send_one_statement_an_interval(
+        self, counted: PostgresDatastore, recorder: PostgresProcessRecorder
+    ) -> None:
+        reader = LedgerReader(counted)
+        add(recorder, 3)
+        with ExitStack() as stack:
+            seen = [
+                stack.enter_context(following(reader, poll_s=POLL_S)) for _ in range(8)
+            ]
+            assert wait_until(lambda: all(len(each) == 3 for each in seen))
+            time.sleep(2 * POLL_S)
+            before = CountingCursor.statements
+            time.sleep(IDLE_S)
+            idle = CountingCursor.statements - before
+            # Not asleep either: the poll goes on, and what comes is seen by all.
+            add(recorder)
+            assert wait_until(lambda: all(len(each) == 4 for each in seen))
+        assert 1 <= idle <= IDLE_S / POLL_S + 1
+
+    def test_followers_of_a_process_share_one_listening_connection(
+        self,
+        database: Database,
+        counted: PostgresDatastore,
+        recorder: PostgresProcessRecorder,
+    ) -> None:
+        reader = LedgerReader(counted)
+        add(recorder)
+        with (
+            closing(psycopg2.connect(**database.superuser_dsn())) as connection,
+            connection.cursor() as cursor,
+        ):
+            connection.autocommit = True
+
+            def listening() -> int:
+                """Connections that last did what a listener does every interval."""
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+                    " AND datname = current_database() AND query = %s",
+                    (Role.READER.login, "SELECT position FROM ledger_head"),
+                )
+                (found,) = cursor.fetchone() or (0,)
+                return int(found)
+
+            with following(reader) as one, following(reader) as two:
+                assert wait_until(lambda: one == two == [1])
+                assert wait_until(lambda: listening() == 1)
+                time.sleep(0.3)
+                assert listening() == 1
+            # The last one out has closed it.
+            assert wait_until(lambda: listening() == 0)
+
+    def test_pulses_tick_even_when_nothing_comes(
+        self, database: Database, recorder: PostgresProcessRecorder
+    ) -> None:
+        add(recorder)
+        stop = threading.Event()
+        reader = LedgerReader(database.datastore(Role.READER))
+        began = time.monotonic()
+        for number, _ in enumerate(reader.pulses(stop=stop, poll_s=0.2)):
+            if number == 5:
+                stop.set()
+        # The first two come at once; no two for one interval.
+        assert time.monotonic() - began >= 4 * 0.2
 
 
 class TestDatastore:
