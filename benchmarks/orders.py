@@ -76,9 +76,11 @@ BEGIN
         c.position, c.position, at + (c.n - 1) * interval '1 microsecond'
     FROM unnest(positions, command_ids) WITH ORDINALITY AS c (position, id, n);
     {move}
-    PERFORM pg_notify('{schema}', positions[cardinality(positions)]::text);
+    {wake}
 END $$;
 """
+# A transaction that notifies commits alone in its database, whatever orders the rest.
+_WAKE = "PERFORM pg_notify('{schema}', positions[cardinality(positions)]::text);"
 _AFTER_THE_LAST = """
     SELECT e.position, e.recorded_at INTO head FROM events e
     ORDER BY e.position DESC LIMIT 1;
@@ -120,7 +122,11 @@ CREATE INDEX ON events (xid, position);
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One way. ``patience_s``: how long its reader waits at a gap before it passes."""
+    """One way to order appends.
+
+    ``patience_s``: how long its reader waits at a gap before it passes. ``wakes``:
+    whether an append notifies; without it readers can only poll.
+    """
 
     name: str
     schema: str
@@ -130,11 +136,15 @@ class Order:
     more: str = ""
     read: str = _READ
     patience_s: float | None = None
+    wakes: bool = True
 
     def create(self, dsn: dict[str, Any]) -> None:
         """Its schema, anew and empty."""
         function = _FUNCTION.format(
-            lock=self.lock, place=self.place, move=self.move, schema=self.schema
+            lock=self.lock,
+            place=self.place,
+            move=self.move,
+            wake=_WAKE.format(schema=self.schema) if self.wakes else "",
         )
         with closing(self.connect(dsn)) as connection, connection.cursor() as cursor:
             cursor.execute(_TABLES.format(schema=self.schema) + self.more + function)
@@ -173,6 +183,13 @@ ORDERS = (
         schema="gaps",
         place=_FROM_SEQUENCE,
         patience_s=0.2,
+    ),
+    Order(
+        name="the same, and nobody is notified",
+        schema="gaps_unnotified",
+        place=_FROM_SEQUENCE,
+        patience_s=0.2,
+        wakes=False,
     ),
     Order(
         name="head row (ours)",

@@ -1,12 +1,13 @@
 """Claim: under a head row a group of acts costs what it costs in no order at all.
 
-Five ways to order appends (``benchmarks.orders``), the same rows and checks in each, in
-one run on one embedded server: one act a transaction from 1, 32 and 128 writers, and
-32 or 128 waiting writers whose acts go in two transactions at a time, as a group commit
-sends them. Then what each way does to a tailing reader and to other writers while
-something is in the way (``benchmarks.order_readers``). And the ledger's own function:
-how batches of different sizes fare from one and from two connections, which is where
-one head stops scaling. Rounds alternate; medians are printed and kept.
+Five ways to order appends (``benchmarks.orders``, one of them also without NOTIFY), the
+same rows and checks in each, in one run on one embedded server: one act a transaction
+from 1, 32 and 128 writers, and 32 or 128 waiting writers whose acts go in two
+transactions at a time, as a group commit sends them. Then what each way does to a
+tailing reader and to other writers while something is in the way
+(``benchmarks.order_readers``). And the ledger's own function: how batches of different
+sizes fare from one and from two connections, which is where one head stops scaling.
+Rounds alternate; medians are printed and kept.
 
 ``python -m benchmarks.store_order [ROUND_S]`` takes shorter rounds.
 """
@@ -179,8 +180,11 @@ def throughput(dsn: dict[str, Any], round_s: float) -> Iterator[list[str]]:
 
 
 def in_the_way(dsn: dict[str, Any]) -> Iterator[list[str]]:
-    """A row an order: each disturbance's worst wait of a reader and of a writer."""
-    for order in ORDERS:
+    """A row an order: each disturbance's worst wait of a reader and of a writer.
+
+    Whether anybody is notified changes nothing here: the readers poll.
+    """
+    for order in (each for each in ORDERS if each.wakes):
         cells = [order.name]
         for disturb in DISTURBANCES.values():
             order.create(dsn)
