@@ -7,9 +7,9 @@ boundary values, and calls that follow from the answers of others; by everybody 
 run and by each role alone. Each call is judged by the answer and by both databases: no
 failure of ours, an answer as described, nothing changed by a refusal or a reading.
 
-A run that finds something says what, and keeps nothing. Each that finds nothing adds
-its turns to those of the day, which stand together in ``results/fuzz-DATE.md``: the
-whole may be asked in pieces. There is no rival: what counts is how much was asked.
+A turn that finds something says what, and ends the run. Each that finds nothing is
+added to those of the day, which stand together in ``results/fuzz-DATE.md``: the whole
+may be asked in pieces. There is no rival: what counts is how much was asked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.api.door import WHO
@@ -40,31 +39,29 @@ SHORTEST_ALONE_S = 55
 """Under this a turn does not get through the boundary values of all routes."""
 
 
-def ask(seconds: int, seed: int, turns: Sequence[str]) -> list[dict[str, Any]]:
-    """Let the test ask; what each turn asked. Exits when it found something."""
-    with TemporaryDirectory(prefix="sijil-fuzz-") as folder:
-        record = Path(folder) / "record"
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-q", "--show-capture=no"),
-                str(ROOT / "tests" / "fuzz" / "test_api.py"),
-            ],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "SIJIL_FUZZ_S": str(seconds),
-                "SIJIL_FUZZ_SEED": str(seed),
-                "SIJIL_FUZZ_WHO": ",".join(turns),
-                "SIJIL_FUZZ_RECORD": str(record),
-            },
-            check=False,
-        )
-        if done.returncode != 0:
-            sys.exit(done.returncode)
-        return [json.loads(line) for line in record.read_text().splitlines()]
+def ask(seconds: int, seed: int, turns: Sequence[str], kept: Path) -> None:
+    """Let the test ask and keep each turn. Exits when one found something."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--show-capture=no"),
+            str(ROOT / "tests" / "fuzz" / "test_api.py"),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "SIJIL_FUZZ_S": str(seconds),
+            "SIJIL_FUZZ_SEED": str(seed),
+            "SIJIL_FUZZ_WHO": ",".join(turns),
+            "SIJIL_FUZZ_RECORD": str(kept),
+            "SIJIL_FUZZ_STATE": state_of_the_code(),
+        },
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.exit(done.returncode)
 
 
-def commit() -> str:
+def state_of_the_code() -> str:
     """Which state of the code was asked."""
     told = subprocess.run(
         ["git", "describe", "--always", "--dirty"],  # noqa: S607 -- whichever is there
@@ -84,7 +81,7 @@ def row(told: dict[str, Any]) -> str:
     cases = [told["cases"].get(phase, 0) for phase in PHASES]
     answers = [by_class[each] for each in ("2xx", "3xx", "4xx", "503", "5xx")]
     numbers = [told["seed"], told["seconds"], *cases, *answers]
-    cells = [told["turn"], told["commit"], *(f"{number:,}" for number in numbers)]
+    cells = [told["turn"], told["state"], *(f"{number:,}" for number in numbers)]
     return f"| {' | '.join(cells)} |"
 
 
@@ -135,13 +132,9 @@ def main() -> None:
     is_long = given.seconds // len(ALL) >= SHORTEST_ALONE_S
     turns = given.who or (ALL if is_long else (EVERYBODY,))
     day = f"{datetime.now(UTC):%Y-%m-%d}"
-    state = commit()
-    asked = ask(given.seconds, given.seed, turns)
     KEPT.mkdir(exist_ok=True)
     kept = KEPT / f"fuzz-{day}.jsonl"
-    with kept.open("a", encoding="utf-8") as file:
-        for told in asked:
-            file.write(f"{json.dumps({**told, 'commit': state}, sort_keys=True)}\n")
+    ask(given.seconds, given.seed, turns, kept)
     of_the_day = [json.loads(line) for line in kept.read_text().splitlines()]
     page = report(of_the_day, day)
     print(page)

@@ -62,6 +62,7 @@ def keep(path: Path, turn: str, seed: int, found: Found, operations: int) -> Non
     """What a turn asked that found nothing wrong."""
     told = {
         "turn": turn,
+        "state": os.environ.get("SIJIL_FUZZ_STATE", "unknown"),
         "seed": seed,
         "seconds": SECONDS // len(TURNS),
         "operations": operations,
