@@ -93,6 +93,9 @@ def main() -> None:
         )
     except SijilError as error:
         _end(str(error), NO)
+    except OSError as error:
+        named = "" if error.filename is None else f"{error.filename}: "
+        _end(f"{named}{error.strerror or error}", COULD_NOT_ASK)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -78,10 +78,15 @@ def _show(
     *,
     empty: str,
     as_json: bool,
+    of: tuple[str, str | None],
     **asked: Any,
 ) -> None:
+    """A list ``of`` a thing of the catalogue, which is there where nothing is in it."""
+    noun, code = of
     with connect(login) as server:
         page = server.get(path, **asked).body
+        if not page["items"] and code is not None:
+            server.must_have(noun, code)
     if as_json:
         print_json(page)
         return
@@ -107,6 +112,7 @@ def centre_(
         _COLUMNS[part],
         empty=f"nothing at {centre}",
         as_json=as_json,
+        of=("centres", centre),
         as_of=as_of,
         min_position=min_position,
         limit=limit,
@@ -143,6 +149,7 @@ def inbox(
         },
         empty=f"nothing is {state.value} at {agency}",
         as_json=as_json,
+        of=("agencies", agency),
         state=state.value,
         as_of=as_of,
         min_position=min_position,
@@ -179,6 +186,7 @@ def post(
         },
         empty="nothing was mailed",
         as_json=as_json,
+        of=("centres", centre),
         centre=centre,
         day=day,
         state=None if state is None else state.value,

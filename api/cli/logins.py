@@ -11,6 +11,8 @@ from api.cli.server import RunningServer
 from api.cli.settings import ClientSettings
 from api.settings import ApiSettings
 from domain.acts import ActorKind
+from domain.errors import InvalidValueError
+from domain.naming import checked_code
 
 LIFESPAN = timedelta(hours=12)
 """A working day; a new one costs one command."""
@@ -62,16 +64,41 @@ def login_of(
     """
     for login in LOGINS:
         if login.role is role:
-            return replace(
+            made = replace(
                 login,
                 subject=subject or login.subject,
                 centre=centre or login.centre,
                 agency=agency or login.agency,
                 governorate=login.governorate if governorate is None else governorate,
             )
+            _must_be_codes(made)
+            return made
     raise Failure(
         f"there are no tokens for {role}", why="it is Sijil's own actor", exit_code=2
     )
+
+
+def _must_be_codes(login: Login) -> None:
+    """Raise Failure where a login names what can be no code: nobody would believe it.
+
+    What was typed is not repeated. A citizen's subject is whatever the provider says.
+    """
+    named = {
+        "subject": None if login.role is ActorKind.CITIZEN else login.subject,
+        "centre": login.centre,
+        "agency": login.agency,
+        "governorate": login.governorate,
+    }
+    for what, code in named.items():
+        try:
+            checked_code(code or "none", field=what)
+        except InvalidValueError as error:
+            raise Failure(
+                f"the {what} that was given can be no code",
+                why="a code has letters, digits, dots and hyphens, as SY-DI-01, and is "
+                "nobody's own number",
+                exit_code=COULD_NOT_ASK,
+            ) from error
 
 
 def mint(settings: ApiSettings, login: Login, *, lifespan: timedelta = LIFESPAN) -> str:

@@ -58,6 +58,8 @@ def queue(
             min_position=min_position,
             limit=limit,
         ).body
+        if not page["items"]:
+            server.must_have("centres", centre)
     if as_json:
         print_json(page)
         return

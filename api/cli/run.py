@@ -6,9 +6,9 @@ home as the last one left it (docs/decisions/0007-one-supervisor.md).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from api.cli.failures import COULD_NOT_ASK, Failure
 from api.cli.first_start import FirstStart
 from api.cli.logins import LOGINS, mint
 from api.cli.migrate import bring_up_to_date
+from api.cli.ports import why_not_free
 from api.cli.supervisor import LOOK_EVERY_S, Child, Supervisor
 from api.settings import ApiSettings
 from ledger.embedded import EmbeddedServer, EmbeddedServerError, make_private
@@ -127,24 +128,18 @@ def _wait_for_port(door: ApiSettings) -> None:
     """Until the port is free: children of a killed run need a moment to end."""
     began = time.monotonic()
     has_said = False
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((door.host, door.port))
-            except OSError as error:
-                waited_s = time.monotonic() - began
-                if waited_s > SAY_WAITING_AFTER_S and not has_said:
-                    has_said = True
-                    _say(f"waiting until port {door.port} is free")
-                if waited_s > PORT_TIMEOUT_S:
-                    raise Failure(
-                        f"port {door.port} on {door.host} is taken",
-                        then="stop what listens there, or choose another SIJIL_PORT",
-                        exit_code=COULD_NOT_ASK,
-                    ) from error
-            else:
-                return
+    while (error := why_not_free(door)) is not None:
+        waited_s = time.monotonic() - began
+        if error.errno != errno.EADDRINUSE or waited_s > PORT_TIMEOUT_S:
+            raise Failure(
+                f"{door.host}:{door.port} cannot be listened on",
+                why=error.strerror or str(error),
+                then="stop what listens there, or set SIJIL_HOST and SIJIL_PORT",
+                exit_code=COULD_NOT_ASK,
+            )
+        if waited_s > SAY_WAITING_AFTER_S and not has_said:
+            has_said = True
+            _say(f"waiting until port {door.port} is free")
         time.sleep(LOOK_EVERY_S)
 
 

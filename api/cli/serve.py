@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from socket import socket
 
@@ -10,7 +9,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.cli.failures import COULD_NOT_ASK, Failure
 from api.cli.options import EndWithParent
+from api.cli.ports import why_not_free
 from api.cli.supervisor import STOP_TIMEOUT_S
 from api.cli.supervisor import end_with_parent as follow_parent
 from api.settings import ApiSettings
@@ -22,15 +23,12 @@ GRACE_S = int(STOP_TIMEOUT_S / 2)
 """How long open requests may take at the end; the supervisor waits twice as long."""
 
 
-NOT_STARTED = 3
-"""What uvicorn's own program ends with when its server could not start."""
-
-
 def serve(*, end_with_parent: EndWithParent = False) -> None:
     """Answer HTTP until stopped; open requests are finished first."""
     if end_with_parent:
         follow_parent()
     settings = ApiSettings.load()
+    _must_be_free(settings)
     # The application closes the house when it ends.
     app = create_app(House(LedgerSettings.load()), settings)
     # Every question is held against it: it would be the first one's to wait for.
@@ -48,7 +46,23 @@ def serve(*, end_with_parent: EndWithParent = False) -> None:
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
-        sys.exit(NOT_STARTED)
+        raise Failure(
+            "the server did not start",
+            then="what it said before says why",
+            exit_code=COULD_NOT_ASK,
+        )
+
+
+def _must_be_free(settings: ApiSettings) -> None:
+    """Raise Failure where somebody listens already, before anything is opened."""
+    error = why_not_free(settings)
+    if error is not None:
+        raise Failure(
+            f"{settings.host}:{settings.port} cannot be listened on",
+            why=error.strerror or str(error),
+            then="stop what listens there, or set SIJIL_HOST and SIJIL_PORT",
+            exit_code=COULD_NOT_ASK,
+        )
 
 
 class Server(uvicorn.Server):

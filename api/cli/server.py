@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
@@ -13,6 +14,21 @@ import httpx2
 
 from api.cli.failures import COULD_NOT_ASK, Failure
 
+_WORDS = {
+    "date": "is no day written as 2026-11-23",
+    "in-the-future": "is in the future",
+    "may-be-a-persons-number": "may be a person's own number",
+    "missing": "is missing",
+    "order": "ends before it begins",
+    "range": "is not in the range",
+    "shape": "is not written as it has to be",
+    "span": "is after the last day, or too long before it",
+    "string_too_long": "is too long",
+    "string_too_short": "is too short",
+    "unknown-code": "is not known",
+    "unknown-parameter": "is not asked for here",
+}
+"""Commoner reason codes in words; the others say what they are."""
 TIMEOUT_S = 30.0
 """Longer than any read waits for its view, so that the server's answer comes first."""
 _FAILED = 400
@@ -36,10 +52,7 @@ class RefusedError(Failure):
     def __init__(self, status: int, problem: Mapping[str, Any], *, url: str) -> None:
         self.status = status
         self.code = str(problem.get("code", status))
-        wrong = ", ".join(
-            f"{error.get('pointer')} {error.get('detail')}"
-            for error in problem.get("errors", ())
-        )
+        wrong = ", ".join(_told_error(error) for error in problem.get("errors", ()))
         facts = told_facts(problem.get("facts") or {})
         title = wrong or str(problem.get("title") or "")
         page = problem.get("type")
@@ -92,6 +105,21 @@ class RunningServer:
             headers["If-Match"] = if_match
         return self._ask("POST", path, json=dict(body), headers=headers)
 
+    def must_have(self, noun: str, code: str) -> None:
+        """Raise Failure unless the catalogue has such a thing: ``centres``, a code.
+
+        What belongs to nothing is empty too, and nobody would see the slip.
+        """
+        try:
+            self.get(f"/v1/{noun}/{code}")
+        except RefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise Failure(
+                f"{code} is none of the {noun}",
+                then=f"`sijil catalogue show {noun}` names them",
+            ) from error
+
     def ask(self, path: str, body: Mapping[str, Any]) -> Answer:
         """The answer to a question that is too private for an address."""
         return self._ask("POST", path, json=dict(body))
@@ -127,6 +155,12 @@ class RunningServer:
             location=response.headers.get("Location"),
             is_repeat="Idempotency-Hit" in response.headers,
         )
+
+
+def _told_error(error: Mapping[str, Any]) -> str:
+    detail = str(error.get("detail"))
+    name = str(error.get("pointer")).lstrip("/").replace("/", ".")
+    return f"{name} {_WORDS.get(detail, detail)}"
 
 
 def told_facts(facts: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -14,6 +15,8 @@ import api.cli
 from api.cli import command_line, main
 from api.cli.failures import Failure
 from api.cli.logins import LOGINS, login_of
+from api.cli.ports import why_not_free
+from api.settings import ApiSettings
 from domain.acts import ActorKind
 from ledger.settings import GENERATED_SECRETS
 
@@ -75,6 +78,45 @@ def test_a_wrong_setting_is_named_without_its_value(
     assert code == 2
     assert "SIJIL_PORT" in said
     assert "not-a-port" not in said
+
+
+@pytest.mark.parametrize("arguments", [("queue",), ("desk", "centre")])
+def test_what_can_be_no_code_is_said_before_anybody_is_asked(
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for centre in ("'; DROP TABLE events;--", "٠١٠٠٠٠٩٩٨٨٧", "01000099887", "\udcff"):
+        code, said = ends(monkeypatch, capsys, *arguments, "--centre", centre)
+        assert code == 2
+        assert said.startswith("sijil: the centre that was given can be no code")
+        assert centre not in said
+
+
+def test_where_nothing_can_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a-file"
+    file.write_text("")
+    for arguments in (("secrets", str(file)), ("openapi", "--output", f"{file}/x")):
+        code, said = ends(monkeypatch, capsys, *arguments)
+        assert code == 2
+        assert said.startswith("sijil: ")
+        assert str(file) in said.replace(" ", "")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_one_sentence(
+    host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        monkeypatch.setenv("SIJIL_HOST", host)
+        monkeypatch.setenv("SIJIL_PORT", port)
+        code, said = ends(monkeypatch, capsys, "serve")
+    assert code == 2
+    assert said.startswith(f"sijil: {host}:{port} cannot be listened on")
+    assert why_not_free(ApiSettings.load()) is None
 
 
 def test_a_missing_secret_is_named(

@@ -13,25 +13,27 @@ from typer.testing import CliRunner
 
 import api.cli.desk as module
 from api.cli import command_line
-from api.cli.logins import Login
-from api.cli.server import Answer
+from api.cli.failures import Failure
+from api.cli.logins import Login, mint
+from api.cli.server import Answer, RefusedError, RunningServer
 from tests.api.door import Door
 from tests.office.scene import DIGEST, ITEM, STAMP
 
 RUNNER = CliRunner()
 
 
-class Through:
+class Through(RunningServer):
     """The running server of a command: the door of these tests, as who logs in."""
 
-    def __init__(self, door: Door, who: str) -> None:
+    def __init__(self, door: Door, login: Login) -> None:
         self.door = door
-        self.who = who
+        self.headers = {"Authorization": f"Bearer {mint(door.settings, login)}"}
 
     def get(self, path: str, **asked: Any) -> Answer:
         known = {name: value for name, value in asked.items() if value is not None}
-        answer = self.door.get(self.who, path, **known)
-        assert answer.status_code == 200, answer.text
+        answer = self.door.client.get(path, headers=self.headers, params=known)
+        if answer.status_code != 200:
+            raise RefusedError(answer.status_code, answer.json(), url="http://x")
         return Answer(status=200, body=answer.json())
 
 
@@ -54,7 +56,7 @@ def filled(door: Door) -> Door:
 def _through_the_door(filled: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def connect(login: Login) -> Iterator[Through]:
-        yield Through(filled, str(login.role))
+        yield Through(filled, login)
 
     monkeypatch.setattr(module, "connect", connect)
 
@@ -90,3 +92,19 @@ def test_the_manifest_is_shown_as_the_post_sees_it() -> None:
 def test_a_paper_is_checked_by_its_digest() -> None:
     assert STAMP in told("paper", DIGEST)
     assert json.loads(told("paper", DIGEST, "--json"))["stamps"][0]["is_good"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("centre", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
+        (("inbox", "--agency", "NOPE"), "NOPE is none of the agencies"),
+        (("post", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
+        (("post", "--day", "2026-02-30"), "day is no day written as 2026-11-23"),
+        (("paper", "xyz"), "digest is too short"),
+    ],
+)
+def test_a_slip_is_not_told_as_nothing(asked: tuple[str, ...], said: str) -> None:
+    done = RUNNER.invoke(command_line(only="desk"), ["desk", *asked])
+    assert isinstance(done.exception, Failure), done.output
+    assert said in str(done.exception)
