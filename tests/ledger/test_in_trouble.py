@@ -35,6 +35,7 @@ from ledger.persistence.append import (
     Command,
     CommandRepeatedError,
 )
+from ledger.persistence.committer import CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore, is_away
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
@@ -106,9 +107,11 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 class Load:
     """Writers of one recorder, each act sent until it is known, and two followers."""
 
-    def __init__(self, database: Database, **limits: Any) -> None:
-        store = database.datastore(Role.APP, pool_size=WRITERS, **limits)
-        self._recorder = PostgresProcessRecorder(store)
+    def __init__(self, database: Database, *, wait_s: float = 1.0) -> None:
+        store = database.datastore(Role.APP, pool_size=WRITERS, connect_wait_s=wait_s)
+        self._recorder = PostgresProcessRecorder(
+            store, limits=CommitterLimits(retry_s=wait_s)
+        )
         self._reader = LedgerReader(database.datastore(Role.READER))
         self._superuser = database.superuser_dsn()
         self._over = threading.Event()
@@ -257,7 +260,7 @@ class TestSessionsThatEnd:
     def test_all_at_once_and_for_a_while_none_can_be_had(self, own: Database) -> None:
         """A failover: every connection drops, and new ones are refused until later."""
         server = own.server.embedded
-        with Load(own, connect_wait_s=0.2) as load:
+        with Load(own, wait_s=0.2) as load:
             for _ in range(3):
                 ask(
                     server,
@@ -344,7 +347,7 @@ class TestAFullTableOfConnections:
         self, own: Database
     ) -> None:
         server = own.server.embedded
-        with Load(own, connect_wait_s=0.2) as load, ExitStack() as others:
+        with Load(own, wait_s=0.2) as load, ExitStack() as others:
             # Others take every place but those kept for the superuser.
             for _ in range(2):
                 ask(
