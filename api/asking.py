@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -60,20 +62,29 @@ def clean_cursor(cursor: str) -> str:
 
 
 def only_known_questions(request: Request) -> None:
-    """Refuse a query parameter that the route does not have.
+    """Refuse a query parameter that the route does not have, or has once.
 
-    A misspelt ``as_of`` would be answered with the present, and believed. Raises
-    InvalidValueError.
+    A misspelt ``as_of`` would be answered with the present, and of two days one would
+    count, and the answer be believed. Raises InvalidValueError.
     """
     route = request.scope["route"].path
     operation = request.app.openapi()["paths"][route][request.method.lower()]
     known = {
-        parameter["name"]
+        parameter["name"]: parameter["schema"]
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "query"
     }
-    if not known.issuperset(request.query_params.keys()):
+    asked = Counter(name for name, _ in request.query_params.multi_items())
+    if not known.keys() >= asked.keys():
         raise InvalidValueError(field="query", reason="unknown-parameter")
+    for name, times in asked.items():
+        if times > 1 and not _is_list(known[name]):
+            raise InvalidValueError(field=name, reason="twice")
+
+
+def _is_list(schema: Mapping[str, Any]) -> bool:
+    kinds = (schema, *schema.get("anyOf", ()))
+    return any(kind.get("type") == "array" for kind in kinds)
 
 
 def house_of(request: Request) -> House:

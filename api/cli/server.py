@@ -25,6 +25,7 @@ _WORDS = {
     "span": "is after the last day, or too long before it",
     "string_too_long": "is too long",
     "string_too_short": "is too short",
+    "twice": "is given twice",
     "unknown-code": "is not known",
     "unknown-parameter": "is not asked for here",
 }

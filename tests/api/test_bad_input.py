@@ -440,6 +440,29 @@ class TestQueries:
         assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/counts/flows?first=2026-11-01&last=2026-11-02&first=2026-10-01",
+        "/v1/requests?limit=1&limit=2",
+        "/v1/queue/events?clerk=clk-DI-1&clerk=clk-DI-2",
+        "/v1/services/CIV-01?as_of=1&as_of=2",
+    ],
+)
+def test_what_is_asked_twice_is_refused_rather_than_half_of_it_answered(
+    door: Door, path: str
+) -> None:
+    answer = door.client.get(path, headers=door.headers("supervisor"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")
+    assert answer.json()["errors"][0]["detail"] == "twice"
+
+
+def test_what_is_a_list_may_be_given_twice(door: Door) -> None:
+    path = "/v1/counts?by=centre&by=service"
+    answer = door.client.get(path, headers=door.headers("auditor"))
+    assert answer.status_code == 200
+
+
 def test_a_mistyped_number_is_not_counted_as_one_number(
     server: Server, seeded_template: str
 ) -> None:
