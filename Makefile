@@ -54,6 +54,8 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.view_lag
 	$(BIN)/python -m benchmarks.rebuild_memory
 	$(BIN)/python -m benchmarks.views_under_kills
+	$(BIN)/python -m benchmarks.recount_over_http
+	$(BIN)/python -m benchmarks.recount_over_http --desk
 
 load: .venv/load.installed ## a working day's peak at a hundred times the national rate
 	$(BIN)/python -m benchmarks.working_day

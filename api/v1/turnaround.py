@@ -1,19 +1,25 @@
 """Times: how long requests took at centre, agency and post, in working time."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from api.asking import AsOf, MinPosition, TheHouse, ThePrincipal, position_to_read
+from api.asking import (
+    AsOf,
+    MinPosition,
+    TheHouse,
+    ThePrincipal,
+    moment_to_read,
+    position_to_read,
+)
 from api.listing import LISTED, LISTING, TheSheet
 from api.problems import responses
 from api.times import Day
 from api.v1.counts import EffectiveAt, happened_by_of, position_of, span
 from domain.access import Permission
 from office.acts import translated
-from office.house import House
 from projections.turnaround import Part, Share, Times, TurnaroundBy
 
 router = APIRouter(prefix="/v1", tags=["counts"])
@@ -155,7 +161,7 @@ def get_turnaround(
             principal.scope,
             first=first,
             last=last,
-            now=_now(house, known),
+            now=moment_to_read(house, as_of, known),
             by=groups,
             as_of=position,
             effective_at=happened_by,
@@ -167,9 +173,3 @@ def get_turnaround(
             items=[TimesAnswer.of(times) for times in found],
         )
     return sheet.answer(made, position=position, parts={"group": groups})
-
-
-def _now(house: House, as_of: int | None) -> datetime:
-    """When what was open is as old as told: when the position was recorded, or now."""
-    entry = None if as_of is None else house.ledger.reader.entry(as_of)
-    return house.clock() if entry is None else entry.recorded_at
