@@ -70,6 +70,11 @@ class Fact:
         return body
 
     @property
+    def is_read(self) -> bool:
+        """Whether somebody has looked at the body."""
+        return self._body is not None
+
+    @property
     def copied(self) -> dict[str, Any]:
         """The body with the texts in its objects as COPY takes them.
 

@@ -6,8 +6,8 @@ beside it when a view is made anew. Rows and progress are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -75,6 +75,18 @@ class Batch:
     after: int
     last: int
     facts: Sequence[Fact]
+
+    def topics_read(self) -> set[str]:
+        """The topics of which a view has looked into bodies."""
+        return {fact.topic for fact in self.facts if fact.is_read}
+
+    def read_bodies(self, topics: Collection[str]) -> None:
+        """Parse the bodies of some topics before a view asks for them."""
+        for fact in self.facts:
+            if fact.topic in topics:
+                with suppress(ValueError):
+                    # One that is no JSON is for the view to stumble over that wants it.
+                    _ = fact.body
 
 
 def read_batch(

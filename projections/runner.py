@@ -140,17 +140,23 @@ class ViewRunner:
         size = 1 if any(v.name in self._failed_at for v in views) else BATCH_SIZE
         batch = self._read(position, target, size)
         under_way: list[Future[None]] = []
+        folded_last: Batch | None = None
+        wanted: set[str] = set()
         while batch is not None and turns != 0:
             turns = None if turns is None else turns - 1
             ahead = None
             if batch.last < target and turns != 0:
-                ahead = self._reading.submit(self._read, batch.last, target, BATCH_SIZE)
+                ahead = self._reading.submit(
+                    self._read_ahead, batch.last, target, frozenset(wanted)
+                )
             lanes.sort(key=lambda lane: -lane.folder.spent_s)
             going = [lane for lane in lanes if not lane.is_stopped]
             started = [lane.fold(self._pool, batch) for lane in going]
             # The slowest of the batch before may still be at it; no more than that.
             wait(under_way)
-            under_way = started
+            if folded_last is not None:
+                wanted |= folded_last.topics_read()
+            under_way, folded_last = started, batch
             self._tell(lanes)
             is_over = ahead is None or toward.is_stopped or not going
             batch = None if is_over or ahead is None else ahead.result()
@@ -165,6 +171,15 @@ class ViewRunner:
             # A view above the head: folding nothing shows the fork.
             return Batch(after=after, last=after + 1, facts=())
         return read_batch(self._reader, after=after, until=target, size=size)
+
+    def _read_ahead(
+        self, after: int, target: int, wanted: frozenset[str]
+    ) -> Batch | None:
+        """The batch after, its bodies parsed while the server is busy with this one."""
+        batch = self._read(after, target, BATCH_SIZE)
+        if batch is not None:
+            batch.read_bodies(wanted)
+        return batch
 
     def _tell(self, lanes: Sequence[_Lane]) -> None:
         if self._folded is not None and lanes:
