@@ -28,7 +28,7 @@ GRANT TEMPORARY ON DATABASE {database} TO {reader};
 GRANT USAGE ON SCHEMA {ledger} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {ledger} TO {app}, {runner};
 GRANT SELECT ON {ledger}.events, {ledger}.ledger_head TO {reader};
-GRANT EXECUTE ON FUNCTION {ledger}.append TO {app};
+GRANT EXECUTE ON FUNCTION {ledger}.append, {ledger}.tails TO {app};
 GRANT USAGE ON SCHEMA {views} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {views} TO {app}, {reader};
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {views}

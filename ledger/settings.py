@@ -98,6 +98,12 @@ class LedgerSettings(BaseSettings):
     append_wait_s: float = Field(
         WAIT_S, gt=0, description="How long an act waits for its outcome at most."
     )
+    recent_things: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="Things of the ledger that a process keeps in memory; 0 for none.",
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
@@ -17,6 +18,7 @@ from eventsourcing.persistence import StoredEvent, Tracking
 
 from domain.aggregates import OfficeAggregate
 from ledger.book import Ledger
+from ledger.past import Past
 from ledger.persistence.append import (
     ActToAppend,
     Appended,
@@ -53,31 +55,6 @@ WHERE position > %s AND position <= %s
 """
 
 
-class _History:
-    """The events of one thing, and what it was after each."""
-
-    def __init__(self, events: Sequence[OfficeAggregate.Event]) -> None:
-        self._events = events
-        self._after: dict[int, object] = {}
-
-    def last_by(self, effective_at: datetime) -> int:
-        """The highest version that was effective at or before a time; 0 for none."""
-        return max(
-            (e.originator_version for e in self._events if e.timestamp <= effective_at),
-            default=0,
-        )
-
-    def after(self, version: int) -> object:
-        """What the events up to a version make; MUST not be changed."""
-        if version not in self._after:
-            made: object = None
-            for event in self._events:
-                if event.originator_version <= version:
-                    made = event.mutate(made)
-            self._after[version] = made
-        return self._after[version]
-
-
 class LedgerWindow:
     """Reads as the ledger does, through what waits. One thread's own.
 
@@ -90,13 +67,30 @@ class LedgerWindow:
         self._most_kept = most_kept or MOST_KEPT
         self._kept: OrderedDict[UUID, OfficeAggregate] = OrderedDict()
         self._absent: set[UUID] = set()
-        self._histories: dict[UUID, _History] = {}
+        self._histories: dict[UUID, Past] = {}
         self._commands: dict[UUID, RecordedCommand | None] = {}
         self._waiting: list[ActToAppend] = []
         self._unsettled: dict[UUID, list[StoredEvent]] = {}
         self._head = ledger.reader.head().position
 
     # As the ledger --------------------------------------------------------------
+
+    def glance(
+        self,
+        *things: UUID,  # noqa: ARG002 -- the ledger's signature
+        command_id: UUID | None = None,  # noqa: ARG002
+        anew: bool = False,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """Nothing: ``look_ahead`` is this window's look, for many acts at once."""
+        return nullcontext()
+
+    def look(self, *things: UUID) -> None:
+        """Nothing, as ``glance``."""
+
+    def peek(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        """A thing if it is in memory. Nothing is read."""
+        kept = self._kept.get(aggregate_id)
+        return kept if isinstance(kept, kind) else None
 
     def find(
         self,
@@ -121,7 +115,12 @@ class LedgerWindow:
             self._kept.move_to_end(aggregate_id)
         return found if isinstance(found, kind) else None
 
-    def find_command(self, command_id: UUID) -> RecordedCommand | None:
+    def find_command(
+        self,
+        command_id: UUID,
+        *,
+        anew: bool = False,  # noqa: ARG002 -- as seen: the append decides
+    ) -> RecordedCommand | None:
         """As ``Ledger.find_command``, asked of all commands of the window at once."""
         if command_id not in self._commands:
             self._ask([command_id])
@@ -286,12 +285,12 @@ class LedgerWindow:
             else:
                 self._keep(aggregate_id, made)
 
-    def _history(self, aggregate_id: UUID) -> _History:
+    def _history(self, aggregate_id: UUID) -> Past:
         if aggregate_id not in self._histories:
             if len(self._histories) >= MOST_HISTORIES:
                 self._histories.clear()
             found = self._events_of([aggregate_id]).get(aggregate_id, [])
-            self._histories[aggregate_id] = _History(found)
+            self._histories[aggregate_id] = Past(found)
         return self._histories[aggregate_id]
 
     def _events_of(self, things: list[UUID]) -> dict[UUID, list[OfficeAggregate.Event]]:

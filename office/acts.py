@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -105,12 +105,15 @@ class On(Generic[A]):
     ``load`` gives the thing, or None when the act is what makes it, and raises
     NotFoundError outside the scope. ``actor`` is who acts on it in events.
     ``centre`` is whose supervisor sees the attempts on it: a code, or ``ministry``.
+    ``needs`` are other things it will ask for, as far as can be guessed: what is
+    guessed is read together, what is not is read when it is asked for.
     """
 
     thing_id: UUID
     load: Callable[[], A | None]
     actor: Callable[[A | None], Actor]
     centre: Callable[[A | None], str]
+    needs: Callable[[], Iterable[UUID]] = tuple
 
 
 class Acts:
@@ -160,13 +163,16 @@ class Acts:
     def _keyed(self, text: bytes) -> bytes:
         return hmac.digest(self._command_key, text, hashlib.sha256)
 
-    def earlier(self, command: append.Command, aggregate_id: UUID) -> Done | None:
+    def earlier(
+        self, command: append.Command, aggregate_id: UUID, *, anew: bool = False
+    ) -> Done | None:
         """The outcome of this very command when it was stored before, else None.
 
-        Raises CommandReusedError when its id was used for something else.
+        ``anew`` asks the ledger again, whatever this act's glance has seen. Raises
+        CommandReusedError when its id was used for something else.
         """
         with translated():
-            known = self.ledger.find_command(command.id)
+            known = self.ledger.find_command(command.id, anew=anew)
         if known is None:
             return None
         if known.actor != command.actor or not hmac.compare_digest(
@@ -321,43 +327,65 @@ class Acts:
         version lost to somebody else at the same moment is decided once more on what
         they left, unless the actor's page is stale by then.
         """
-        earlier = self.earlier(command, on.thing_id)
-        if earlier is not None:
-            return earlier
-        for is_last_try in (False, True):
-            is_loaded, found, version = False, None, 0
-            try:
-                with translated():
-                    found = on.load()
-                    # What is decided moves the thing in memory, also when it is
-                    # refused half way.
-                    is_loaded, version = True, 0 if found is None else found.version
-                    _must_match(envelope, found)
-                    act = self.act(
-                        envelope,
-                        on.actor(found),
-                        on.thing_id,
-                        previous=None if found is None else found.modified_on,
-                        is_bookkeeping=is_bookkeeping,
-                    )
-                    thing = decide(found, act)
-            except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
-                # Sent twice at once, the other may have been stored since we looked:
-                # what we ran into is then our own doing, and this is a repeat.
+        for is_again in (False, True):
+            with (
+                translated(),
+                self.ledger.glance(
+                    on.thing_id, *on.needs(), command_id=command.id, anew=is_again
+                ),
+            ):
                 earlier = self.earlier(command, on.thing_id)
                 if earlier is not None:
                     return earlier
-                if is_loaded and isinstance(error, RuleBrokenError):
-                    self._record_refusal(envelope, error, on, found, version=version)
-                raise
+                thing = self._decided(
+                    envelope, command, on, decide, is_bookkeeping=is_bookkeeping
+                )
+            if isinstance(thing, Done):
+                return thing
             try:
                 return self.store(command, thing, envelope)
             except append.TrackingConflictError:
                 raise
             except IntegrityError as error:
-                if is_last_try:
+                if is_again:
                     raise ConcurrencyError from error
         raise ConcurrencyError
+
+    def _decided(
+        self,
+        envelope: Envelope,
+        command: append.Command,
+        on: On[A],
+        decide: Callable[[A | None, Act], A],
+        *,
+        is_bookkeeping: bool,
+    ) -> A | Done:
+        """The thing with its pending events; the outcome, where this is a repeat."""
+        is_loaded, found, version = False, None, 0
+        try:
+            with translated():
+                found = on.load()
+                # What is decided moves the thing in memory, also when it is refused
+                # half way.
+                is_loaded, version = True, 0 if found is None else found.version
+                _must_match(envelope, found)
+                act = self.act(
+                    envelope,
+                    on.actor(found),
+                    on.thing_id,
+                    previous=None if found is None else found.modified_on,
+                    is_bookkeeping=is_bookkeeping,
+                )
+                return decide(found, act)
+        except (NotFoundError, StaleVersionError, RuleBrokenError) as error:
+            # Sent twice at once, the other may have been stored since we looked: what
+            # we ran into is then our own doing, and this is a repeat.
+            earlier = self.earlier(command, on.thing_id, anew=True)
+            if earlier is not None:
+                return earlier
+            if is_loaded and isinstance(error, RuleBrokenError):
+                self._record_refusal(envelope, error, on, found, version=version)
+            raise
 
     def on_request(
         self,
@@ -367,6 +395,7 @@ class Acts:
         load: Callable[[UUID], ServiceRequest],
         decide: Callable[[ServiceRequest, Act], None],
         *,
+        needs: Callable[[], Iterable[UUID]] = tuple,
         is_bookkeeping: bool = False,
     ) -> Done:
         """Run one act on a request that exists. ``load`` raises NotFoundError."""
@@ -389,6 +418,7 @@ class Acts:
                 load=lambda: load(request_id),
                 actor=actor,
                 centre=lambda request: MINISTRY if request is None else request.centre,
+                needs=needs,
             ),
             decided,
             is_bookkeeping=is_bookkeeping,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from domain.acts import Act
 from domain.agencies import Agency
@@ -27,6 +28,22 @@ class Rules:
 
     def __init__(self, ledger: Book) -> None:
         self._ledger = ledger
+
+    def needs(self, service: str | None, at: datetime) -> list[UUID]:
+        """What the rules will ask for, to be read together: a guess is good enough."""
+        needed = [Calendar.id_of(year) for year in _years_from(at)]
+        if service is not None:
+            service_id = Service.id_of(service)
+            needed.append(service_id)
+            known = self._ledger.peek(Service, service_id)
+            if known is not None:
+                needed.append(Agency.id_of(known.published.agency))
+        return needed
+
+    def needs_of(self, request_id: UUID, at: datetime) -> list[UUID]:
+        """As ``needs``, for an act on a request."""
+        request = self._ledger.peek(ServiceRequest, request_id)
+        return self.needs(None if request is None else request.service, at)
 
     def service_at(self, service: Service, at: datetime) -> Service:
         """A service as it was said at a time; before its first word, as it is now."""
@@ -101,10 +118,12 @@ class Rules:
 
     def working_time(self, start: datetime) -> WorkingTime:
         """The calendars, as published then, that an allowance can reach."""
+        years = {year: Calendar.id_of(year) for year in _years_from(start)}
         with translated():
+            self._ledger.look(*years.values())
             found = [
-                self._ledger.find(Calendar, Calendar.id_of(year), effective_at=start)
-                for year in _years_from(start)
+                self._ledger.find(Calendar, calendar_id, effective_at=start)
+                for calendar_id in years.values()
             ]
         return WorkingTime(calendar for calendar in found if calendar is not None)
 
@@ -116,17 +135,23 @@ class Rules:
             return self.working_time(start)
         pinned = {each.year: each.version for each in terms.calendars}
         found = []
+        years = {
+            year: Calendar.id_of(year)
+            for year in _years_from(min(start, act.effective_at))
+            if year not in terms.unpublished_years
+        }
         with translated():
-            for year in _years_from(min(start, act.effective_at)):
-                if year not in terms.unpublished_years:
-                    version = pinned.get(year)
-                    calendar = self._ledger.find(
+            self._ledger.look(*years.values())
+            for year, calendar_id in years.items():
+                version = pinned.get(year)
+                found.append(
+                    self._ledger.find(
                         Calendar,
-                        Calendar.id_of(year),
+                        calendar_id,
                         version=version,
                         effective_at=act.effective_at if version is None else None,
                     )
-                    found.append(calendar)
+                )
         return WorkingTime(calendar for calendar in found if calendar is not None)
 
     def must_know(

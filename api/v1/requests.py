@@ -78,10 +78,8 @@ def outcome(
     """
     outcome_headers(response, done)
     with translated():
-        last = done.last_position
-        entry = None if last is None else house.ledger.reader.entry(last)
-        request: ServiceRequest = house.ledger.repository.get(
-            done.aggregate_id, version=None if entry is None else entry.version
+        request = house.ledger.left_by(
+            ServiceRequest, done.last_position, done.aggregate_id
         )
     return RequestAnswer.of(
         request,

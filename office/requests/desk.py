@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -109,16 +109,32 @@ class RequestsDesk:
         decide: Callable[[ServiceRequest, Act], None],
         *,
         asked: object | None = None,
+        needs: Iterable[UUID] = (),
+        is_judged: bool = False,
         is_bookkeeping: bool = False,
     ) -> Done:
+        """Run one act on a request.
+
+        ``needs`` are other things it asks for; ``is_judged``: by the rules in force.
+        Both only say what to read together.
+        """
         if isinstance(command, SubmitRequest):
             raise TypeError(command)
+        request_id = command.request_id
+
+        def needed() -> Iterable[UUID]:
+            if not is_judged:
+                return needs
+            at = envelope.effective_at or self._acts.clock()
+            return (*needs, *self._rules.needs_of(request_id, at))
+
         envelope.principal.must_be_allowed(permission)
         return self._acts.on_request(
             envelope,
             self._acts.command(envelope, command if asked is None else asked),
-            command.request_id,
+            request_id,
             lambda request_id: self._load(request_id, envelope.principal),
             decide,
+            needs=needed,
             is_bookkeeping=is_bookkeeping,
         )

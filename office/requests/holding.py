@@ -46,6 +46,7 @@ class Holding(RequestsDesk):
             Permission.ASSIGN,
             decide,
             asked=asked,
+            needs=(Clerk.id_of(command.clerk),),
             is_bookkeeping=True,
         )
 
@@ -66,7 +67,12 @@ class Holding(RequestsDesk):
             self._must_be_there(clerk, request, act)
 
         return self._on(
-            command, envelope, Permission.CLAIM, decide, is_bookkeeping=True
+            command,
+            envelope,
+            Permission.CLAIM,
+            decide,
+            needs=(Clerk.id_of(command.clerk or envelope.principal.id),),
+            is_bookkeeping=True,
         )
 
     def _must_be_there(self, code: str, request: ServiceRequest, act: Act) -> None:

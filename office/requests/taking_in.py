@@ -21,6 +21,7 @@ from domain.persons import PersonDetails
 from domain.requests import Channel, Party, PartyRole, ServiceRequest
 from domain.services import Service
 from domain.stages import Stage
+from ledger.persistence import append
 from office.acts import Done, Envelope, On, translated
 from office.commands import AcceptRequest, DeclineRequest, SubmitRequest
 from office.requests.desk import RequestsDesk
@@ -52,6 +53,32 @@ class TakingIn(RequestsDesk):
         named_at = envelope.effective_at or time_in(envelope.command_id)
         request_id = request_id_of(envelope.command_id, named_at)
         stored = self._acts.command(envelope, command)
+        needs = self._needed(command, envelope)
+        with (
+            translated(),
+            self._ledger.glance(request_id, *needs, command_id=stored.id),
+        ):
+            return self._submit(command, envelope, stored, request_id)
+
+    def _needed(self, command: SubmitRequest, envelope: Envelope) -> list[UUID]:
+        """What a submission will ask for, to be read together."""
+        at = envelope.effective_at or self._acts.clock()
+        needs = self._rules.needs(command.service, at)
+        centre = command.centre or envelope.principal.centre
+        if centre is not None:
+            needs.append(Centre.id_of(centre))
+        if command.asks_again is not None:
+            needs.append(command.asks_again)
+        return needs
+
+    def _submit(
+        self,
+        command: SubmitRequest,
+        envelope: Envelope,
+        stored: append.Command,
+        request_id: UUID,
+    ) -> Done:
+        principal = envelope.principal
         earlier = self._acts.earlier(stored, request_id)
         if earlier is not None:
             return earlier
@@ -221,7 +248,7 @@ class TakingIn(RequestsDesk):
                 act, terms=terms, documents=command.documents, token=command.token
             )
 
-        return self._on(command, envelope, Permission.ACCEPT, decide)
+        return self._on(command, envelope, Permission.ACCEPT, decide, is_judged=True)
 
     def decline(self, command: DeclineRequest, envelope: Envelope) -> Done:
         """Do not take a waiting request in."""
@@ -235,7 +262,7 @@ class TakingIn(RequestsDesk):
                 token=command.token,
             )
 
-        return self._on(command, envelope, Permission.DECLINE, decide)
+        return self._on(command, envelope, Permission.DECLINE, decide, is_judged=True)
 
 
 def _told(command: SubmitRequest) -> dict[PartyRole, PersonDetails]:

@@ -50,6 +50,7 @@ class Working(RequestsDesk):
                 agency_reference=command.agency_reference,
                 token=command.token,
             ),
+            is_judged=True,
         )
 
     def respond(self, command: RecordResponse, envelope: Envelope) -> Done:
@@ -69,6 +70,7 @@ class Working(RequestsDesk):
                 working_time=self._rules.working_time_of(request, act),
                 token=command.token,
             ),
+            is_judged=True,
         )
 
     def request_information(
@@ -84,7 +86,9 @@ class Working(RequestsDesk):
                 act, missing=command.missing, token=command.token
             )
 
-        return self._on(command, envelope, Permission.REQUEST_INFORMATION, decide)
+        return self._on(
+            command, envelope, Permission.REQUEST_INFORMATION, decide, is_judged=True
+        )
 
     def supply_information(
         self, command: SupplyInformation, envelope: Envelope
@@ -102,7 +106,9 @@ class Working(RequestsDesk):
                 token=command.token,
             )
 
-        return self._on(command, envelope, Permission.SUPPLY_INFORMATION, decide)
+        return self._on(
+            command, envelope, Permission.SUPPLY_INFORMATION, decide, is_judged=True
+        )
 
     def stamp(self, command: StampDocument, envelope: Envelope) -> Done:
         """Put an issued stamp of the centre on the document.
@@ -130,4 +136,11 @@ class Working(RequestsDesk):
                 token=command.token,
             )
 
-        return self._on(command, envelope, Permission.STAMP, decide)
+        return self._on(
+            command,
+            envelope,
+            Permission.STAMP,
+            decide,
+            needs=(Stamp.id_of(command.serial),),
+            is_judged=True,
+        )
