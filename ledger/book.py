@@ -41,6 +41,7 @@ from ledger.persistence.committer import CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.factory import PostgresFactory
 from ledger.persistence.recorders import PostgresProcessRecorder
+from ledger.persistence.tails import Tails
 from ledger.reader import LedgerReader
 from ledger.recent import Kept, Recent, twin
 from ledger.settings import LedgerSettings
@@ -129,7 +130,7 @@ class Ledger(Application[UUID]):
         self.reader = LedgerReader(self.datastore)
         self._recent = Recent(settings.recent_things)
         self._glances = Glances(
-            self.datastore, self.mapper.to_domain_event, self._recent
+            Tails(self.datastore), self.mapper.to_domain_event, self._recent
         )
 
     def construct_factory(  # type: ignore[override]

@@ -7,15 +7,14 @@ thing it changes is still at the version it was decided on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import local
 from uuid import UUID
 
 from ledger.persistence.append import RecordedCommand
-from ledger.persistence.datastore import PostgresDatastore
-from ledger.persistence.tails import Known, Tail, read_tails
+from ledger.persistence.tails import Known, Tail, Tails
 from ledger.recent import Kept, MapEvent, Recent
 
 
@@ -34,10 +33,8 @@ class _Threads(local):
 class Glances:
     """Reads things by their tails, through what was used lately. Threads share it."""
 
-    def __init__(
-        self, datastore: PostgresDatastore, mapped: MapEvent, recent: Recent
-    ) -> None:
-        self._datastore = datastore
+    def __init__(self, tails: Tails, mapped: MapEvent, recent: Recent) -> None:
+        self._tails = tails
         self._mapped = mapped
         self._recent = recent
         self._threads = _Threads()
@@ -103,48 +100,37 @@ class Glances:
         if not asked and command_id is None:
             return
         kept = [self._recent.get(each) for each in asked]
-        command, tails = self._read(asked, kept, command_id)
-        if command_id is not None:
-            seen.commands[command_id] = command
-        if not all(map(_goes_on, kept, tails)):
-            # The ledger was brought back from a backup: nothing in memory is of it.
-            self._recent.forget()
-            kept = [None] * len(asked)
-            _, tails = self._read(asked, kept, None)
-        for thing_id, known, tail in zip(asked, kept, tails, strict=True):
-            seen.things[thing_id] = self._taken_in(thing_id, known, tail)
-
-    def _read(
-        self,
-        asked: Sequence[UUID],
-        kept: Sequence[Kept | None],
-        command_id: UUID | None,
-    ) -> tuple[RecordedCommand | None, list[Tail]]:
         known = [
-            Known(id=thing_id, version=0 if each is None else each.version)
+            Known(id=thing_id)
+            if each is None
+            else Known(id=thing_id, version=each.version, recorded_at=each.recorded_at)
             for thing_id, each in zip(asked, kept, strict=True)
         ]
-        return read_tails(self._datastore, known, command_id=command_id)
+        told = self._tails.read(known, command_id=command_id)
+        if command_id is not None:
+            seen.commands[command_id] = told.command
+        if any(tail.is_other for tail in told.tails):
+            # Brought back from a backup: nothing in memory is of this ledger.
+            self._recent.forget()
+        for thing_id, each, tail in zip(asked, kept, told.tails, strict=True):
+            seen.things[thing_id] = self._taken_in(thing_id, each, tail)
 
-    def _taken_in(self, thing_id: UUID, known: Kept | None, tail: Tail) -> Kept | None:
-        if known is None and not tail.events:
-            return None
-        if known is not None and not tail.events and not known.to_fold:
-            return known
-        made = Kept(
-            id=thing_id,
-            thing=None if known is None else known.thing,
-            version=tail.events[-1].originator_version
-            if tail.events
-            else (0 if known is None else known.version),
-            recorded_at=tail.last_at,
-            position=tail.last_position,
-            to_fold=(*(() if known is None else known.to_fold), *tail.events),
-        ).folded(self._mapped)
+    def _taken_in(self, thing_id: UUID, kept: Kept | None, tail: Tail) -> Kept | None:
+        """A thing with what is new of it, folded and kept in memory."""
+        if tail.is_other:
+            kept = None
+        if not tail.events:
+            if kept is None or not kept.to_fold:
+                return kept
+            made = kept.folded(self._mapped)
+        else:
+            made = Kept(
+                id=thing_id,
+                thing=None if kept is None else kept.thing,
+                version=tail.events[-1].originator_version,
+                recorded_at=tail.recorded_at,
+                position=tail.position,
+                to_fold=(*(() if kept is None else kept.to_fold), *tail.events),
+            ).folded(self._mapped)
         self._recent.keep(made)
         return made
-
-
-def _goes_on(known: Kept | None, tail: Tail) -> bool:
-    """Whether the ledger still has the very entry that is the last one in memory."""
-    return known is None or known.recorded_at == tail.known_at
