@@ -99,10 +99,11 @@ class Tails:
         """
         look = _Look(known, command_id)
         with self._lock:
-            self._waiting.append(look)
             is_to_lead = self._free > 0
             if is_to_lead:
                 self._free -= 1
+            else:
+                self._waiting.append(look)
         if not is_to_lead:
             look.wake.acquire()
         if is_to_lead or look.is_to_lead:
@@ -115,12 +116,14 @@ class Tails:
         return look.seen
 
     def _lead(self, own: _Look) -> None:
-        """Ask for all that wait, hand the lane on, and tell them."""
+        """Ask for one's own and for all that wait, hand the lane on, and tell them.
+
+        Who leads is not among those who wait: no other lane takes its look too.
+        """
+        looks = [own]
         with self._lock:
-            looks = [
-                self._waiting.popleft()
-                for _ in range(min(len(self._waiting), MOST_LOOKS))
-            ]
+            while self._waiting and len(looks) < MOST_LOOKS:
+                looks.append(self._waiting.popleft())
         try:
             for look, seen in zip(looks, self._asked(looks), strict=True):
                 look.seen = seen
@@ -134,16 +137,14 @@ class Tails:
             raise
         finally:
             with self._lock:
-                heir = self._waiting[0] if self._waiting else None
+                heir = self._waiting.popleft() if self._waiting else None
                 if heir is None:
                     self._free += 1
-                else:
-                    heir.is_to_lead = True
             if heir is not None:
+                heir.is_to_lead = True
                 heir.wake.release()
-            for look in looks:
-                if look is not own:
-                    look.wake.release()
+            for look in looks[1:]:
+                look.wake.release()
 
     def _asked(self, looks: Sequence[_Look]) -> list[Seen]:
         """What the ledger says to all of them, in one statement."""

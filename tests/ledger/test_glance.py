@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from eventsourcing.persistence import IntegrityError
+from eventsourcing.persistence import IntegrityError, OperationalError
 
 from domain.acts import Act, Actor, ActorKind
 from domain.clerks import Clerk
@@ -19,6 +19,7 @@ from domain.reads import Look, Purpose
 from ledger.book import Ledger
 from ledger.names import Role
 from ledger.persistence.append import Command, VersionConflictError
+from ledger.persistence.tails import Known, Seen, Tail, Tails
 from ledger.settings import LedgerSettings
 from tests.conftest import Database
 from tests.ledger.test_recent import recounted, shape
@@ -55,16 +56,21 @@ def found(ledger: Ledger, code: str) -> Clerk:
 
 
 class Asked:
-    """Counts what a ledger asks its database: one use of a connection each."""
+    """Counts what a ledger asks its database; while it is broken, nothing answers."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(
+        self, ledger: Ledger, *, broken: threading.Event | None = None
+    ) -> None:
         self._autocommit = ledger.datastore.autocommit
+        self._broken = broken
         self.times = 0
         ledger.datastore.autocommit = self._counted  # type: ignore[method-assign]
 
     @contextmanager
     def _counted(self) -> Iterator[Any]:
         self.times += 1
+        if self._broken is not None and self._broken.is_set():
+            raise OperationalError("away")
         with self._autocommit() as cursor:
             yield cursor
 
@@ -165,18 +171,82 @@ def test_a_late_answer_tells_what_the_act_left_whatever_happened_since(
 
 
 def test_only_the_tail_of_a_thing_is_read(ledger: Ledger, other: Ledger) -> None:
-    """Rows of the statement are counted by what it gives back to a plain client."""
-    appointed(ledger, "clk-1")
+    thing_id = appointed(ledger, "clk-1")
     for agency in ("CIV", "CRM", "EMP"):
         give(ledger, "clk-1", agency)
+    entries = ledger.reader.aggregate(thing_id)
+    last = Known(id=thing_id, version=4, recorded_at=entries[-1].recorded_at)
+    tails = Tails(ledger.datastore)
+    assert tails.read([last]) == Seen(None, [Tail([])])
     give(other, "clk-1", "EDU")
-    with ledger.datastore.autocommit() as cursor:
-        cursor.execute(
-            "SELECT version, topic IS NOT NULL FROM tails(NULL, %s::uuid[], '{4}')",
-            ([str(Clerk.id_of("clk-1"))],),
-        )
-        assert cursor.fetchall() == [(4, False), (5, True)]
+    (tail,) = tails.read([last]).tails
+    assert [event.originator_version for event in tail.events] == [5]
+    assert (tail.position, tail.is_other) == (5, False)
     assert found(ledger, "clk-1").agencies == ("CIV", "CRM", "EMP", "EDU")
+
+
+def test_a_thing_whose_known_entry_is_not_there_is_read_whole(ledger: Ledger) -> None:
+    thing_id = appointed(ledger, "clk-1")
+    give(ledger, "clk-1", "CIV")
+    at = ledger.reader.aggregate(thing_id)[-1].recorded_at
+    tails = Tails(ledger.datastore)
+    for other in (
+        Known(id=thing_id, version=2, recorded_at=at - timedelta(microseconds=1)),
+        Known(id=thing_id, version=3, recorded_at=at),
+    ):
+        (tail,) = tails.read([other]).tails
+        assert tail.is_other
+        assert [event.originator_version for event in tail.events] == [1, 2]
+
+
+def test_callers_who_come_together_are_answered_together_each_with_its_own(
+    ledger: Ledger,
+) -> None:
+    ids = [appointed(ledger, f"clk-{number}") for number in range(40)]
+    asked = Asked(ledger)
+    tails = Tails(ledger.datastore)
+    start = threading.Barrier(len(ids))
+    told: dict[UUID, list[UUID | str]] = {}
+
+    def ask(thing_id: UUID) -> None:
+        start.wait()
+        for _ in range(20):
+            (tail,) = tails.read([Known(id=thing_id)], command_id=thing_id).tails
+            told[thing_id] = [event.originator_id for event in tail.events]
+
+    in_threads(ids, ask)
+    assert told == {thing_id: [thing_id] for thing_id in ids}
+    assert asked.times < 20 * len(ids) / 2
+
+
+def test_when_the_server_is_away_all_who_asked_are_told_and_nobody_waits(
+    ledger: Ledger,
+) -> None:
+    broken = threading.Event()
+    broken.set()
+    asked = Asked(ledger, broken=broken)
+    tails = Tails(ledger.datastore)
+    errors: list[OperationalError] = []
+
+    def ask(_: UUID) -> None:
+        with pytest.raises(OperationalError) as raised:
+            tails.read([Known(id=uuid4())])
+        errors.append(raised.value)
+
+    in_threads([uuid4() for _ in range(20)], ask)
+    assert len({id(error) for error in errors}) == 20
+    broken.clear()
+    assert tails.read([Known(id=uuid4())]).tails == [Tail([])]
+    assert asked.times > 0
+
+
+def in_threads(ids: list[UUID], work: Callable[[UUID], None]) -> None:
+    threads = [threading.Thread(target=work, args=(each,)) for each in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_nothing_is_kept_of_what_is_written_once(ledger: Ledger) -> None:
