@@ -40,6 +40,7 @@ format: .venv/dev.installed ## rewrite the code in the house's format
 bench: .venv/dev.installed ## measure the claims of speed, and kill what claims to survive it
 	$(BIN)/python -m benchmarks.append
 	$(BIN)/python -m benchmarks.store_append
+	$(BIN)/python -m benchmarks.use_case
 	$(BIN)/python -m benchmarks.store_latency
 	$(BIN)/python -m benchmarks.store_order
 	$(BIN)/python -m benchmarks.store_growth
