@@ -1,6 +1,6 @@
-"""The streams: the relay outward to Kafka, and the workers inward.
+"""The streams: the relay outward to Kafka, and what proves that it left out nothing.
 
-The room is kept: nothing is relayed yet. What comes here follows the ledger by
-position (``ledger.reader``), calls ``office`` for acts, and knows nothing of ``api``.
-Names of topics are in docs/reference/contract.md.
+What is here follows the ledger by position (``ledger.reader``) and knows nothing of
+``api``. The topics are in ``consumers.topics``, the form of a record in
+``consumers.envelope``.
 """

@@ -9,6 +9,8 @@ go a few times a batch instead of once a row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 
 import psycopg2.extensions
@@ -42,6 +44,18 @@ _BIGINT = Struct(">4xq")
 BareRow = tuple[int, int, str, int, str, bytes]
 """One entry as it came: position, recorded time in microseconds since 1970 (UTC),
 aggregate id, version, topic and body."""
+
+
+def recorded_text(microseconds: int) -> str:
+    """The contract's text of a time in microseconds since 1970: RFC 3339, UTC."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _second(seconds: int) -> str:
+    """A whole second: what is recorded at one time is recorded together."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Sink:

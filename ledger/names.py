@@ -37,3 +37,5 @@ class Lock(IntEnum):
     """One merge at a time, so that no record is ever merged into a merged one."""
     REBUILD = 0x51411D
     """One making anew of views at a time, held for as long as it lives."""
+    RELAY = 0x51411E
+    """The turn to publish; a relay that stands by waits for it."""

@@ -9,19 +9,15 @@ or was when its process ended), ``sent`` (gone, not recorded yet), ``told`` (rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
-
-import psycopg2
-import psycopg2.extensions
 
 from ledger.names import Lock
 from ledger.persistence.datastore import PostgresDatastore
+from ledger.turns import Turn
 
 
 class OutboxState(StrEnum):
@@ -138,7 +134,7 @@ class Outbox:
 
     def turn(self) -> Turn:
         """The turn to send, not taken yet."""
-        return Turn(self._datastore)
+        return Turn(self._datastore, Lock.TELLING)
 
     # Coming in and going out ----------------------------------------------------
 
@@ -230,67 +226,6 @@ class Outbox:
         with self._datastore.transaction() as cursor:
             cursor.execute(statement, values)
             return bool(cursor.rowcount)
-
-
-class Turn:
-    """The turn to send: one process has it, until it gives it back or ends.
-
-    The lock goes with its connection, so a killed sender holds up nobody.
-    """
-
-    def __init__(self, datastore: PostgresDatastore) -> None:
-        self._datastore = datastore
-        self._connection: psycopg2.extensions.connection | None = None
-        self._is_held = False
-
-    def take(self) -> bool:
-        """Whether the turn is ours, asked for if it was not."""
-        if self.is_ours():
-            return True
-        if self._connection is None:
-            self._connection = self._datastore.own_connection()
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", (Lock.TELLING.value,))
-                row = cursor.fetchone()
-        except psycopg2.Error:
-            self.close()
-            return False
-        self._is_held = row is not None and bool(row[0])
-        return self._is_held
-
-    def is_ours(self) -> bool:
-        """Whether we have it still: a lost connection has lost it."""
-        if self._connection is None or not self._is_held:
-            return False
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except psycopg2.Error:
-            self.close()
-        return self._is_held
-
-    def close(self) -> None:
-        """Give it back."""
-        if self._connection is not None:
-            # Said, not left to the closing, which the server notices in its own time.
-            with suppress(psycopg2.Error), self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock_all()")
-            self._connection.close()
-        self._connection, self._is_held = None, False
-
-    def __enter__(self) -> Self:
-        """The turn itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give it back."""
-        self.close()
 
 
 def _item(row: Sequence[Any]) -> OutboxItem:

@@ -29,6 +29,7 @@ RETRY_S = 0.5
 
 _COLUMNS = "position, recorded_at, aggregate_id::text, version, topic, body"
 _ENTRY = f"SELECT {_COLUMNS} FROM events WHERE position = %s"
+_AT = f"SELECT {_COLUMNS} FROM events WHERE position = ANY(%s)"
 _RANGE = f"""
 SELECT {_COLUMNS} FROM events
 WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
@@ -109,6 +110,12 @@ class LedgerReader:
             cursor.execute(_ENTRY, (position,))
             row = cursor.fetchone()
         return None if row is None else _entry(row)
+
+    def at_positions(self, positions: Sequence[int]) -> dict[int, Entry]:
+        """The entries at these positions, as far as there are any, by position."""
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_AT, (list(positions),))
+            return {row[0]: _entry(row) for row in cursor.fetchall()}
 
     def entries(
         self,

@@ -5,6 +5,17 @@ from __future__ import annotations
 from domain.errors import SijilError
 
 
+class OperatorError(RuntimeError):
+    """What whoever runs Sijil has to know: its message is a sentence for them.
+
+    ``exit_code``: 1 the answer is no, 2 it could not be asked.
+    """
+
+    def __init__(self, sentence: str, *, exit_code: int = 2) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
 class PreconditionRequiredError(SijilError):
     """A change of an existing thing did not say which version it was made on."""
 

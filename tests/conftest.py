@@ -29,6 +29,7 @@ from ledger.settings import GENERATED_SECRETS, LedgerSettings
 from office.house import House, ViewsRoom
 from office.seeding import seed
 from projections.schema import ensure_views
+from tests.kafka import shared
 
 # Machines are shared: an example's time says nothing.
 settings.register_profile(
@@ -37,6 +38,25 @@ settings.register_profile(
 settings.load_profile("sijil")
 
 _NUMBERS = count(1)
+
+
+def run_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder of the broker that all processes of this run have in common."""
+    base = factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return (base.parent if is_worker else base) / "kafka"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """One line that says which Kafka the tests of the streams ran against."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    broker = shared.described(run_folder(factory))
+    if broker:
+        terminalreporter.write_line(f"Kafka: {broker}")
+
+
 ROOM_BYTES = 8 * 2**30
 """Two servers with their log of changes and the databases of the tests under way."""
 

@@ -22,6 +22,7 @@ from ledger.embedded import EmbeddedServerError
 from ledger.migrations import MigrationError
 from ledger.roles import ServerTooOldError
 from ledger.settings import SettingMissingError
+from office.errors import OperatorError
 
 GROUP = "sijil.commands"
 _SAYS_IT_ALL = (
@@ -77,6 +78,8 @@ def main() -> None:
         command_line(only=asked if asked in commands() else None)()
     except Failure as failure:
         _end(str(failure), failure.exit_code)
+    except OperatorError as error:
+        _end(str(error), error.exit_code)
     except _SAYS_IT_ALL as error:
         _end(str(error), COULD_NOT_ASK)
     except ValidationError as error:

@@ -7,9 +7,9 @@ from threading import Event
 from types import FrameType
 
 from api.cli.options import EndWithParent
-from api.cli.supervisor import end_with_parent as follow_parent
 from ledger.settings import LedgerSettings
 from office.house import House
+from office.processes import end_with_parent as follow_parent
 from office.runner import run
 
 

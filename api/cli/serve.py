@@ -12,12 +12,12 @@ from api.app import create_app
 from api.cli.failures import COULD_NOT_ASK, Failure
 from api.cli.options import EndWithParent
 from api.cli.ports import why_not_free
-from api.cli.supervisor import STOP_TIMEOUT_S
-from api.cli.supervisor import end_with_parent as follow_parent
 from api.settings import ApiSettings
 from api.streams import Streams
 from ledger.settings import LedgerSettings
 from office.house import House
+from office.processes import STOP_TIMEOUT_S
+from office.processes import end_with_parent as follow_parent
 
 GRACE_S = int(STOP_TIMEOUT_S / 2)
 """How long open requests may take at the end; the supervisor waits twice as long."""

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api.cli.failures import COULD_NOT_ASK, NO, Failure
 from api.cli.migrate import bring_up_to_date, server_up
 from api.cli.options import AsJson, EndWithParent
-from api.cli.supervisor import end_with_parent as follow_parent
 from api.cli.tables import print_json, print_table
 from ledger.settings import LedgerSettings
 from office.errors import CommandReusedError
 from office.house import House, ViewsRoom
+from office.processes import end_with_parent as follow_parent
 from office.simulating import assumptions
 from office.simulating.history import Options, SimulationError
 from office.simulating.simulation import (

@@ -2,19 +2,18 @@
 
 Each child holds the reading end of a pipe as its standard input. When the supervisor
 is gone, however it went, the kernel closes the pipe and the child ends by itself
-(``end_with_parent``), so no start has to look for leftovers.
+(``office.processes.end_with_parent``), so no start has to look for leftovers.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from office.processes import STOP_TIMEOUT_S
 
 FIRST_PAUSE_S = 0.5
 """How long a child that died for the first time stays dead."""
@@ -24,27 +23,8 @@ STEADY_AFTER_S = 60.0
 """A child that lived this long starts with the first pause again."""
 LOOK_EVERY_S = 0.2
 """How soon a death is noticed."""
-STOP_TIMEOUT_S = 20.0
-"""How long a child may take to end by itself: longer than any open request."""
 LONGEST_LOG_BYTES = 10_000_000
 """A log larger than this is put aside at the next start, and the older one dropped."""
-
-
-def end_with_parent(*, grace_s: float = STOP_TIMEOUT_S) -> None:
-    """End this process when its standard input closes: its supervisor is gone.
-
-    It is asked to end as by the supervisor itself, and made to after ``grace_s``.
-    """
-
-    def watch() -> None:
-        # os.read takes no lock of sys.stdin, which would block the interpreter's end.
-        while os.read(0, 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(grace_s)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 @dataclass(kw_only=True)

@@ -89,7 +89,7 @@ def test_a_child_ends_when_its_supervisor_is_killed(
 ) -> None:
     heir = (
         "import signal, time\n"
-        "from api.cli.supervisor import end_with_parent\n"
+        "from office.processes import end_with_parent\n"
         f"{'signal.signal(signal.SIGTERM, signal.SIG_IGN)' if is_stubborn else ''}\n"
         "end_with_parent(grace_s=0.2)\n"
         "time.sleep(60)\n"

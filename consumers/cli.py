@@ -1,0 +1,217 @@
+"""What ``consumers`` contributes to the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+from kafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from consumers.partitions import HangingTransactionError, PartitionUnreadableError
+from consumers.relay import OtherLedgerError, Relay, TopicMissingError
+from consumers.settings import KafkaSettings
+from consumers.topic_admin import Difference, TopicAdmin
+from consumers.topics import EVENTS, TOPICS
+from consumers.verifying import TopicVerifier, Verdict
+from ledger.names import LEDGER_SCHEMA, Lock, Role
+from ledger.persistence.datastore import PostgresDatastore
+from ledger.reader import LedgerReader
+from ledger.settings import LedgerSettings
+from ledger.turns import Turn
+from office.errors import OperatorError
+from office.processes import end_with_parent as follow_parent
+
+STAND_BY_S = 0.5
+"""How soon a relay that stands by notices that the turn is free."""
+MAKE_TOPICS = "`sijil topics apply` makes the topics"
+
+_console = Console(highlight=False)
+_log = structlog.get_logger()
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Kafka's troubles as sentences for the operator."""
+    try:
+        yield
+    except TopicMissingError as error:
+        raise OperatorError(f"the topic {error} is not there; {MAKE_TOPICS}") from error
+    except OtherLedgerError as error:
+        raise OperatorError(
+            f"the topic {error} holds what this ledger does not, because it belongs to "
+            "another ledger or to one that has come back from a backup; publish this "
+            "one to a topic of its own",
+            exit_code=1,
+        ) from error
+    except HangingTransactionError as error:
+        raise OperatorError(
+            "a transaction stays open in a partition and cannot be closed; look at the "
+            "brokers with kafka-transactions.sh"
+        ) from error
+    except PartitionUnreadableError as error:
+        raise OperatorError(
+            "a partition could not be read to its end, because a transaction hangs "
+            "there or the brokers do not answer; start the relay, which closes what "
+            "hangs, and try again"
+        ) from error
+    except KafkaError as error:
+        raise OperatorError(
+            f"Kafka does not answer as it should, because of {type(error).__name__}; "
+            "is it running, and is SIJIL_KAFKA right?"
+        ) from error
+
+
+topics = typer.Typer(
+    no_args_is_help=True, help="The topics of Kafka, as the catalogue has them."
+)
+
+
+@topics.command("apply")
+def apply() -> None:
+    """Make the topics that are missing and change the settings that are not right."""
+    with _admin() as admin:
+        left = admin.apply()
+    _print(left)
+    if left:
+        raise typer.Exit(1)
+
+
+@topics.command("check")
+def check() -> None:
+    """Compare the brokers' topics with the catalogue; 1 when something differs."""
+    with _admin() as admin:
+        found = admin.differences()
+    _print(found)
+    if found:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _admin() -> Iterator[TopicAdmin]:
+    kafka = KafkaSettings.load(LedgerSettings.load().home)
+    options = kafka.client()
+    with (
+        in_words(),
+        closing(TopicAdmin(options, replication=kafka.kafka_replication)) as admin,
+    ):
+        yield admin
+
+
+def _print(differences: list[Difference]) -> None:
+    if not differences:
+        _console.print(f"{len(TOPICS)} topics are as the catalogue has them")
+        return
+    table = Table("topic", "what", "wanted", "found")
+    for each in differences:
+        table.add_row(each.topic, each.what, each.wanted, each.found)
+    _console.print(table)
+
+
+def relay(
+    *,
+    end_with_parent: Annotated[
+        bool, typer.Option("--end-with-parent", hidden=True, help="For the supervisor.")
+    ] = False,
+) -> None:
+    """Publish every entry of the ledger to Kafka, once and in order, until stopped.
+
+    A second one stands by and takes over. At the first error it ends with 2 and is to
+    be started again: what has been published is what the topic has.
+    """
+    settings = LedgerSettings.load()
+    options = KafkaSettings.load(settings.home).client()
+    stop = Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for politely in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(politely, ask_to_stop)
+    if end_with_parent:
+        follow_parent()
+    try:
+        with in_words():
+            _relay(settings, options, stop)
+    except OperatorError as error:
+        _end_at_once(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 -- the top of the process
+        _end_at_once(f"the relay ends, because of {type(error).__name__}", 2)
+
+
+def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) -> None:
+    datastore = PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
+    with Turn(datastore, Lock.RELAY) as turn:
+        is_said = False
+        while not stop.is_set() and not turn.take():
+            if not is_said:
+                _log.info("relay.stands_by")
+            is_said = True
+            stop.wait(STAND_BY_S)
+        if stop.is_set():
+            return
+        Relay(LedgerReader(datastore), options, goes_on=turn.is_ours).run(stop)
+
+
+def _end_at_once(sentence: str, code: int) -> None:
+    """End without waiting for a producer that failed: it never goes away by itself."""
+    Console(stderr=True).print(f"sijil: {sentence}", markup=False, highlight=False)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def verify_topic(
+    topic: Annotated[str, typer.Argument(help="Which topic.")] = EVENTS.name,
+    *,
+    alone: Annotated[
+        bool,
+        typer.Option("--alone", help="From the topic alone, without the ledger."),
+    ] = False,
+) -> None:
+    """Prove that a topic has every entry, once, in order and unaltered.
+
+    Compares each with the ledger too, unless ``--alone``. 0 when it is whole, 1 when
+    something is missing, doubled, changed or out of order, named; 2 when it could not
+    be read.
+    """
+    settings = LedgerSettings.load()
+    options = KafkaSettings.load(settings.home).client()
+    ledger = None
+    if not alone:
+        ledger = LedgerReader(
+            PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
+        )
+    with in_words():
+        verdict = TopicVerifier(options, topic=topic, ledger=ledger).verify()
+    _say(verdict)
+    if not verdict.is_whole:
+        raise typer.Exit(1)
+
+
+def _say(verdict: Verdict) -> None:
+    for finding in verdict.findings:
+        _console.print(str(finding), markup=False)
+    if verdict.first is None:
+        _console.print(f"{verdict.topic}: no records", markup=False)
+    else:
+        what = "whole" if verdict.is_whole else "NOT whole"
+        compared = (
+            f", {verdict.compared} compared with the ledger" if verdict.compared else ""
+        )
+        _console.print(
+            f"{verdict.topic}: {what}, positions {verdict.first} to {verdict.last},"
+            f" {verdict.records} records{compared}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if verdict.behind:
+        _console.print(f"the ledger has {verdict.behind} more", markup=False)

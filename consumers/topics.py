@@ -1,0 +1,84 @@
+"""The topics of Kafka: every one there is, in one place.
+
+Names and keys are the contract's (docs/reference/contract.md, "Topics"). From here come
+the topics themselves (``sijil topics``), the AsyncAPI document and the reference page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+PARTITIONS: Final = 12
+"""Of every topic with many keys; it never changes while the version lives.
+
+A key's partition follows from their number, and with it the order of a key's records.
+"""
+LARGEST_BATCH_BYTES: Final = 1_048_576
+"""What a broker takes at once. It counts a whole batch of a producer, not one record:
+a smaller one than the producers make would have every batch sent twice, in halves."""
+FOR_EVER: Final = -1
+DAY_MS: Final = 86_400_000
+
+
+class Direction(StrEnum):
+    """Which way a topic's records go."""
+
+    OUTWARD = "outward"
+    INWARD = "inward"
+
+
+class Keeping(StrEnum):
+    """What a topic keeps: every record for a time, or the last of each key."""
+
+    RECORDS = "delete"
+    LAST_OF_KEY = "compact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic. ``retention_ms`` is FOR_EVER where nothing is dropped by age."""
+
+    name: str
+    about: str
+    key: str
+    value: str
+    direction: Direction
+    owner: str
+    partitions: int = PARTITIONS
+    keeping: Keeping = Keeping.RECORDS
+    retention_ms: int = FOR_EVER
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """The topic's own settings, as a broker has them."""
+        return {
+            "cleanup.policy": self.keeping.value,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(LARGEST_BATCH_BYTES),
+            # With two copies written before a send counts, one broker may be lost.
+            "min.insync.replicas": str(min(2, replication)),
+            "compression.type": "producer",
+        }
+
+
+EVENTS: Final = Topic(
+    name="sijil.events.v1",
+    about="Every entry of the ledger, once, in the order of its aggregate",
+    key="the aggregate's id",
+    value="the body's canonical bytes, as stored and hashed",
+    direction=Direction.OUTWARD,
+    owner="the relay",
+)
+RELAY_POSITION: Final = Topic(
+    name="sijil.relay-position.v1",
+    about="How far each outward topic has come",
+    key="the name of the topic that is filled",
+    value="ledger, incarnation, position and the topic's id, as JSON",
+    direction=Direction.OUTWARD,
+    owner="the relay",
+    partitions=1,
+    keeping=Keeping.LAST_OF_KEY,
+)
+TOPICS: Final = (EVENTS, RELAY_POSITION)
+"""Every topic of Sijil."""

@@ -1,0 +1,304 @@
+"""Proves that a topic has everything, once, in order and unaltered.
+
+From the topic alone: positions are dense from the first retained one, every entry has
+its leaf hash, and within a partition, and so within an aggregate, positions rise. With
+a ledger at hand also that each entry is the ledger's own, and that none is missing at
+the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from consumers import envelope
+from consumers.envelope import EnvelopeError
+from consumers.partitions import reader_of, records_between
+from consumers.relay import TopicMissingError, partition_of
+from consumers.topics import EVENTS
+from ledger.entries import Entry
+from ledger.reader import LedgerReader
+
+FETCH_BYTES = 4 * 2**20
+"""Of one partition at a time: some seven thousand records."""
+
+
+class Fault(StrEnum):
+    """What can be wrong with a topic."""
+
+    MISSING = "missing"
+    DOUBLED = "doubled"
+    CHANGED = "changed"
+    FOREIGN = "foreign"
+    OUT_OF_ORDER = "out-of-order"
+    WRONG_PARTITION = "wrong-partition"
+    NOT_AN_EVENT = "not-an-event"
+    NOT_PROVABLE = "not-provable"
+    """All records of a partition have passed their time: only a ledger could tell
+    which entries they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, and where: a position, or a record's place."""
+
+    fault: Fault
+    position: int | None
+    partition: int | None
+    offset: int | None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """In words, without a value of the record."""
+        place = ""
+        if self.partition is not None:
+            place = f" partition {self.partition}"
+        if self.offset is not None:
+            place = f" at {self.partition}/{self.offset}"
+        which = "" if self.position is None else f" position {self.position}"
+        why = f" ({self.detail})" if self.detail else ""
+        return f"{self.fault}:{which}{place}{why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found. ``first`` and ``last`` bound the positions that were proved.
+
+    ``behind`` is how many entries the ledger has above them: not published yet, or
+    gone from the end.
+    """
+
+    topic: str
+    records: int
+    first: int | None
+    last: int | None
+    compared: int
+    behind: int
+    findings: Sequence[Finding]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+MOST_FINDINGS = 20
+"""After so many the rest is counted no more: the topic is wrong."""
+
+
+class _Positions:
+    """Which positions were seen: one bit each, 38 MB for 300 million."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self.first: int | None = None
+        self.last = 0
+
+    def add(self, position: int) -> bool:
+        """Whether it is new."""
+        place, bit = position >> 3, 1 << (position & 7)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(max(4096, place + 1 - len(self._bits))))
+        if self._bits[place] & bit:
+            return False
+        self._bits[place] |= bit
+        self.last = max(self.last, position)
+        if self.first is None or position < self.first:
+            self.first = position
+        return True
+
+    def missing(self, first: int, last: int) -> Iterator[int]:
+        """The positions between two, both inclusive, that were not seen."""
+        position = first
+        while position <= last:
+            byte = self._bits[position >> 3] if position >> 3 < len(self._bits) else 0
+            if byte == 0xFF and position & 7 == 0:  # noqa: PLR2004 -- eight at once
+                position += 8
+                continue
+            if not byte & (1 << (position & 7)):
+                yield position
+            position += 1
+
+
+class TopicVerifier:
+    """Verifies one topic once. ``ledger`` is the one it claims to hold, or None."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        topic: str = EVENTS.name,
+        ledger: LedgerReader | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._topic = topic
+        self._ledger = ledger
+        self._progress = progress
+        self._positions = _Positions()
+        self._findings: list[Finding] = []
+        self._last: dict[int, int] = {}
+        self._sources: set[str] = set()
+        self._compared = 0
+
+    def verify(self) -> Verdict:
+        """Read the topic from its first retained record to its end now, and judge.
+
+        Raises TopicMissingError, and PartitionUnreadableError where a transaction
+        hangs before the end.
+        """
+        # Before the topic's end is asked: what is published meanwhile is not behind.
+        head = None if self._ledger is None else self._ledger.head()
+        if head is not None:
+            self._sources.add(envelope.source_of(head.ledger_id))
+        records, begun_late = 0, 0
+        gone: set[int] = set()
+        with closing(
+            reader_of(
+                self._options,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                max_poll_records=10_000,
+            )
+        ) as reader:
+            partitions = reader.partitions_for_topic(self._topic)
+            if partitions is None:
+                raise TopicMissingError(self._topic)
+            every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
+            starts = reader.beginning_offsets(every)
+            ends = reader.end_offsets(every)
+            gone = {each.partition for each in every if starts[each] > 0}
+            for batch, partition in records_between(reader, starts, ends):
+                if partition.partition in gone:
+                    gone.discard(partition.partition)
+                    begun_late = max(begun_late, _position(batch[0]))
+                self._take(batch, len(partitions))
+                records += len(batch)
+                if self._progress is not None:
+                    self._progress(records)
+                if len(self._findings) >= MOST_FINDINGS:
+                    break
+        first, last = self._judge(begun_late, gone, len(partitions))
+        return Verdict(
+            topic=self._topic,
+            records=records,
+            first=first,
+            last=last,
+            compared=self._compared,
+            behind=max(0, (head.position if head else 0) - (last or 0)),
+            findings=self._findings[:MOST_FINDINGS],
+        )
+
+    def _judge(
+        self, begun_late: int, gone: set[int], width: int
+    ) -> tuple[int | None, int | None]:
+        """Whether every position is there that has to be; the bounds.
+
+        ``gone`` are partitions of which every record has passed its time.
+        """
+        positions = self._positions
+        if positions.first is None:
+            return None, None
+        # What has passed its time is gone partition by partition: whole again is the
+        # topic from where the last of them begins. A topic of which nothing has
+        # passed begins at 1.
+        first = begun_late or 1
+        if gone and self._ledger is None:
+            for partition in sorted(gone):
+                self._findings.append(
+                    Finding(
+                        fault=Fault.NOT_PROVABLE,
+                        position=None,
+                        partition=partition,
+                        offset=None,
+                    )
+                )
+            return first, positions.last
+        for position in positions.missing(first, positions.last):
+            if len(self._findings) >= MOST_FINDINGS:
+                break
+            if gone and self._partition_of(position, width) in gone:
+                continue
+            self._find(Fault.MISSING, position)
+        return first, positions.last
+
+    def _partition_of(self, position: int, width: int) -> int | None:
+        """Which partition the ledger's entry at a position belongs to."""
+        entry = None if self._ledger is None else self._ledger.entry(position)
+        if entry is None:
+            return None
+        return partition_of(str(entry.aggregate_id).encode(), width)
+
+    # One batch ------------------------------------------------------------------
+
+    def _take(self, records: Sequence[ConsumerRecord], width: int) -> None:
+        entries = []
+        for record in records:
+            entry = self._entry(record, width)
+            if entry is not None:
+                entries.append((entry, record))
+        if self._ledger is not None and entries:
+            self._compare(self._ledger, entries)
+
+    def _entry(self, record: ConsumerRecord, width: int) -> Entry | None:
+        """The record's entry where nothing is wrong with it."""
+        try:
+            told = envelope.read(record.key, record.value, record.headers)
+        except EnvelopeError as error:
+            self._find(Fault.NOT_AN_EVENT, None, record, error.code)
+            return None
+        position = told.entry.position
+        self._sources.add(told.source)
+        if len(self._sources) > 1:
+            self._sources.discard(told.source)
+            self._find(Fault.FOREIGN, position, record, "another-source")
+            return None
+        if not told.is_unaltered:
+            self._find(Fault.CHANGED, position, record, "leaf-hash")
+            return None
+        if partition_of(record.key, width) != record.partition:
+            self._find(Fault.WRONG_PARTITION, position, record)
+        if not self._positions.add(position):
+            self._find(Fault.DOUBLED, position, record)
+        elif position < self._last.get(record.partition, 0):
+            self._find(Fault.OUT_OF_ORDER, position, record)
+        self._last[record.partition] = max(
+            position, self._last.get(record.partition, 0)
+        )
+        return told.entry
+
+    def _compare(
+        self, ledger: LedgerReader, entries: Sequence[tuple[Entry, ConsumerRecord]]
+    ) -> None:
+        """Whether the ledger has the very same entries."""
+        stored = ledger.at_positions([entry.position for entry, _ in entries])
+        for entry, record in entries:
+            if stored.get(entry.position) != entry:
+                self._find(Fault.CHANGED, entry.position, record, "not-the-ledgers")
+        self._compared += len(entries)
+
+    def _find(
+        self,
+        fault: Fault,
+        position: int | None,
+        record: ConsumerRecord | None = None,
+        detail: str = "",
+    ) -> None:
+        self._findings.append(
+            Finding(
+                fault=fault,
+                position=position,
+                partition=None if record is None else record.partition,
+                offset=None if record is None else record.offset,
+                detail=detail,
+            )
+        )
+
+
+def _position(record: ConsumerRecord) -> int:
+    return envelope.position_of(record.headers) or 0

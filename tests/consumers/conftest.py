@@ -1,0 +1,140 @@
+"""A real Kafka for the tests of the streams, and ledgers with something in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from threading import Event, Thread
+from typing import Any
+from uuid import UUID
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from consumers.relay import Relay
+from consumers.settings import KafkaSettings
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import EVENTS, RELAY_POSITION, Topic
+from domain.ids import new_id
+from ledger.names import Role
+from ledger.persistence.append import ActToAppend, Command
+from ledger.persistence.recorders import PostgresProcessRecorder
+from ledger.reader import LedgerReader
+from tests.conftest import Database, run_folder
+from tests.kafka import shared
+from tests.kafka.jars import NoKafkaError
+
+_NUMBERS = count(1)
+TOPIC = "sijil.request.informed.v1"
+
+
+@pytest.fixture(scope="session")
+def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What clients of this run's broker are made with."""
+    try:
+        at = shared.bootstrap(run_folder(tmp_path_factory))
+    except NoKafkaError as error:
+        if shared.is_demanded():
+            raise
+        pytest.skip(f"no real Kafka: {error}")
+    made = KafkaSettings(kafka=at).client()
+    admin = TopicAdmin(made, replication=1)
+    admin.apply([RELAY_POSITION])
+    admin.close()
+    return made
+
+
+@pytest.fixture
+def topic(options: dict[str, Any]) -> Topic:
+    """An empty topic of events of this test's own."""
+    name = f"sijil.events.{os.getpid()}-{next(_NUMBERS)}"
+    made = dataclasses.replace(EVENTS, name=name)
+    admin = TopicAdmin(options, replication=1)
+    admin.apply([made])
+    admin.close()
+    return made
+
+
+class Book:
+    """A ledger that entries are put into, many to an aggregate."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.recorder = PostgresProcessRecorder(database.datastore(Role.APP))
+        self.reader = LedgerReader(database.datastore(Role.READER))
+
+    def add(self, aggregates: int, events: int = 3) -> int:
+        """Some aggregates with so many events each, side by side; the head."""
+        ids = [new_id(datetime.now(UTC)) for _ in range(aggregates)]
+        for version in range(1, events + 1):
+            self.recorder.append([_act(each, version) for each in ids])
+        return self.reader.head().position
+
+
+def _act(aggregate_id: UUID, version: int) -> ActToAppend:
+    body = b'{"data":{"said":"%s"}}' % ("ختم".encode() * (version % 5))
+    event = StoredEvent(aggregate_id, version, TOPIC, body)
+    command = Command(id=new_id(datetime.now(UTC)), actor="test", digest=b"d")
+    return ActToAppend(events=[event], command=command)
+
+
+@pytest.fixture
+def book(database: Database) -> Book:
+    """An empty ledger of this test's own."""
+    return Book(database)
+
+
+def until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def relay_until(relay_: Relay, position: int) -> None:
+    """Run a relay until it has published a position."""
+    stop = Event()
+
+    def heard(at: int) -> None:
+        if at >= position:
+            stop.set()
+
+    relay_._heard = heard
+    relay_.run(stop)
+
+
+class Running:
+    """A relay in a thread of its own."""
+
+    def __init__(self, made: Relay) -> None:
+        self.error: BaseException | None = None
+        self._stop = Event()
+        self._thread = Thread(target=self._run, args=(made,))
+        self._thread.start()
+
+    def _run(self, made: Relay) -> None:
+        try:
+            made.run(self._stop)
+        except Exception as error:  # noqa: BLE001 -- looked at by the test
+            self.error = error
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def join(self, timeout_s: float) -> bool:
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+
+@pytest.fixture
+def running() -> Iterator[list[Running]]:
+    """Relays to be stopped at the end of the test."""
+    started: list[Running] = []
+    yield started
+    for each in started:
+        each.stop()

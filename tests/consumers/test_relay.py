@@ -1,0 +1,180 @@
+"""The relay: every entry once, in order, whatever happened before."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+
+from consumers import envelope
+from consumers.partitions import reader_of, records_between
+from consumers.relay import (
+    TRANSACTIONAL_ID,
+    OtherLedgerError,
+    Relay,
+    TopicMissingError,
+    partition_of,
+    read_published,
+)
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import EVENTS, RELAY_POSITION, Topic
+from consumers.verifying import TopicVerifier
+from tests.conftest import Database
+from tests.consumers.conftest import Book, Running, relay_until, until
+
+
+def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
+    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+    reader = reader_of(options)
+    try:
+        starts = reader.beginning_offsets(partitions)
+        ends = reader.end_offsets(partitions)
+        return [
+            record
+            for records, _ in records_between(reader, starts, ends)
+            for record in records
+        ]
+    finally:
+        reader.close()
+
+
+def test_every_entry_is_there_once_and_is_the_ledgers(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    head = book.add(40)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    records = records_of(options, topic)
+    assert sorted(envelope.position_of(each.headers) or 0 for each in records) == list(
+        range(1, head + 1)
+    )
+    for record in records:
+        told = envelope.read(record.key, record.value, record.headers)
+        assert told.entry == book.reader.entry(told.entry.position)
+        assert told.is_unaltered
+        assert record.partition == partition_of(record.key, topic.partitions)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert (verdict.first, verdict.last, verdict.compared) == (1, head, head)
+
+
+def test_it_follows_what_is_appended_and_a_second_start_adds_nothing(
+    options: dict[str, Any], topic: Topic, book: Book, running: list[Running]
+) -> None:
+    running.append(Running(Relay(book.reader, options, topic=topic)))
+    for _ in range(3):
+        head = book.add(5)
+        until(
+            lambda head=head: (
+                (said := read_published(options).get(topic.name)) is not None
+                and said.position == head
+            )
+        )
+    running[0].stop()
+    assert running[0].error is None
+    head = book.add(1, 1)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head
+
+
+def test_the_position_says_which_ledger_and_which_topic(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    head = book.add(2)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    said = read_published(options)[topic.name]
+    stands = book.reader.head()
+    assert (said.ledger_id, said.incarnation) == (stands.ledger_id, stands.incarnation)
+    assert said.position == head
+
+
+def test_a_topic_that_was_made_again_is_filled_again(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    head = book.add(10)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    before = read_published(options)[topic.name].topic_id
+    admin = TopicAdmin(options, replication=1)
+    admin._admin.delete_topics([topic.name])
+    until(lambda: bool(admin.differences([topic])))
+    admin.apply([topic])
+    admin.close()
+    head = book.add(1)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    assert read_published(options)[topic.name].topic_id != before
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head
+
+
+def test_a_missing_topic_is_named(options: dict[str, Any], book: Book) -> None:
+    missing = dataclasses.replace(EVENTS, name="sijil.not-there.v1")
+    with pytest.raises(TopicMissingError, match="not-there"):
+        relay_until(Relay(book.reader, options, topic=missing), 1)
+
+
+def test_another_ledger_and_another_incarnation_are_refused(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    relay_until(Relay(book.reader, options, topic=topic), book.add(3))
+    owner = book.database.datastore("owner")
+    with owner.transaction() as cursor:
+        cursor.execute("SELECT resume_as_new_incarnation()")
+    with pytest.raises(OtherLedgerError):
+        relay_until(Relay(book.reader, options, topic=topic), book.add(1))
+
+
+def test_a_record_that_the_ledger_has_otherwise_is_refused(
+    options: dict[str, Any],
+    topic: Topic,
+    book: Book,
+    seeded_database: Database,
+) -> None:
+    """Without a position record the last entries themselves tell whose they are."""
+    head = book.add(3)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    producer = KafkaProducer(**options)
+    producer.send(RELAY_POSITION.name, key=topic.name.encode(), value=None).get(30)
+    producer.close()
+    with pytest.raises(OtherLedgerError):
+        relay_until(Relay(Book(seeded_database).reader, options, topic=topic), 1)
+
+
+def test_who_comes_later_fences_off_who_was_before(
+    options: dict[str, Any], topic: Topic, book: Book, running: list[Running]
+) -> None:
+    head = book.add(2)
+    running.append(Running(Relay(book.reader, options, topic=topic)))
+    until(lambda: topic.name in read_published(options))
+    head = book.add(2)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    # The first one learns of it at its next transaction, and does no harm.
+    head = book.add(2)
+    assert running[0].join(60)
+    assert type(running[0].error).__name__ == "ProducerFencedError"
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head
+
+
+def test_a_transaction_that_a_dead_relay_left_open_is_ended_first(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    head = book.add(5)
+    left = KafkaProducer(
+        **options,
+        transactional_id=f"{TRANSACTIONAL_ID}:{topic.name}",
+        transaction_timeout_ms=600_000,
+    )
+    left.init_transactions()
+    left.begin_transaction()
+    for number in range(topic.partitions):
+        left.send(topic.name, partition=number, key=b"k", value=b"{}").get(30)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head

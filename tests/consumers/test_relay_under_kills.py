@@ -1,0 +1,135 @@
+"""Broker and relay killed at random moments: the topic is whole afterwards.
+
+A short version of benchmarks/relay_under_kills.py, with a broker of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+
+import pytest
+
+from consumers.settings import KafkaSettings
+from consumers.topic_admin import TopicAdmin
+from consumers.verifying import TopicVerifier
+from tests.consumers.conftest import Book, until
+from tests.kafka import shared
+from tests.kafka.broker import Cluster
+from tests.kafka.jars import NoKafkaError
+from tests.running import REPOSITORY
+
+ROUNDS = 6
+"""Each takes a restart of the broker, some five seconds."""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    try:
+        made = Cluster(tmp_path / "kafka")
+        made.start()
+    except NoKafkaError as error:
+        if shared.is_demanded():
+            raise
+        pytest.skip(f"no real Kafka: {error}")
+    yield made
+    made.stop()
+
+
+class Supervised:
+    """`sijil relay`, started again whenever it has ended."""
+
+    def __init__(self, book: Book, bootstrap: str, log: Path) -> None:
+        settings = book.database.settings
+        self.starts = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = log
+        self._env = os.environ | {
+            "SIJIL_KAFKA": bootstrap,
+            "SIJIL_HOME": str(settings.home),
+            "SIJIL_DATABASE_NAME": settings.database_name,
+            "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
+        }
+        if settings.database_url is not None:
+            self._env["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.starts += 1
+            with self._log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "api.cli", "relay"],
+                    cwd=REPOSITORY,
+                    env=self._env,
+                    stdin=subprocess.DEVNULL,
+                    stderr=log,
+                )
+            self.process.wait()
+            self._stop.wait(0.2)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self.process is not None:
+            self.process.terminate()
+        self._thread.join()
+
+
+@pytest.mark.timeout(600)
+def test_a_topic_is_whole_after_kills_of_broker_and_relay(
+    cluster: Cluster, book: Book, tmp_path: Path
+) -> None:
+    random = Random(11)  # noqa: S311 -- repeatable, no secret
+    options = KafkaSettings(kafka=cluster.bootstrap).client()
+    admin = TopicAdmin(options, replication=1)
+    admin.apply()
+    admin.close()
+    node = cluster.nodes[0]
+    stop = Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            book.add(10, 2)
+            time.sleep(0.05)
+
+    writer = Thread(target=write)
+    writer.start()
+    supervised = Supervised(book, cluster.bootstrap, tmp_path / "relay.log")
+    try:
+        for number in range(ROUNDS):
+            time.sleep(1.0 + 2 * random.random())
+            if number % 3 == 1:
+                supervised.kill()
+            if number % 3 != 1 or random.random() < 0.5:
+                node.kill()
+                node.start()
+                node.wait()
+        stop.set()
+        writer.join()
+        head = book.reader.head().position
+
+        def is_level() -> bool:
+            verdict = TopicVerifier(options).verify()
+            return verdict.last == head
+
+        until(is_level, 240)
+    finally:
+        stop.set()
+        writer.join()
+        supervised.stop()
+    verdict = TopicVerifier(options, ledger=book.reader).verify()
+    assert verdict.findings == []
+    assert (verdict.first, verdict.last, verdict.records) == (1, head, head)
+    assert supervised.starts > 1

@@ -1,0 +1,89 @@
+"""One broker a run of the tests, whichever of its processes asks first.
+
+``SIJIL_TEST_KAFKA`` names another one; with ``SIJIL_TEST_REAL_KAFKA=1`` a run without
+any fails instead of leaving tests out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.kafka.jars import NoKafkaError
+from tests.running import REPOSITORY
+
+WAIT_S = 420.0
+"""Fetching the jars and a start, both on a busy machine."""
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Held for as long as this process lives: the broker outlives the test that asked."""
+
+
+def is_demanded() -> bool:
+    """Whether this run accepts nothing but a real broker."""
+    return os.environ.get("SIJIL_TEST_REAL_KAFKA") == "1"
+
+
+def bootstrap(folder: Path) -> str:
+    """Where the run's broker is; it is started when nobody has. Raises NoKafkaError.
+
+    ``folder`` is the run's own. The broker ends with the run, however that ends.
+    """
+    named = os.environ.get("SIJIL_TEST_KAFKA")
+    if named:
+        return named
+    folder.mkdir(exist_ok=True)
+    said = folder / "said"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            _start(folder, said)
+    kind, _, words = said.read_text(encoding="utf-8").partition(" ")
+    if kind != "at":
+        raise NoKafkaError(words)
+    return words
+
+
+def described(folder: Path) -> str:
+    """Which broker a run used, for its last lines; empty when no test asked for one."""
+    named = os.environ.get("SIJIL_TEST_KAFKA")
+    if named:
+        return "the one of SIJIL_TEST_KAFKA"
+    said = folder / "said"
+    if not said.exists():
+        return ""
+    kind, _, words = said.read_text(encoding="utf-8").partition(" ")
+    if kind == "at":
+        return "Apache Kafka of its own, from Maven's jars"
+    return f"none, and its tests were left out, because {words.splitlines()[-1]}"
+
+
+def _start(folder: Path, said: Path) -> None:
+    # A worker of xdist is a child of the run's own process.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    run = os.getppid() if is_worker else os.getpid()
+    with (folder / "supervisor.log").open("wb") as log:
+        supervisor = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.kafka", "--while", str(run)),
+                *("--data", str(folder / "data"), "--say", str(said)),
+            ],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _STARTED.append(supervisor)
+    deadline = time.monotonic() + WAIT_S
+    while not said.exists():
+        if supervisor.poll() is not None and not said.exists():
+            words = (folder / "supervisor.log").read_text(encoding="utf-8")
+            raise NoKafkaError(words[-2000:] or "the broker's supervisor ended")
+        if time.monotonic() > deadline:
+            supervisor.terminate()
+            raise NoKafkaError("the broker took too long to start")
+        time.sleep(0.1)
