@@ -16,7 +16,10 @@ from api.cli.failures import COULD_NOT_ASK, Failure
 
 _WORDS = {
     "date": "is no day written as 2026-11-23",
+    "eleven-digits": "has not eleven digits",
+    "greater_than_equal": "is too small",
     "in-the-future": "is in the future",
+    "less_than_equal": "is too large",
     "may-be-a-persons-number": "may be a person's own number",
     "missing": "is missing",
     "order": "ends before it begins",
