@@ -1,9 +1,6 @@
 """Claim: one server of two cores carries the peak of a hundredfold working day.
 
-    python -m benchmarks.working_day
-
-for WORKING_DAY_S seconds (240), at WORKING_DAY_TIMES the national rate (100), on a
-history of WORKING_DAY_COMPLETED requests (44,000).
+    python -m benchmarks.working_day [--seconds S] [--times N] [--completed N]
 
 44,000 requests completed in some 300 working days are 150 a day; a hundred times that
 are 15,000. A third of a day's work falls between 09:00 and 11:00: 5,000 in 7,200 s, or
@@ -16,6 +13,7 @@ views were behind meanwhile, is kept under ``results/``.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -26,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,24 +41,40 @@ from tests.running import free_port
 
 RESULTS = Path(__file__).parent / "results"
 A_YEAR, WORKING_DAYS = 44_000, 300
-TIMES = float(os.environ.get("WORKING_DAY_TIMES", "100"))
-COMPLETED = int(os.environ.get("WORKING_DAY_COMPLETED", str(A_YEAR)))
-"""Requests of the history that is there before; 0: none."""
 SHARE_AT_PEAK, PEAK_S = 1 / 3, 7_200
-RATE = TIMES * A_YEAR / WORKING_DAYS * SHARE_AT_PEAK / PEAK_S
-WARM_UP_S = 62.0
-"""Until the last clerk has come in."""
-RUN_S = float(os.environ.get("WORKING_DAY_S", "240"))
+WARM_UP_S = 65.0
+"""Until the last clerk has come in, and the first has been at it for a while."""
 READY_S = 60.0
 LEVEL_S = 10.0
 """How soon after the last act the views must be level."""
 LEAST_DONE = 0.95
 """What is ended for what was offered: a server that is full falls behind."""
+CUT = 5
+"""Requests that the edges of the time may cut from it; more are not the edges'."""
 SAMPLE_EVERY_S = 0.25
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """How long, at how many times the national rate, on how long a history."""
+
+    seconds: float = 240.0
+    times: float = 100.0
+    completed: int = A_YEAR
+
+    @property
+    def rate(self) -> float:
+        """Requests begun a second."""
+        return self.times * A_YEAR / WORKING_DAYS * SHARE_AT_PEAK / PEAK_S
+
+    @property
+    def offered(self) -> float:
+        """Requests that are to be begun in all."""
+        return self.rate * self.seconds
+
+
 @contextmanager
-def running() -> Iterator[tuple[str, dict[str, str]]]:
+def running(day: Day) -> Iterator[tuple[str, dict[str, str]]]:
     """A server and a runner on a home of their own; its address and environment."""
     memory = Path("/dev/shm")  # noqa: S108 -- a fresh private folder below it
     folder = Path(
@@ -83,11 +98,11 @@ def running() -> Iterator[tuple[str, dict[str, str]]]:
         server.start()
         settings = LedgerSettings.load(home=folder / "home", database_url=None)
         bring_up_to_date(settings, say=lambda _: None, is_seeded=True)
-        if COMPLETED:
+        if day.completed:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "api.cli", "simulate"),
-                    f"--completed={COMPLETED}",
+                    f"--completed={day.completed}",
                 ],
                 env=environment,
                 stdout=subprocess.DEVNULL,
@@ -159,9 +174,9 @@ class Lag(threading.Thread):
         return None
 
 
-def measure(folder: Path) -> tuple[dict[str, Any], list[int], float | None]:
+def measure(day: Day, folder: Path) -> tuple[dict[str, Any], list[int], float | None]:
     """What Locust measured, the lags meanwhile, and how soon the views were level."""
-    with running() as (url, environment):
+    with running(day) as (url, environment):
         settings = ApiSettings.load(home=Path(environment["SIJIL_HOME"]))
         login = mint(
             settings, role=ActorKind.AUDITOR, subject="aud-1", now=datetime.now(UTC)
@@ -176,7 +191,7 @@ def measure(folder: Path) -> tuple[dict[str, Any], list[int], float | None]:
             [
                 *(sys.executable, "-m", "locust", "--headless", "--only-summary"),
                 *("-f", str(Path(__file__).with_name("people_at_work.py"))),
-                *("--host", url, "--run-time", f"{WARM_UP_S + RUN_S:.0f}s"),
+                *("--host", url, "--run-time", f"{WARM_UP_S + day.seconds:.0f}s"),
                 # Fixed numbers of each kind of people; all of them at once.
                 *("--users", "1000", "--spawn-rate", "1000", "--stop-timeout", "5"),
                 *("--exit-code-on-error", "0"),
@@ -184,7 +199,7 @@ def measure(folder: Path) -> tuple[dict[str, Any], list[int], float | None]:
             env={
                 **environment,
                 "PYTHONPATH": str(Path(__file__).parents[1]),
-                "WORKING_DAY_RATE": str(RATE),
+                "WORKING_DAY_RATE": str(day.rate),
                 "WORKING_DAY_WARM_UP_S": str(WARM_UP_S),
                 "WORKING_DAY_OUTCOME": str(folder / "outcome.json"),
                 "WORKING_DAY_SERVICES": str(folder / "services.json"),
@@ -196,7 +211,9 @@ def measure(folder: Path) -> tuple[dict[str, Any], list[int], float | None]:
         return told, lag.entries, level_s
 
 
-def report(told: dict[str, Any], lags: list[int], level_s: float | None) -> str:
+def report(
+    day: Day, told: dict[str, Any], lags: list[int], level_s: float | None
+) -> str:
     """The dated page."""
     ordered = sorted(lags)
     behind = {s: ordered[int(len(ordered) * s / 100)] for s in (50, 95, 99)}
@@ -209,22 +226,23 @@ def report(told: dict[str, Any], lags: list[int], level_s: float | None) -> str:
         for name, act in sorted(told["acts"].items())
     )
     level = "not level" if level_s is None else f"level after {level_s:.1f} s"
-    return f"""# A working day's peak at {TIMES:g} times the national rate, \
+    return f"""# A working day's peak at {day.times:g} times the national rate, \
 {datetime.now(UTC):%Y-%m-%d}
 
 2 cores, Python {sys.version.split()[0]}, embedded server, one `sijil serve` and one
-`sijil runner`, on a history of {COMPLETED:,} completed requests; Locust on the same
+`sijil runner`, on a history of {day.completed:,} completed requests; Locust on the same
 two cores, so the times hold its own work too. Load average over the last five minutes
 at the end: {os.getloadavg()[1]:.1f}.
 
 {A_YEAR:,} completed in {WORKING_DAYS} working days are {A_YEAR // WORKING_DAYS} a day;
-{TIMES:g} times that with a third between 09:00 and 11:00 are {RATE:.2f} begun a second.
-At that rate for {RUN_S:.0f} s, after {WARM_UP_S:.0f} s in which everybody came in:
+{day.times:g} times that with a third between 09:00 and 11:00 are {day.rate:.2f} begun
+a second. At that rate for {day.seconds:.0f} s, after {WARM_UP_S:.0f} s in which
+everybody came in:
 
 | offered | begun | led to the end | calls/s | errors | done again, or otherwise |
 |---|---|---|---|---|---|
-| {RATE * RUN_S:.0f} requests, {RATE:.2f}/s | {begun}, {begun / RUN_S:.2f}/s \
-| {ended}, {ended / RUN_S:.2f}/s | {told["acts"]["Aggregated"]["a_second"]:.1f} \
+| {day.offered:.0f} requests, {day.rate:.2f}/s | {begun}, {begun / day.seconds:.2f}/s \
+| {ended}, {ended / day.seconds:.2f}/s | {told["acts"]["Aggregated"]["a_second"]:.1f} \
 | {len(told["failed"])} | {again} |
 
 | what | calls | p50 ms | p95 ms | p99 ms | failures |
@@ -240,15 +258,21 @@ than hearing of what changes.
 
 def main() -> None:
     """Run the peak, write it down, and fail if anything was refused or left undone."""
+    usual = Day()
+    parser = argparse.ArgumentParser(prog="benchmarks.working_day")
+    parser.add_argument("--seconds", type=float, default=usual.seconds)
+    parser.add_argument("--times", type=float, default=usual.times)
+    parser.add_argument("--completed", type=int, default=usual.completed)
+    day = Day(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory(prefix="sijil-day-") as folder:
-        told, lags, level_s = measure(Path(folder))
-    page = report(told, lags, level_s)
+        told, lags, level_s = measure(day, Path(folder))
+    page = report(day, told, lags, level_s)
     print(page)
     if told["failed"]:
         sys.exit("\n".join(told["failed"][:20]))
     if level_s is None:
         sys.exit(f"the views were not level {LEVEL_S:g} s after the last act")
-    if told["tally"].get("ended", 0) < LEAST_DONE * RATE * RUN_S:
+    if told["tally"].get("ended", 0) < LEAST_DONE * day.offered - CUT:
         sys.exit("fewer requests came to their end than were offered")
     path = RESULTS / f"working-day-{datetime.now(UTC):%Y-%m-%d}.md"
     path.write_text(page, encoding="utf-8")

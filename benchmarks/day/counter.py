@@ -6,6 +6,7 @@ whoever has to do it, with pauses as people make them.
 
 from __future__ import annotations
 
+import math
 import time
 from hashlib import sha256
 from itertools import count
@@ -39,6 +40,9 @@ GIVEN_S = 5.0
 """How long the system may take to give a request to a clerk, under load too."""
 MOST_STEPS = 20
 CLERKS = len(PLACES) * CLERKS_A_CENTRE
+LONGEST_LIFE_S = 60.0
+"""So long may one request hold its clerk's turn; at a higher rate there are more."""
+COUNTERS = max(CLERKS, math.ceil(RATE * LONGEST_LIFE_S))
 ONLINE_EVERY = 14
 """Of so many requests one is a citizen's own: it waits, is claimed and accepted."""
 BANK_EVERY = 10
@@ -55,12 +59,12 @@ _places = count()
 class Counter(Person):
     """A clerk at the counter, and everybody whom a request of theirs needs."""
 
-    fixed_count = CLERKS
-    every_s = CLERKS / RATE
+    fixed_count = COUNTERS
+    every_s = COUNTERS / RATE
 
     def on_start(self) -> None:
         """Take a place at one of the centres."""
-        self.place, self.who = seeded_clerk(next(_places))
+        self.place, self.who = seeded_clerk(next(_places) % CLERKS)
         super().on_start()
 
     @task
