@@ -112,7 +112,9 @@ def test_every_operation_says_503_while_the_server_is_away_and_then_works(
     own: Database,
 ) -> None:
     with door_of(own) as door:
-        questions = [question(door, name) for name in sorted(ROWS)]
+        # Moving a clerk's work moves the requests of the others: it comes last.
+        names = sorted(ROWS, key=lambda name: (name == "move_work", name))
+        questions = [question(door, name) for name in names]
         own.server.embedded.stop()
         found = {each.name: each.ask(door) for each in questions}
         assert found.pop("readyz").json()["status"] == "not-ready"
