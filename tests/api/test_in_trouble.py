@@ -177,15 +177,19 @@ def superuser(own: Database, statement: str) -> None:
             "ALTER ROLE sijil_app SET default_transaction_read_only = on",
             "ALTER ROLE sijil_app RESET default_transaction_read_only",
         ),
-        ("ledger-unavailable", "SELECT sijil.suspend()", "SELECT sijil.resume()"),
+        (
+            "ledger-unavailable",
+            "UPDATE sijil.ledger_head SET is_suspended = true",
+            "UPDATE sijil.ledger_head SET is_suspended = false",
+        ),
     ],
+    ids=["clock", "no connection", "standby", "restored"],
 )
 def test_what_the_store_cannot_do_now_is_said_and_done_later(
     own: Database, code: str, harm: str, mend: str
 ) -> None:
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     ended += " WHERE usename = 'sijil_app'"
-    mend = mend.replace("resume()", "resume_as_new_incarnation()")
     with door_of(own) as door:
         door.submitted()
         superuser(own, harm)
