@@ -42,6 +42,7 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.store_append
 	$(BIN)/python -m benchmarks.use_case
 	$(BIN)/python -m benchmarks.store_latency
+	$(BIN)/python -m benchmarks.store_read
 	$(BIN)/python -m benchmarks.store_order
 	$(BIN)/python -m benchmarks.store_growth
 	$(BIN)/python -m benchmarks.queue
