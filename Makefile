@@ -44,6 +44,7 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.store_latency
 	$(BIN)/python -m benchmarks.store_read
 	$(BIN)/python -m benchmarks.store_order
+	$(BIN)/python -m benchmarks.time_at_head
 	$(BIN)/python -m benchmarks.store_growth
 	$(BIN)/python -m benchmarks.queue
 	$(BIN)/python -m benchmarks.bulk
