@@ -6,6 +6,7 @@ same act again. Nothing but the right kind of error ever comes of a cut.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ from tests.ledger.proxy import Proxy
 LONG_S = 30.0
 BODY = b"x" * 1_000
 """Thousands of these are more than any buffer between the server and us."""
+SENDERS = 8
+CUTS = 15
 MOST_TRIES = 5
 SOME_BYTES = (0, 1, 5, 20, 60, 100, 120, 130, 140)
 """Places in the answer of an append, from its first byte to about its last."""
@@ -113,6 +116,37 @@ def test_an_answer_that_was_lost_or_broke_off(
     sender.send()
     assert wire.cuts == 1
     must_be_sound(database, sender, acts=2)
+
+
+def test_a_wire_that_is_cut_again_and_again_under_load(
+    database: Database, wire: Proxy, store: PostgresDatastore
+) -> None:
+    """Many senders share each transaction that is cut: each learns its own outcome."""
+    chance = random.Random(5)  # noqa: S311 -- a test's dice
+    sender = Sender(store)
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.is_set():
+            sender.send()
+
+    threads = [threading.Thread(target=send) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, CUTS + 1):
+        before = len(sender.acknowledged)
+        (
+            wire.cut_before_the_server,
+            wire.cut_all,
+            lambda: wire.cut_in_the_answer(chance.choice(SOME_BYTES)),
+        )[number % 3]()
+        wait_until(lambda n=number: wire.cuts == n)  # type: ignore[misc]
+        wait_until(lambda n=before: len(sender.acknowledged) > n + SENDERS)  # type: ignore[misc]
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    must_be_sound(database, sender, acts=len(sender.acknowledged))
+    assert sender.lost == [], "the store sends again, and knows"
 
 
 @contextmanager
