@@ -1,20 +1,22 @@
 """Proof: every number the interface tells of a whole history equals a recount in SQL.
 
     python -m benchmarks.recount_over_http [COMPLETED]
-        [--home FOLDER] [--desk]
+        [--home FOLDER [--part K]] [--desk]
 
 Loads the simulated history of 44,000 completed requests, or the real permit desk that
 ``SIJIL_PERMIT_DESK`` names, starts ``sijil serve`` over it and asks every route that
 counts, adds up or lists, by every role that may, as JSON and as CSV: as of now, of
 earlier positions and times, and of effective times. What is told is held against plain
 SQL over the stored bodies (``tests/recount``), which imports nothing of the product.
-``--home`` keeps the loaded home in a folder for another run. Exit code 1 where anything
-differs. There is no rival: what is claimed is equality.
+``--home`` keeps the loaded home in a folder for another run; with ``--part`` only the
+K-th moment is asked about, and the page is written once each part has been there. Exit
+code 1 where anything differs. There is no rival: what is claimed is equality.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -195,28 +198,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("completed", type=int, nargs="?", default=COMPLETED)
     parser.add_argument("--home", type=Path)
+    parser.add_argument("--part", type=int)
     parser.add_argument("--desk", action="store_true")
     asked = parser.parse_args()
     load = "desk" if asked.desk else "simulation"
     if asked.desk and DESK not in os.environ:
         print(f"{DESK} names no file of the permit desk: nothing was compared")
         return
+    plan = PLANS[load]
+    if asked.part is not None:
+        plan = replace(plan, parts=frozenset({asked.part}))
     began = time.monotonic()
     with home_of(asked.home, load, asked.completed) as settings:
-        tally, head = measure(settings, PLANS[load])
-    page = report(load, asked.completed, tally, head, time.monotonic() - began)
+        tally, head = measure(settings, plan)
+    spent_s = time.monotonic() - began
+    if asked.part is not None:
+        whole = kept_parts(asked.home, asked.part, (tally, spent_s), plan.count)
+        if whole is None:
+            print(f"{tally.numbers:,} numbers, {tally.differing} differ", *tally.told)
+            sys.exit(bool(tally.differing))
+        tally, spent_s = whole
+    page = report(load, asked.completed, tally, head, spent_s)
     print(page)
     path = RESULTS / f"recount-{load}-{datetime.now(UTC):%Y-%m-%d}.md"
     path.write_text(page, encoding="utf-8")
     sys.exit(bool(tally.differing))
 
 
+def kept_parts(
+    home: Path, part: int, found: tuple[Tally, float], count: int
+) -> tuple[Tally, float] | None:
+    """All parts together, or None while some have not been asked yet."""
+    tally, spent_s = found
+    told = {**asdict(tally), "wrong": sorted(tally.wrong)}
+    path = home / f"part-{part}.json"
+    path.write_text(json.dumps({"tally": told, "spent_s": spent_s}), encoding="utf-8")
+    paths = [home / f"part-{number}.json" for number in range(count)]
+    if not all(each.exists() for each in paths):
+        return None
+    whole, seconds = Tally(), 0.0
+    for each in paths:
+        kept = json.loads(each.read_text(encoding="utf-8"))
+        one = Tally(**{**kept["tally"], "wrong": set(kept["tally"]["wrong"])})
+        whole.take_in(one)
+        seconds += kept["spent_s"]
+    return whole, seconds
+
+
 def report(load: str, completed: int, tally: Tally, head: int, spent_s: float) -> str:
     """The dated page."""
     what = (
-        "The real permit desk, imported by `docs/how-to/permit-desk.toml`"
+        "The real permit desk, imported by `docs/how-to/permit-desk.toml`:"
         if load == "desk"
-        else f"A simulated history of {completed:,} completed requests"
+        else f"A simulated history of {completed:,} completed requests:"
     )
     plan = PLANS[load]
     rows = "\n".join(
@@ -227,16 +261,17 @@ def report(load: str, completed: int, tally: Tally, head: int, spent_s: float) -
     return f"""# Every number the interface tells, recounted in SQL: {load}, \
 {datetime.now(UTC):%Y-%m-%d}
 
-{what}, {head:,} entries. A running `sijil serve` was asked over HTTP, in JSON and in
-CSV, by every role that may, as of now, as of {len(plan.positions)} earlier positions
-and {len(plan.times)} earlier times, and of {len(plan.effective)} effective times and
-days, each as known at two positions. Each answer was held against plain SQL over the
-stored bodies (`tests/recount`), which imports nothing of the product. {spent_s:.0f} s.
+{what}
+{head:,} entries. A running `sijil serve` was asked over HTTP, in JSON and in CSV, by
+every role that may: as of now, of {len(plan.positions)} earlier positions, of
+{len(plan.times)} earlier times, and of {len(plan.effective)} effective times and days,
+each as known at two positions. Each answer was held against plain SQL over the stored
+bodies (`tests/recount`), which imports nothing of the product. {spent_s:.0f} s, on a
+machine that others used.
 
-{tally.questions:,} questions, **{tally.numbers:,} numbers** (lengths of lists among
-them) and {tally.others:,} other values (states, codes, times) were compared;
+{tally.questions:,} answers; **{tally.numbers:,} numbers** (lengths of lists among them)
+and {tally.others:,} other values (states, codes, times) were compared;
 **{tally.differing} differ**.
-
 {told}
 | route | numbers compared |
 |---|---|

@@ -80,7 +80,7 @@ def simulated(server: Server, seeded_template: str) -> Iterator[Door]:
     database = fresh_database(server, seeded_template)
     try:
         with door_of(database) as made:
-            Simulation(made.scene.house, Options(completed=40)).run()
+            Simulation(made.scene.house, Options(completed=60)).run()
             made.scene.room.runner.catch_up()
             look_at_some(made)
             yield made
@@ -114,7 +114,7 @@ def look_at_some(door: Door) -> None:
     door.scene.room.runner.catch_up()
 
 
-PLAN = Plan(positions=(0.6,), times=(0.8,), effective=(0.5,))
+PLAN = Plan(positions=(0.75,), times=(0.3,), effective=(0.5,))
 
 
 def test_every_number_of_a_simulated_history(simulated: Door) -> None:

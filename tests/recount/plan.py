@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from random import Random
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg2.extensions
@@ -31,6 +31,7 @@ WITHOUT_CSV = {
     "get_payment_sums",
     "list_governorates",
 }
+_When = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Plan:
     """Which moments are asked about: shares of the ledger and of its effective time.
 
     ``is_whole``: the longest lists too; ``most`` narrowings of one route by one asker;
-    ``csv``: of how many answers the file is asked for too; ``only``: these routes.
+    ``csv``: of how many answers the file is asked for too; ``only``: these routes;
+    ``parts``: these moments, by number from 0.
     """
 
     positions: tuple[float, ...]
@@ -49,6 +51,12 @@ class Plan:
     most: int = 4
     csv: float = 0.4
     only: frozenset[str] | None = None
+    parts: frozenset[int] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many parts there are: now, and each moment of the past."""
+        return 1 + len(self.positions) + len(self.times) + len(self.effective)
 
 
 def ask_all(
@@ -60,86 +68,120 @@ def ask_all(
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Ask everything and hold it against the count apart. The ledger MUST rest."""
-    random = Random(plan.seed)  # noqa: S311 -- reproducible questions
     laid_out(connection)
-    head = head_of(connection)
-    moment = Moment(connection, position=head)
-    world = world_of(moment)
+    asking = _Asking(ask, connection, plan, tally, say)
+    parts = [
+        asking.now,
+        *(partial(asking.at_position, share) for share in plan.positions),
+        *(partial(asking.at_time, share) for share in plan.times),
+        *(partial(asking.effective, share) for share in plan.effective),
+    ]
+    for number, part in enumerate(parts):
+        if plan.parts is None or number in plan.parts:
+            asking.random = Random(f"{plan.seed}/{number}")  # noqa: S311 -- reproducible
+            part()
 
-    def asked(
-        moment: Moment, what: Iterator[Asked], when: list[tuple[str, str]], now: Any
+
+class _Asking:
+    """The questions of one plan, moment by moment."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        connection: psycopg2.extensions.connection,
+        plan: Plan,
+        tally: Tally,
+        say: Callable[[str], None],
+    ) -> None:
+        self._ask = ask
+        self._connection = connection
+        self._plan = plan
+        self._tally = tally
+        self._say = say
+        self._head = head_of(connection)
+        self.random = Random(plan.seed)  # noqa: S311 -- reproducible questions
+
+    def now(self) -> None:
+        moment = Moment(self._connection, position=self._head)
+        self._asked(moment, self._questions(moment, world_of(moment)), [], None)
+
+    def at_position(self, share: float) -> None:
+        moment, world = self._moment(share)
+        when = [("as_of", str(moment.position))]
+        what = self._questions(moment, world)
+        self._asked(moment, what, when, moment.recorded_at())
+
+    def at_time(self, share: float) -> None:
+        moment, world = self._moment(share)
+        at = moment.recorded_at()
+        what = self._questions(moment, world)
+        self._asked(moment, what, [("as_of", at.isoformat())], at)
+
+    def effective(self, share: float) -> None:
+        """What had happened by a time, and by a day's end, known at two positions."""
+        world = world_of(Moment(self._connection, position=self._head))
+        begun = datetime.combine(world.first, time(), OFFICE)
+        at = begun + share * (world.last - world.first)
+        end = datetime.combine(at.date() + timedelta(days=1), time(), OFFICE)
+        known = max(1, int(self._head * (1 + share) / 2))
+        for position in (self._head, known):
+            for told, before in (
+                (at.astimezone(UTC).isoformat(), at + INSTANT),
+                (at.date().isoformat(), end),
+            ):
+                moment = Moment(self._connection, position=position, before=before)
+                when = [("as_of", str(position)), ("effective_at", told)]
+                what = (
+                    each
+                    for each in self._questions(moment, world)
+                    if each.operation in WITH_EFFECTIVE
+                )
+                self._asked(moment, what, when, before)
+
+    def _moment(self, share: float) -> tuple[Moment, World]:
+        """A moment, and what there is to ask about: also what was not known yet."""
+        position = max(1, int(self._head * share))
+        moment = Moment(self._connection, position=position)
+        world = world_of(moment)
+        if not world.places:
+            world = world_of(Moment(self._connection, position=self._head))
+            moment = Moment(self._connection, position=position)
+        return moment, world
+
+    def _questions(self, moment: Moment, world: World) -> Iterable[Asked]:
+        plan = self._plan
+        found = questions(
+            moment, world, self.random, is_whole=plan.is_whole, most=plan.most
+        )
+        return (
+            each for each in found if plan.only is None or each.operation in plan.only
+        )
+
+    def _asked(
+        self,
+        moment: Moment,
+        what: Iterable[Asked],
+        when: _When,
+        now: datetime | None,
     ) -> None:
         for each in what:
             if when and each.operation in LIVE_ONLY:
                 continue
-            if plan.only is not None and each.operation not in plan.only:
-                continue
             is_csv = (
-                random.random() < plan.csv
+                self.random.random() < self._plan.csv
                 and each.operation not in WITHOUT_CSV
-                and (RECOUNTS[each.operation].items is not None)
+                and RECOUNTS[each.operation].items is not None
             )
-            begun = datetime.now(UTC) if now is None else now
             compare(
-                ask,
-                replace(each, now=begun),
+                self._ask,
+                replace(each, now=now or datetime.now(UTC)),
                 moment,
-                tally,
+                self._tally,
                 when=when,
                 is_live=now is None,
                 forms=("json", "csv") if is_csv else ("json",),
             )
-        say(f"{dict(when) or 'now'}: {tally.numbers:,} numbers so far")
-
-    asked(
-        moment,
-        questions(moment, world, random, is_whole=plan.is_whole, most=plan.most),
-        [],
-        None,
-    )
-    for share in plan.positions:
-        position = max(1, int(head * share))
-        moment = Moment(connection, position=position)
-        what = questions(moment, world, random, is_whole=plan.is_whole, most=plan.most)
-        asked(moment, what, [("as_of", str(position))], moment.recorded_at())
-    for share in plan.times:
-        position = max(1, int(head * share))
-        moment = Moment(connection, position=position)
-        at = moment.recorded_at()
-        what = questions(moment, world, random, is_whole=plan.is_whole, most=plan.most)
-        asked(moment, what, [("as_of", at.isoformat())], at)
-    for number, share in enumerate(plan.effective):
-        begun = datetime.combine(world.first, time(), OFFICE)
-        at = begun + share * (world.last - world.first)
-        for position in {head, max(1, head * (number + 2) // (number + 3))}:
-            bounds = (position, at)
-            _effective(connection, bounds, (world, random, plan), asked)
-
-
-def _effective(
-    connection: psycopg2.extensions.connection,
-    bounds: tuple[int, datetime],
-    about: tuple[World, Random, Plan],
-    asked: Callable[..., None],
-) -> None:
-    """What had happened by a time, and by the end of a day, as known at a position."""
-    position, at = bounds
-    world, random, plan = about
-    day = at.date()
-    for told, before in (
-        (at.astimezone(UTC).isoformat(), at + INSTANT),
-        (day.isoformat(), datetime.combine(day + timedelta(days=1), time(), OFFICE)),
-    ):
-        moment = Moment(connection, position=position, before=before)
-        what = (
-            each
-            for each in questions(
-                moment, world, random, is_whole=plan.is_whole, most=plan.most
-            )
-            if each.operation in WITH_EFFECTIVE
-        )
-        when = [("as_of", str(position)), ("effective_at", told)]
-        asked(moment, what, when, before)
+        self._say(f"{dict(when) or 'now'}: {self._tally.numbers:,} numbers so far")
 
 
 def head_of(connection: psycopg2.extensions.connection) -> int:
