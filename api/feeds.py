@@ -11,6 +11,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 from typing import Any, Generic, Protocol, TypeVar
@@ -212,8 +213,9 @@ class Follower:
 
 
 def _done(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """Let the event loop do something, and wait until it has.
+    """Let the event loop do something, and wait until it has, or for a while.
 
+    A loop that is held up does it later; what is read again meanwhile changes nothing.
     Raises RuntimeError where the loop is gone.
     """
     done: Future[None] = Future()
@@ -223,10 +225,8 @@ def _done(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
         done.set_result(None)
 
     loop.call_soon_threadsafe(do)
-    try:
+    with suppress(TimeoutError):
         done.result(timeout=GIVE_UP_S)
-    except TimeoutError as error:
-        raise RuntimeError("the event loop does nothing any more") from error
 
 
 def ledger_name(head: Head) -> str:

@@ -401,3 +401,27 @@ def test_the_follower_rests_while_nobody_listens(live: LiveServer) -> None:
     live.grow(requests=5, seed=13)
     live.listen(listener, "supervisor", QUEUE, until=head(live))
     assert queue_of(listener).keys() == queue_shown(live, "/v1/queue").keys()
+
+
+def test_an_event_loop_that_is_held_up_loses_nobody(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower outlives a stall longer than its patience, and doubles nothing."""
+    listener = heard(live, QUEUE)
+    monkeypatch.setattr(feeds, "GIVE_UP_S", 0.1)
+    real, stalls = feeds.Feed.add, iter([0.5, 0.5])
+
+    def add(self: feeds.Feed[Any], *read: Any) -> None:
+        time.sleep(next(stalls, 0.0))
+        real(self, *read)
+
+    monkeypatch.setattr(feeds.Feed, "add", add)
+    with live.stream("supervisor", QUEUE, last_id=listener.last_id) as answer:
+        last = live.grow(requests=20, seed=21)
+        for piece in answer.iter_text():
+            listener.feed(piece)
+            if listener.position >= last:
+                break
+    assert next(stalls, None) is None
+    places = [each.id for each in listener.changes]
+    assert len(places) == len(set(places)) > 0
