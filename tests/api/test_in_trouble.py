@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import psycopg2
 import pytest
 from httpx2 import Response
@@ -36,6 +38,7 @@ STREAMS = ("follow_queue", "follow_counts")
 QUEUE = "/v1/queue/events"
 WAIT_S = 0.3
 LONG_S = 60.0
+_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,6 +111,12 @@ def must_be_unavailable(answer: Response, code: str = "ledger-unavailable") -> N
     assert answer.json()["code"] == code
 
 
+def superuser(own: Database, statement: str) -> None:
+    with closing(psycopg2.connect(**own.superuser_dsn())) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+
+
 def test_every_operation_says_503_while_the_server_is_away_and_then_works(
     own: Database,
 ) -> None:
@@ -141,6 +150,73 @@ def test_every_operation_says_503_while_the_server_is_away_and_then_works(
         assert wrong == {}
 
 
+def test_every_operation_while_only_the_vault_is_away(own: Database) -> None:
+    """What needs no person's value goes on; the rest says 503, and works later."""
+    vault = own.settings.vault_database_name
+    with door_of(own) as door:
+        names = [name for name in sorted(ROWS) if ROWS[name].make is None]
+        questions = [question(door, name) for name in names]
+        superuser(own, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS false")
+        superuser(own, _ENDED + f" WHERE datname = '{vault}'")
+        try:
+            found = {each.name: each.ask(door) for each in questions}
+        finally:
+            superuser(own, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS true")
+        assert found.pop("readyz").json()["reasons"] == ["the vault does not answer"]
+        away = {name for name, told in found.items() if told.status_code == 503}
+        assert {"submit_request", "search_persons"} <= away
+        assert "get_queue" not in away
+        for name in away:
+            must_be_unavailable(found[name])
+        others = {name: found[name].status_code for name in found.keys() - away}
+        expected = {each.name: each.expected for each in questions}
+        assert others == {name: expected[name] for name in others}
+        for each in questions:
+            if each.name in away:
+                assert each.ask(door).status_code == each.expected
+
+
+def test_sessions_killed_in_the_middle_of_any_question(own: Database) -> None:
+    """Asked all the while, by reads and acts: 503 at the worst, and never a fault."""
+    server = own.server.embedded
+    paths = ("/v1/queue", "/v1/counts", "/v1/requests", "/v1/turnaround", "/v1/stamps")
+    statuses: Counter[int] = Counter()
+    with live_in(own) as live:
+        over = threading.Event()
+        headers = {"Authorization": f"Bearer {live.token('clerk')}"}
+
+        def ask(number: int) -> None:
+            with httpx2.Client(base_url=live.url, headers=headers, timeout=60) as it:
+                while not over.is_set():
+                    statuses[it.get(paths[number]).status_code] += 1
+                    answer = it.post(
+                        "/v1/requests",
+                        json=SUBMISSION,
+                        headers={"Idempotency-Key": str(uuid4())},
+                    )
+                    statuses[answer.status_code] += 1
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(paths))]
+        for thread in threads:
+            thread.start()
+        for number in range(8):
+            before = statuses[201]
+            if number % 4 == 3:
+                os.kill(server.pid() or 0, signal.SIGKILL)
+                while server.pid() is not None:
+                    threading.Event().wait(0.02)
+                server.start()
+            else:
+                superuser(own, _ENDED + " WHERE usename LIKE 'sijil_%'")
+            while statuses[201] < before + 10:
+                assert all(thread.is_alive() for thread in threads)
+                threading.Event().wait(0.02)
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert statuses.keys() <= {200, 201, 503}, statuses
+
+
 def test_an_act_whose_answer_was_503_may_be_sent_again(own: Database) -> None:
     with door_of(own) as door:
         key = uuid4()
@@ -151,12 +227,6 @@ def test_an_act_whose_answer_was_503_may_be_sent_again(own: Database) -> None:
         again = door.post("clerk", "/v1/requests", SUBMISSION, key=key)
         assert first.status_code == again.status_code == 201
         assert first.json()["id"] == again.json()["id"]
-
-
-def superuser(own: Database, statement: str) -> None:
-    with closing(psycopg2.connect(**own.superuser_dsn())) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -188,12 +258,10 @@ def superuser(own: Database, statement: str) -> None:
 def test_what_the_store_cannot_do_now_is_said_and_done_later(
     own: Database, code: str, harm: str, mend: str
 ) -> None:
-    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    ended += " WHERE usename = 'sijil_app'"
     with door_of(own) as door:
         door.submitted()
         superuser(own, harm)
-        superuser(own, ended)
+        superuser(own, _ENDED + " WHERE usename = 'sijil_app'")
         key = uuid4()
         for _ in range(2):
             answer = door.post("clerk", "/v1/requests", SUBMISSION, key=key)
