@@ -28,7 +28,8 @@ from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.persistence import Transcoder, Transcoding
 
 from benchmarks.append import installation
-from benchmarks.bars import Line, keep
+from benchmarks.bars import Line, keep, table, written
+from benchmarks.counter import Counter
 from benchmarks.writers import Append, a_round, rival_dsn
 from domain.acts import Act, Actor, ActorKind
 from domain.clerks import Clerk
@@ -36,6 +37,9 @@ from domain.ids import new_id
 from ledger.book import Ledger
 from ledger.persistence.append import Command
 from ledger.settings import LedgerSettings
+from office.house import House
+from office.seeding import seed
+from projections.schema import ensure_views
 
 ROUNDS = 3
 """Odd, so that the median is a measured round."""
@@ -226,11 +230,39 @@ def verify(settings: LedgerSettings, calls: int) -> None:
         assert cursor.fetchone() == (2 * calls,) * 3
 
 
+def at_the_counter(settings: LedgerSettings, round_s: float) -> list[str]:
+    """The table of the office's real acts, with things kept in memory and without."""
+    ensure_views(settings)
+    with House(settings) as house:
+        seed(house.catalogue)
+    rows = []
+    with (
+        closing(Counter(settings, kept=KEPT)) as kept,
+        closing(Counter(settings, kept=0)) as unkept,
+    ):
+        for clerks in BARS:
+            rates = [
+                [
+                    a_round(side, threads=clerks, round_s=round_s).rate
+                    for side in (kept, unkept)
+                ]
+                for _ in range(ROUNDS)
+            ]
+            with_memory, without = map(statistics.median, zip(*rates, strict=True))
+            rows.append((str(clerks), written(with_memory), written(without)))
+    return [
+        "Real acts at the counter, through rules and vault (benchmarks/counter.py):",
+        "",
+        *table(("clerks at once", "acts/s", "acts/s, nothing kept"), rows),
+    ]
+
+
 def main() -> None:
     """Measure, verify, print and keep the result."""
     round_s = float(sys.argv[1]) if len(sys.argv) > 1 else ROUND_S
     with installation() as settings:
         barred, beside = measure(settings, round_s)
+        counter = at_the_counter(settings, round_s)
     keep(
         "use-case",
         title="Whole use cases: load, decide, append two events",
@@ -240,6 +272,7 @@ def main() -> None:
         ),
         header=("callers", "Sijil, calls/s", "library, calls/s"),
         lines=[*barred, *beside],
+        more=counter,
         is_trial=round_s < ROUND_S,
     )
 

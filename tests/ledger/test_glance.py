@@ -26,15 +26,16 @@ from tests.ledger.test_recent import recounted, shape
 
 THREADS, PROCESSES, CHANGES = 3, 2, 25
 CODES = ("clk-1", "clk-2")
+BEGAN = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def act() -> Act:
+def act(minutes: int = 0) -> Act:
     return Act(
         command_id=uuid4(),
         actor=Actor(kind=ActorKind.ADMINISTRATOR, id="adm-1", place="ministry"),
         correlation_id=uuid4(),
-        effective_at=datetime(2026, 3, 2, 7, 0, tzinfo=UTC),
+        effective_at=BEGAN + timedelta(minutes=minutes),
     )
 
 
@@ -43,9 +44,9 @@ def appointed(ledger: Ledger, code: str) -> UUID:
     return Clerk.id_of(code)
 
 
-def give(ledger: Ledger, code: str, agency: str) -> None:
+def give(ledger: Ledger, code: str, agency: str, *, minutes: int = 0) -> None:
     clerk = found(ledger, code)
-    clerk.make_responsible(act(), agency=agency)
+    clerk.make_responsible(act(minutes), agency=agency)
     ledger.append(clerk)
 
 
@@ -247,6 +248,32 @@ def in_threads(ids: list[UUID], work: Callable[[UUID], None]) -> None:
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_the_past_in_memory_ends_where_the_thing_in_memory_does(
+    ledger: Ledger, other: Ledger
+) -> None:
+    """A past that was read before somebody wrote tells nothing of what was written."""
+    thing_id = appointed(ledger, "clk-1")
+
+    def as_of(minutes: int) -> tuple[str, ...]:
+        at = BEGAN + timedelta(minutes=minutes)
+        then = ledger.find(Clerk, thing_id, effective_at=at)
+        assert then is not None
+        return then.agencies
+
+    give(ledger, "clk-1", "CIV", minutes=10)
+    give(ledger, "clk-1", "CRM", minutes=20)
+    assert as_of(15) == ("CIV",)
+    give(other, "clk-1", "EMP", minutes=30)
+    give(other, "clk-1", "EDU", minutes=40)
+    assert as_of(35) == ("CIV", "CRM", "EMP")
+    assert as_of(15) == ("CIV",)
+    assert len(list(ledger.history(thing_id))) == 5
+    asked = Asked(ledger)
+    with ledger.glance(thing_id):
+        assert [as_of(minutes) for minutes in (5, 25)] == [(), ("CIV", "CRM")]
+    assert asked.times == 1
 
 
 def test_nothing_is_kept_of_what_is_written_once(ledger: Ledger) -> None:
