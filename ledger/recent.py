@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -85,13 +86,17 @@ class Kept:
 
 
 class Recent:
-    """The things used last, at most so many. Threads share it; 0 keeps nothing."""
+    """The things used last, at most so many. Threads share it; 0 keeps nothing.
+
+    Keys are the ids' integers, whose hash is not computed in Python: so each step on a
+    dictionary is whole, and looking things up needs no lock.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._most_pasts = min(most, MOST_PASTS)
-        self._kept: OrderedDict[UUID, Kept] = OrderedDict()
-        self._pasts: OrderedDict[UUID, tuple[datetime | None, Past]] = OrderedDict()
+        self._kept: OrderedDict[int, Kept] = OrderedDict()
+        self._pasts: OrderedDict[int, tuple[datetime | None, Past]] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -100,21 +105,22 @@ class Recent:
 
     def get(self, thing_id: UUID) -> Kept | None:
         """What is kept of a thing, or None."""
-        with self._lock:
-            kept = self._kept.get(thing_id)
-            if kept is not None:
-                self._kept.move_to_end(thing_id)
-            return kept
+        kept = self._kept.get(thing_id.int)
+        if kept is not None:
+            # Another thread may have pushed it out just now.
+            with suppress(KeyError):
+                self._kept.move_to_end(thing_id.int)
+        return kept
 
     def keep(self, kept: Kept) -> None:
         """Keep a thing, unless a later version of it is kept already."""
         if not self._most:
             return
         with self._lock:
-            known = self._kept.get(kept.id)
+            known = self._kept.get(kept.id.int)
             if known is None or known.version <= kept.version:
-                self._kept[kept.id] = kept
-            self._kept.move_to_end(kept.id)
+                self._kept[kept.id.int] = kept
+            self._kept.move_to_end(kept.id.int)
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
@@ -151,10 +157,10 @@ class Recent:
     def past_of(self, kept: Kept) -> Past | None:
         """The past of a thing as it is kept, or None when it has to be read."""
         with self._lock:
-            found = self._pasts.get(kept.id)
+            found = self._pasts.get(kept.id.int)
             if found is None or found[0] != kept.recorded_at:
                 return None
-            self._pasts.move_to_end(kept.id)
+            self._pasts.move_to_end(kept.id.int)
             return found[1]
 
     def keep_past(self, kept: Kept, past: Past) -> None:
@@ -162,8 +168,8 @@ class Recent:
         if not self._most_pasts:
             return
         with self._lock:
-            self._pasts[kept.id] = (kept.recorded_at, past)
-            self._pasts.move_to_end(kept.id)
+            self._pasts[kept.id.int] = (kept.recorded_at, past)
+            self._pasts.move_to_end(kept.id.int)
             if len(self._pasts) > self._most_pasts:
                 self._pasts.popitem(last=False)
 
