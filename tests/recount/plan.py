@@ -38,9 +38,10 @@ _When = list[tuple[str, str]]
 class Plan:
     """Which moments are asked about: shares of the ledger and of its effective time.
 
-    ``is_whole``: the longest lists too; ``most`` narrowings of one route by one asker;
-    ``csv``: of how many answers the file is asked for too; ``only``: these routes;
-    ``parts``: these moments, by number from 0.
+    ``is_whole``: the longest lists as of now too; ``is_past_whole``: those as of the
+    past; ``most`` narrowings of one route by one asker; ``csv``: of how many answers
+    the file is asked for too; ``only``: these routes; ``parts``: these moments, by
+    number from 0.
     """
 
     positions: tuple[float, ...]
@@ -48,15 +49,24 @@ class Plan:
     effective: tuple[float, ...]
     seed: int = 1
     is_whole: bool = True
+    is_past_whole: bool = True
     most: int = 4
     csv: float = 0.4
     only: frozenset[str] | None = None
     parts: frozenset[int] | None = None
 
     @property
-    def count(self) -> int:
-        """How many parts there are: now, and each moment of the past."""
-        return 1 + len(self.positions) + len(self.times) + len(self.effective)
+    def names(self) -> list[str]:
+        """The parts in words: now, and each moment of the past."""
+        return [
+            "now",
+            *(f"as of the position at {share:.0%}" for share in self.positions),
+            *(f"as of the recorded time at {share:.0%}" for share in self.times),
+            *(
+                f"of the effective time and day at {share:.0%}, known at two positions"
+                for share in self.effective
+            ),
+        ]
 
 
 def ask_all(
@@ -103,7 +113,8 @@ class _Asking:
 
     def now(self) -> None:
         moment = Moment(self._connection, position=self._head)
-        self._asked(moment, self._questions(moment, world_of(moment)), [], None)
+        what = self._questions(moment, world_of(moment), is_whole=self._plan.is_whole)
+        self._asked(moment, what, [], None)
 
     def at_position(self, share: float) -> None:
         moment, world = self._moment(share)
@@ -148,11 +159,13 @@ class _Asking:
             moment = Moment(self._connection, position=position)
         return moment, world
 
-    def _questions(self, moment: Moment, world: World) -> Iterable[Asked]:
+    def _questions(
+        self, moment: Moment, world: World, *, is_whole: bool | None = None
+    ) -> Iterable[Asked]:
         plan = self._plan
-        found = questions(
-            moment, world, self.random, is_whole=plan.is_whole, most=plan.most
-        )
+        if is_whole is None:
+            is_whole = plan.is_past_whole
+        found = questions(moment, world, self.random, is_whole=is_whole, most=plan.most)
         return (
             each for each in found if plan.only is None or each.operation in plan.only
         )

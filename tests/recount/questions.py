@@ -145,8 +145,8 @@ def questions(
 ) -> Iterator[Asked]:
     """Every route by every role that may, narrowed in ways that differ each time.
 
-    ``is_whole``: the longest lists too. ``most`` is in how many ways one asker narrows
-    one route; each of the others does so in a quarter of them.
+    ``is_whole``: the longest lists too, by one asker. ``most`` is in how many ways one
+    asker narrows one route; each of the others does so in a quarter of them.
     """
     fewer = max(1, most // 4)
     scopes = {
@@ -172,7 +172,7 @@ def questions(
                 ):
                     if not _may(asked, params):
                         continue
-                    if is_whole or not _is_long(asked, params):
+                    if (is_whole and is_first) or not _is_long(asked, params):
                         yield from _in_days(replace(asked, params=params), world)
 
 
