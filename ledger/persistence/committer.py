@@ -195,12 +195,7 @@ class Committer:
         """
         waiting = _Waiting(act)
         try:
-            with self._mutex:
-                self._must_have_room(waiting)
-                waiting.is_queued = True
-                self._queue.append(waiting)
-                self._queue_bytes += waiting.size_bytes
-                self._call_leader()
+            self._enqueue(waiting)
             self._await(waiting)
         except BaseException:
             self._abandon(waiting)
@@ -213,6 +208,14 @@ class Committer:
         if waiting.appended is None:
             raise TypeError(waiting)
         return waiting.appended
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        with self._mutex:
+            self._must_have_room(waiting)
+            waiting.is_queued = True
+            self._queue.append(waiting)
+            self._queue_bytes += waiting.size_bytes
+            self._call_leader()
 
     def _must_have_room(self, waiting: _Waiting) -> None:
         if self._closing.is_set():

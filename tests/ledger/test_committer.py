@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -375,6 +376,24 @@ class TestBounds:
         assert recorder.find_command(late.act.command.id) is not None
         assert recorder.commit(late.act).outcome is Outcome.REPEATED
 
+    def test_who_gave_up_is_not_counted_on_to_wake_the_next(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(committer, "SECOND_LANE_ACTS", 3)
+        recorder = recorder_of(database)
+        patient = recorder._committer._limits
+        callers = []
+        with one_at_the_head(database, recorder):
+            for number, wait_s in enumerate((LONG_S, 0.3, LONG_S)):
+                recorder._committer._limits = replace(patient, wait_s=wait_s)
+                callers += started(recorder, act())
+                if number < 2:
+                    wait_until(lambda n=number: queued(recorder) == n + 1)  # type: ignore[misc]
+            assert isinstance(callers[1].end().error, OutcomeUnknownError)
+        for caller in (callers[0], callers[2]):
+            caller.join(LONG_S / 3)
+            assert caller.is_appended
+
     def test_nobody_who_gives_up_keeps_the_others_from_waking(
         self, database: Database
     ) -> None:
@@ -501,6 +520,18 @@ class TestTrouble:
             signal.signal(signal.SIGALRM, before)
         assert first.end().is_appended
         assert recorder.commit(act()).first_position == 2
+
+    def test_who_is_interrupted_when_called_hands_the_lane_on(
+        self, recorder: PostgresProcessRecorder
+    ) -> None:
+        """Between the call and the lead, where no signal can be sent on purpose."""
+        own = recorder._committer
+        for _ in range(committer.LANES + 1):
+            called = committer._Waiting(act())
+            own._enqueue(called)
+            assert called.lane is not None
+            own._abandon(called)
+        assert recorder.commit(act()).first_position == 1
 
 
 class TestClose:
