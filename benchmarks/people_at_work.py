@@ -70,6 +70,12 @@ def learn(**_: Any) -> None:
     SERVICES.extend(each for each in found if "self" in each["facts"]["applicants"])
 
 
+@events.user_error.add_listener  # type: ignore[untyped-decorator]
+def notice(user_instance: Any, exception: Exception, **_: Any) -> None:
+    """Count what a person stumbled over: Locust only writes it down and goes on."""
+    FAILED.append(f"{type(user_instance).__name__}: {exception!r}"[:300])
+
+
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def tell(environment: Environment, **_: Any) -> None:
     """Write what was measured for whoever started us."""

@@ -94,7 +94,7 @@ class Person(FastHttpUser):  # type: ignore[misc]
             name, self.client.get(path, headers=who, name=name, catch_response=True)
         )[0]
 
-    def download(self, name: str, path: str, who: dict[str, str]) -> int:
+    def fetch(self, name: str, path: str, who: dict[str, str]) -> int:
         """How many bytes a file has."""
         with self.client.get(
             path, headers=who, name=name, catch_response=True

@@ -167,7 +167,7 @@ class Download(Person):
     every_s = DOWNLOAD_EVERY_S
 
     @task
-    def download(self) -> None:
+    def take_home(self) -> None:
         """A centre's queue, and all requests of the country, as CSV."""
         who = supervisor(PLACES[next(_turns) % len(PLACES)])
         self.fetch("supervisor: queue as CSV", "/v1/queue?format=csv", who)

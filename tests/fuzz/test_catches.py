@@ -227,6 +227,14 @@ def test_a_marked_value_in_an_answer_is_caught(planting: Planting) -> None:
     assert "showed a marked value" in planting.asked("GET", "/v1/governorates")
 
 
+def test_values_shown_to_another_centre_are_caught(planting: Planting) -> None:
+    path = f"/v1/requests/{planting.ground.door.submitted()}/parties"
+    planting.layer.change = lambda _, headers, __: (200, headers, NAME.encode())
+    assert "showed a marked value" not in planting.asked("GET", path, "clerk")
+    assert "showed a marked value" in planting.asked("GET", path, "foreign-clerk")
+    assert "showed a marked value" in planting.asked("GET", path, "auditor")
+
+
 def test_what_nobody_did_is_caught(planting: Planting) -> None:
     planting.layer.change = lambda *answer: answer
     planting.layer.before = planting.ground.door.scene.submit
