@@ -3,9 +3,10 @@
 There is no thread of its own. A caller who finds a lane free leads: it takes what
 waits, sends it as one batch, gives everyone their outcome and hands the lane on to
 whoever waits longest. So a lone writer pays for no hand-over, and many share a commit.
-With two lanes the next batch is written, sent and read by the server while the one
-before is made durable. The order of batches is the head row's alone: an act that stands
-on another was decided after that one's outcome was known, so it cannot overtake it.
+Where very many wait, a second lane has the next batch written, sent and read by the
+server while the one before is made durable. The order of batches is the head row's
+alone: an act that stands on another was decided after that one's outcome was known, so
+it cannot overtake it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ from ledger.persistence.lane import BatchError, Failure, Lane
 
 LANES = 2
 """Batches under way: one at the head, one that is being written, sent and read."""
-SECOND_LANE_ACTS = 16
-"""How many must wait before a second batch is sent: a commit costs as much as they."""
+SECOND_LANE_ACTS = 128
+"""How many must wait before a second batch is sent: half of a full one.
+
+While a batch is under way, those of the one before write their next acts: work overlaps
+with one lane too. A second lane that is taken sooner only halves the batches: measured
+at 128 threads, a third fewer acts a second.
+"""
 BATCH_ACTS = 256
 """Acts of one batch: some 5 ms at the head, so that other processes get their turn."""
 BATCH_BYTES = 1 << 20
