@@ -31,6 +31,7 @@ _WORDS = {
     "twice": "is given twice",
     "unknown-code": "is not known",
     "unknown-parameter": "is not asked for here",
+    "value_error": "is not written as it has to be",
 }
 """Commoner reason codes in words; the others say what they are."""
 TIMEOUT_S = 30.0

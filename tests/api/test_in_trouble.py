@@ -62,6 +62,13 @@ def own(kept: Database) -> Database:
     return kept
 
 
+@pytest.fixture
+def untouched(short_wait: None) -> Iterator[Database]:
+    """A server of one test's own: every operation can succeed in it once."""
+    with own_home() as home, own_database(home, is_seeded=True) as made:
+        yield made
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """One operation, asked by somebody who may, with what makes it succeed."""
@@ -150,18 +157,20 @@ def test_every_operation_says_503_while_the_server_is_away_and_then_works(
         assert wrong == {}
 
 
-def test_every_operation_while_only_the_vault_is_away(own: Database) -> None:
+def test_every_operation_while_only_the_vault_is_away(
+    untouched: Database,
+) -> None:
     """What needs no person's value goes on; the rest says 503, and works later."""
-    vault = own.settings.vault_database_name
-    with door_of(own) as door:
+    vault = untouched.settings.vault_database_name
+    with door_of(untouched) as door:
         names = [name for name in sorted(ROWS) if ROWS[name].make is None]
         questions = [question(door, name) for name in names]
-        superuser(own, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS false")
-        superuser(own, _ENDED + f" WHERE datname = '{vault}'")
+        superuser(untouched, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS false")
+        superuser(untouched, _ENDED + f" WHERE datname = '{vault}'")
         try:
             found = {each.name: each.ask(door) for each in questions}
         finally:
-            superuser(own, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS true")
+            superuser(untouched, f"ALTER DATABASE {vault} ALLOW_CONNECTIONS true")
         assert found.pop("readyz").json()["reasons"] == ["the vault does not answer"]
         away = {name for name, told in found.items() if told.status_code == 503}
         assert {"submit_request", "search_persons"} <= away

@@ -30,7 +30,7 @@ from tests.ledger.trial import BACKEND, GENTLE, POSTMASTER, ROUGH, Trial
 from tests.own_server import own_server
 
 BLOWS = 12
-ROUNDS = 10
+ROUNDS = 30
 """Tries to catch a planted fault that needs a moment's luck; the first nearly does."""
 
 CRASHES = 4
