@@ -159,7 +159,10 @@ class Folder:
             if row is None or row[3] != self.view.version:
                 raise ViewVersionError
             position = int(row[2])
-            _must_be_the_same(head, row[0], row[1], position)
+            # What was above the head when both were asked is of a longer ledger. What
+            # has come above it since was brought there by somebody with a newer head.
+            is_above = position > head.position and batch.after > head.position
+            _must_be_the_same(head, row[0], row[1], is_above=is_above)
             if not batch.after <= position < batch.last:
                 # Another runner was here, or the view was made anew meanwhile.
                 cursor.connection.rollback()
@@ -213,14 +216,10 @@ def code_of(error: BaseException) -> str:
 
 
 def _must_be_the_same(
-    head: Head, ledger_id: str | None, incarnation: int | None, position: int
+    head: Head, ledger_id: str | None, incarnation: int | None, *, is_above: bool
 ) -> None:
     """A view follows one ledger; an earlier head or another incarnation is a fork."""
     if ledger_id is None:
         return
-    if (
-        ledger_id != str(head.ledger_id)
-        or incarnation != head.incarnation
-        or position > head.position
-    ):
+    if ledger_id != str(head.ledger_id) or incarnation != head.incarnation or is_above:
         raise FollowerForkError

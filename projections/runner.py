@@ -103,10 +103,13 @@ class ViewRunner:
     def catch_up(self, *, until: int | None = None, stop: Event | None = None) -> int:
         """Fold all views to the head, or ``until``; the head that was reached."""
         while True:
+            positions = self._positions()
+            # Asked after the positions: a view that another runner has just brought
+            # further than an older head is no fork.
             head = self._reader.head()
             target = head.position if until is None else min(until, head.position)
             is_moved = False
-            groups = self._behind(target, head)
+            groups = self._behind(positions, target, head)
             for number, (position, views) in enumerate(groups):
                 # The first are nearest to the head: they are never kept waiting long.
                 turns = None if number == len(groups) - 1 == 0 else BATCHES_A_TURN
@@ -117,11 +120,15 @@ class ViewRunner:
             if not is_moved:
                 return target
 
-    def _behind(self, target: int, head: Head) -> list[tuple[int, list[View]]]:
-        """The views to fold now by their positions, those nearest to the head first."""
+    def _positions(self) -> dict[str, int]:
         with self._datastore.autocommit() as cursor:
             cursor.execute(_POSITIONS)
-            positions: dict[str, int] = dict(cursor.fetchall())
+            return dict(cursor.fetchall())
+
+    def _behind(
+        self, positions: dict[str, int], target: int, head: Head
+    ) -> list[tuple[int, list[View]]]:
+        """The views to fold now by their positions, those nearest to the head first."""
         now = time.monotonic()
         groups: dict[int, list[View]] = {}
         for view in self._views:

@@ -104,6 +104,9 @@ def translated(error: psycopg2.Error) -> PersistenceError:
         return own(text)
     if error.pgcode in {_WRONG_SERVER, *_ENDED_FOR_LONG_SILENCE}:
         return OperationalError(text)
+    if type(error) is psycopg2.DatabaseError and error.pgcode is None:
+        # No server said this: the connection broke off while an answer was awaited.
+        return OperationalError(text)
     for theirs, ours in _ERRORS:
         if isinstance(error, theirs):
             return ours(text)

@@ -11,7 +11,7 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from consumers import envelope
-from consumers.partitions import reader_of
+from consumers.partitions import last_records, reader_of
 from consumers.relay import Relay, partition_of
 from consumers.topics import Topic
 from consumers.verifying import Fault, Finding, TopicVerifier, Verdict
@@ -182,8 +182,9 @@ def test_a_finding_in_words_names_the_place_and_no_value() -> None:
 
 
 def cut(planted: Planted, partitions: range, *, leave: int) -> None:
-    """Let all but the last offsets of some partitions pass their time."""
-    every = [TopicPartition(planted.topic.name, n) for n in partitions]
+    """Let all but the last offsets of those partitions pass that have any event."""
+    asked = [TopicPartition(planted.topic.name, n) for n in partitions]
+    every = list(last_records(planted.options, asked))
     with closing(reader_of(planted.options)) as reader:
         ends = reader.end_offsets(every)
     with closing(KafkaAdminClient(**planted.options)) as admin:
@@ -216,12 +217,10 @@ def test_what_has_passed_its_time_is_no_fault(
 def test_a_partition_of_which_all_is_gone_is_judged_by_the_ledger(
     published: Planted,
 ) -> None:
-    cut(published, range(2), leave=0)
+    cut(published, range(6), leave=0)
     found = published.verdict().findings
-    assert [(each.fault, each.partition) for each in found] == [
-        (Fault.NOT_PROVABLE, 0),
-        (Fault.NOT_PROVABLE, 1),
-    ]
+    assert {each.fault for each in found} == {Fault.NOT_PROVABLE}
+    assert {each.partition for each in found} <= set(range(6))
     verdict = published.verdict(with_ledger=True)
     assert verdict.is_whole
     assert verdict.records < 150
