@@ -10,7 +10,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 	--no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz format bench load env other-server openapi lock audit clean
+.PHONY: help run test check fuzz format bench load env other-server openapi asyncapi lock audit clean
 
 help: ## list these tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / \
@@ -69,6 +69,9 @@ other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQ
 
 openapi: .venv/dev.installed ## write docs/reference/openapi.json anew
 	$(BIN)/sijil openapi --output docs/reference/openapi.json
+
+asyncapi: .venv/dev.installed ## write docs/reference/asyncapi.json and schemas/ anew
+	$(BIN)/sijil topics describe --output docs/reference
 
 env: .venv/dev.installed ## make the environment for developers, with hashes
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Annotated
@@ -17,6 +18,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from consumers import describing
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
 from consumers.relay import OtherLedgerError, Relay, TopicMissingError
 from consumers.settings import KafkaSettings
@@ -94,6 +96,28 @@ def check() -> None:
     _print(found)
     if found:
         raise typer.Exit(1)
+
+
+@topics.command("describe")
+def describe(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A schema: a type of events, or a ce_dataschema."),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the document and every schema into this folder."),
+    ] = None,
+) -> None:
+    """Print the AsyncAPI document of the topics, or one schema. Nothing has to run."""
+    if output is not None:
+        describing.write(output)
+        return
+    text = describing.described(name)
+    if text is None:
+        raise OperatorError(f"there is no schema {name}")
+    typer.echo(text, nl=False)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def is_plain(event_class: type[Any]) -> bool:
     )
 
 
-def _shape(event_class: type[Any]) -> type[Any]:
+def shape_of(event_class: type[Any]) -> type[Any]:
     """The body of an event of this class: the act's keys, and ``data``."""
     hints = get_type_hints(event_class, include_extras=True)
     facts = [
@@ -107,7 +107,7 @@ def strict_decoder(
 
     Bodies that do not fit so go to ``otherwise``.
     """
-    read = TypeAdapter(_shape(event_class)).validate_json
+    read = TypeAdapter(shape_of(event_class)).validate_json
     put_actor, put_command_id, put_correlation_id, put_effective_at = (
         getattr(Act, name).__set__
         for name in ("actor", "command_id", "correlation_id", "effective_at")
