@@ -215,10 +215,13 @@ class Sheet:
         self,
         made: L,
         *,
-        position: int,
+        position: int | None,
         parts: Mapping[str, Sequence[str]] | None = None,
     ) -> L | Response:
-        """The answer itself, or its ``items`` as CSV, as of a position."""
+        """The answer itself, or its ``items`` as CSV, as of a position.
+
+        What no event says is as of none.
+        """
         if not self._is_csv:
             return made
         [kind] = get_args(type(made).model_fields["items"].annotation)
@@ -239,6 +242,7 @@ def _sent(
     is_complete = cursor is None
     path = request.scope["route"].path
     noun = next(n for n in reversed(path.split("/")) if not n.startswith("{"))
+    stood = "" if position is None else f"-{position}"
     suffix = "" if is_complete else "-incomplete"
     link = {"Link": link_to_next(request, as_of=position, cursor=cursor)}
     return StreamingResponse(
@@ -247,10 +251,8 @@ def _sent(
         headers={
             **({} if is_complete else link),
             "List-Complete": "true" if is_complete else "false",
-            "Ledger-Position": str(position),
-            "Content-Disposition": (
-                f'attachment; filename="{noun}-{position}{suffix}.csv"'
-            ),
+            **({} if position is None else {"Ledger-Position": str(position)}),
+            "Content-Disposition": f'attachment; filename="{noun}{stood}{suffix}.csv"',
             "Cache-Control": "no-store",
             "Vary": "Accept",
         },

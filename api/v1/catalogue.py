@@ -9,7 +9,7 @@ from api.asking import (
     TheHouse,
     ThePrincipal,
 )
-from api.listing import LISTED, LISTING, TheListing
+from api.listing import LISTED, LISTING, TheListing, TheSheet
 from api.problems import FRESH, responses
 from api.v1 import catalogue_bodies as bodies
 from api.v1.acts.shared import CHANGING, envelope
@@ -317,13 +317,24 @@ def publish_calendar(
     tags=["catalogue"],
     operation_id="list_governorates",
     summary="List the governorates",
-    responses=responses(
-        "unauthenticated", "token-expired", "login-unavailable", "invalid-value"
-    ),
+    response_model=GovernorateList,
+    responses={
+        **LISTED,
+        **responses(
+            "unauthenticated",
+            "token-expired",
+            "login-unavailable",
+            "invalid-value",
+            "rate-limited",
+        ),
+    },
 )
-def list_governorates(principal: ThePrincipal) -> GovernorateList:
+def list_governorates(
+    principal: ThePrincipal, sheet: TheSheet
+) -> GovernorateList | Response:
     """List the governorates with their estimated populations."""
     principal.must_be_allowed(Permission.READ_CATALOGUE)
-    return GovernorateList(
+    made = GovernorateList(
         items=[GovernorateAnswer.of(each) for each in governorates()]
     )
+    return sheet.answer(made, position=None)

@@ -18,10 +18,11 @@ from api.asking import (
     Until,
     position_to_read,
 )
-from api.listing import LISTED, LISTING, TheListing
-from api.problems import FRESH, responses
+from api.listing import LISTED, LISTING, TheListing, TheSheet
+from api.problems import responses
 from api.times import Time
 from api.v1.bodies import Code
+from api.v1.counts import position_of
 from api.v1.days import FirstDay, LastDay, days_of
 from domain.access import Permission
 from domain.acts import ActorKind
@@ -42,6 +43,7 @@ from projections.payments import (
 )
 
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
+VIEW = "payments"
 _TIME = "2026-11-23T08:14:05.120000Z"
 
 
@@ -249,7 +251,7 @@ def list_payments(
             as_of=part.as_of,
         ).told(lambda row: PaymentAnswer.of(row, part.now, is_bank=is_bank)),
         lambda answer: answer,
-        views=["payments"],
+        views=[VIEW],
     )
 
 
@@ -257,11 +259,13 @@ def list_payments(
     "/sums",
     operation_id="get_payment_sums",
     summary="Add up what was paid",
-    responses=responses(*FRESH),
+    response_model=SumsList,
+    responses={**LISTED, **responses(*LISTING)},
 )
 def get_payment_sums(
     principal: ThePrincipal,
     house: TheHouse,
+    sheet: TheSheet,
     first: FirstDay = None,
     last: LastDay = None,
     by: Annotated[
@@ -274,17 +278,20 @@ def get_payment_sums(
     ] = None,
     min_position: MinPosition = None,
     as_of: AsOf = None,
-) -> SumsList:
+) -> SumsList | Response:
     """Add up what was expected, paid, cancelled and refunded on days in Damascus.
 
     Each movement counts on the day of its own effective time. Expected = paid +
     cancelled + what is still outstanding, over all days.
     """
     principal.must_be_allowed(Permission.READ_SUMS)
-    position = position_to_read(house, as_of, min_position, "payments")
+    known = position_to_read(house, as_of, min_position, VIEW)
     since, until = span_of(*days_of(house, first, last))
+    groups = by or []
     with translated():
+        position = position_of(house, VIEW, known)
         sums = house.queries.payments.sums(
-            principal.scope, since=since, until=until, by=by or (), as_of=position
+            principal.scope, since=since, until=until, by=groups, as_of=position
         )
-    return SumsList(items=[SumsAnswer.of(row) for row in sums])
+        made = SumsList(items=[SumsAnswer.of(row) for row in sums])
+    return sheet.answer(made, position=position, parts={"group": groups})

@@ -45,6 +45,8 @@ def on_the_desk(door: Door, part: str) -> str:
     return f"/v1/desk/{part}"
 
 
+GOVERNORATES = "/v1/governorates"
+SUMS = "/v1/payments/sums"
 LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "get_counts": ("auditor", lambda _: "/v1/counts"),
     "get_flows": ("auditor", lambda _: "/v1/counts/flows"),
@@ -60,6 +62,7 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "get_clerk_trail": ("auditor", lambda _: "/v1/clerks/clk-DI-1/trail"),
     "get_stamp_trail": ("auditor", lambda _: f"/v1/stamps/{STAMP}/trail"),
     "get_inbox": ("agency", lambda _: "/v1/inbox"),
+    "get_payment_sums": ("auditor", lambda _: SUMS),
     "list_inbox_totals": ("auditor", lambda _: "/v1/inbox/totals"),
     **{
         name: ("supervisor", lambda door, part=part: on_the_desk(door, part))
@@ -76,6 +79,7 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "list_centres": ("auditor", lambda _: "/v1/centres"),
     "list_clerks": ("auditor", lambda _: "/v1/clerks"),
     "list_entries": ("auditor", lambda _: "/v1/entries"),
+    "list_governorates": ("citizen", lambda _: GOVERNORATES),
     "list_mailing_days": ("post", lambda _: "/v1/postal-items/days"),
     "list_payments": ("auditor", lambda _: "/v1/payments"),
     "list_postal_items": ("post", lambda _: "/v1/postal-items"),
@@ -99,9 +103,17 @@ ONE_ORDER = {
     "list_registered_stamps",
 }
 """Lists that have no other order."""
-WITHOUT_PAGES = {"get_counts", "get_flows", "get_turnaround"}
+WITHOUT_PAGES = {
+    "get_counts",
+    "get_flows",
+    "get_payment_sums",
+    "get_turnaround",
+    "list_governorates",
+}
 """Lists that are whole answers."""
-WHOLE = ("/v1/counts", "/v1/turnaround")
+WHOLE = ("/v1/counts", "/v1/turnaround", SUMS, GOVERNORATES)
+NO_FILES = {"get_request_parties": "values of persons leave by the export alone"}
+"""Answers with items that are no list to take away, and why."""
 QUEUE = "/v1/queue"
 
 
@@ -178,7 +190,27 @@ def test_everything_that_has_pages_is_a_list(door: Door) -> None:
     assert paged == set(LISTS) - WITHOUT_PAGES
 
 
-@pytest.mark.parametrize("name", sorted(LISTS))
+def test_whatever_has_items_is_a_list_or_says_why_not(door: Door) -> None:
+    told = door.app.openapi()
+    kinds = told["components"]["schemas"]
+    with_items = {
+        methods["get"]["operationId"]
+        for methods in told["paths"].values()
+        if "get" in methods
+        and "items" in answer_of(methods["get"], kinds).get("properties", {})
+    }
+    assert with_items == set(LISTS) | set(NO_FILES)
+
+
+def answer_of(operation: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any]:
+    """What an operation answers with in JSON, as it is declared."""
+    content = operation["responses"]["200"]["content"]
+    kind = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    found: dict[str, Any] = kinds.get(kind.rpartition("/")[2], {})
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(LISTS) - {"list_governorates"}))
 def test_the_file_has_what_the_pages_have(filled: Door, name: str) -> None:
     who, where = LISTS[name]
     path = where(filled)
@@ -193,6 +225,30 @@ def test_the_file_has_what_the_pages_have(filled: Door, name: str) -> None:
     assert len(rows) == len(read_back(answer.content))
     items = all_pages(filled, who, path, as_of=position)
     assert items
+    assert rows == [as_cells(item, list(rows[0])) for item in items]
+
+
+def test_sums_have_a_column_for_each_group_and_each_line(filled: Door) -> None:
+    by = ["day", "channel", "centre"]
+    answer = filled.get("auditor", SUMS, by=by, format="csv")
+    rows = read_back(answer.content)
+    items = filled.get("auditor", SUMS, by=by).json()["items"]
+    assert len(rows) == len(items) > 1
+    assert list(rows[0])[:5] == [
+        *(f"group.{name}" for name in by),
+        "unit",
+        "expected.count",
+    ]
+    assert rows == [as_cells(item, list(rows[0])) for item in items]
+
+
+def test_what_no_event_says_is_a_file_as_of_no_position(door: Door) -> None:
+    answer = door.get("citizen", GOVERNORATES, format="csv")
+    assert "Ledger-Position" not in answer.headers
+    assert 'filename="governorates.csv"' in answer.headers["Content-Disposition"]
+    rows = read_back(answer.content)
+    items = door.get("citizen", GOVERNORATES).json()["items"]
+    assert len(rows) == 14
     assert rows == [as_cells(item, list(rows[0])) for item in items]
 
 

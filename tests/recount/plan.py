@@ -28,8 +28,6 @@ WITHOUT_CSV = {
     "check_paper",
     "follow_counts",
     "follow_queue",
-    "get_payment_sums",
-    "list_governorates",
 }
 _When = list[tuple[str, str]]
 
