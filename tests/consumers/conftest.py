@@ -24,9 +24,10 @@ from ledger.names import Role
 from ledger.persistence.append import ActToAppend, Command
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
-from tests.conftest import Database, run_folder
+from tests.conftest import Database, Server, fresh_database, run_folder
 from tests.kafka import shared
 from tests.kafka.jars import NoKafkaError
+from tests.projections.whole_histories import whole_history
 
 _NUMBERS = count(1)
 TOPIC = "sijil.request.informed.v1"
@@ -48,15 +49,20 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return made
 
 
-@pytest.fixture
-def topic(options: dict[str, Any]) -> Topic:
-    """An empty topic of events of this test's own."""
+def new_topic(options: dict[str, Any]) -> Topic:
+    """An empty topic of events that nobody else has."""
     name = f"sijil.events.{os.getpid()}-{next(_NUMBERS)}"
     made = dataclasses.replace(EVENTS, name=name)
     admin = TopicAdmin(options, replication=1)
     admin.apply([made])
     admin.close()
     return made
+
+
+@pytest.fixture
+def topic(options: dict[str, Any]) -> Topic:
+    """An empty topic of events of this test's own."""
+    return new_topic(options)
 
 
 class Book:
@@ -86,6 +92,28 @@ def _act(aggregate_id: UUID, version: int) -> ActToAppend:
 def book(database: Database) -> Book:
     """An empty ledger of this test's own."""
     return Book(database)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lives:
+    """Requests of every kind in a ledger, and all of it in a topic. Only for reading."""
+
+    reader: LedgerReader
+    topic: Topic
+    head: int
+
+
+@pytest.fixture(scope="session")
+def lives(options: dict[str, Any], server: Server, template: str) -> Iterator[Lives]:
+    database = fresh_database(server, template)
+    try:
+        book, made = Book(database), new_topic(options)
+        whole_history(book.recorder, requests=40, seed=10)
+        head = book.reader.head().position
+        relay_until(Relay(book.reader, options, topic=made), head)
+        yield Lives(reader=book.reader, topic=made, head=head)
+    finally:
+        database.close()
 
 
 def until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
