@@ -96,7 +96,7 @@ def book(database: Database) -> Book:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lives:
-    """Requests of every kind in a ledger, and all of it in a topic. Only for reading."""
+    """Requests of every kind in a ledger, and all of it in a topic; only to be read."""
 
     reader: LedgerReader
     topic: Topic

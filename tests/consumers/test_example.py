@@ -1,4 +1,4 @@
-"""The reader in the documentation counts what the ledger has, whatever happens to it."""
+"""The reader in the documentation counts what the ledger has, whatever happens."""
 
 from __future__ import annotations
 
