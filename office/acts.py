@@ -25,7 +25,7 @@ from domain.acts import MINISTRY, OUTSIDE_KINDS, Act, Actor, ActorKind, Provenan
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
-from domain.ids import new_id
+from domain.ids import derived_id, new_id, time_in
 from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
 from ledger.book import Book
@@ -67,6 +67,7 @@ class Envelope:
     ``route`` names the act the same way at every repeat; ``if_version`` is the
     version the actor saw (an ETag), None where there is none to see. ``approved_by``
     is a supervisor's own word, ``approval`` the one a supervisor gave (Approvals).
+    ``tracking`` is the place of the message that the act comes from, stored with it.
     """
 
     principal: Principal
@@ -433,19 +434,30 @@ class Acts:
         *,
         version: int,
     ) -> None:
-        """Keep the attempt as an aggregate of its own; never hide the refusal."""
+        """Keep the attempt as an aggregate of its own; never hide the refusal.
+
+        That of a message is one attempt however often the message is tried, and MUST be
+        kept before the message is passed over.
+        """
         if envelope.principal.role in _NOT_RECORDED:
             return
         now = self.clock()
+        is_message = envelope.tracking is not None
+        attempt_id, command_id = new_id(now), new_id(now)
+        causation_id = f"{on.thing_id}/{version}" if version else None
+        if is_message:
+            named_at = time_in(envelope.command_id)
+            attempt_id = derived_id(f"attempt/{envelope.command_id}", named_at)
+            command_id, causation_id = attempt_id, envelope.causation_id
         attempt = Attempt.refuse(
             Act(
-                command_id=new_id(now),
+                command_id=command_id,
                 actor=on.actor(found),
                 correlation_id=on.thing_id,
                 effective_at=now,
-                causation_id=f"{on.thing_id}/{version}" if version else None,
+                causation_id=causation_id,
             ),
-            attempt_id=new_id(now),
+            attempt_id=attempt_id,
             attempted=envelope.route.rpartition("/")[2],
             target=on.thing_id,
             target_version=version,
@@ -457,6 +469,12 @@ class Acts:
         try:
             self.ledger.append(attempt)
         except PersistenceError as failure:
+            if is_message and isinstance(failure, append.VersionConflictError):
+                # It was tried before, and kept then.
+                return
+            if is_message:
+                with translated():
+                    raise
             _log.error(
                 "office.attempt_not_recorded",
                 code=error.code,
@@ -476,15 +494,16 @@ def actor_on(request: ServiceRequest, principal: Principal) -> Actor:
 
 
 def _must_match(envelope: Envelope, thing: OfficeAggregate | None) -> None:
-    """If-Match: what people change they have seen. Reports from outside see nothing.
+    """If-Match: what people change they have seen. Messages have seen nothing.
 
     What does not exist yet has no version to see, so naming one is a stale page.
     """
     seen = envelope.if_version
     current = 0 if thing is None else thing.etag_version
     if seen is None:
+        is_message = envelope.tracking is not None
         kind = envelope.principal.role
-        if thing is None or kind in {ActorKind.SYSTEM, ActorKind.IMPORT}:
+        if thing is None or is_message or kind in {ActorKind.SYSTEM, ActorKind.IMPORT}:
             return
         raise PreconditionRequiredError
     if seen != current:

@@ -26,6 +26,7 @@ from office.couriers import Courier
 from office.followed import ViewsDesk
 from office.moving import Moving
 from office.people import People
+from office.reports import Reports
 from office.requests import Requests
 from office.settings import OfficeSettings
 from office.smtp import Mail
@@ -159,6 +160,14 @@ class House:
             roster=self.queries.roster,
             queue=self.queries.queue,
             clock=clock,
+        )
+        self.reports = Reports(
+            self.acts,
+            self.requests,
+            reader=self.ledger.reader,
+            tracking=self.queries.tracking,
+            post=self.queries.post,
+            progress=self.queries.progress,
         )
         self.conditions = ConditionsDesk(self.ledger, self.requests, clock)
         self.tracking = CitizenTracking(self.queries.tracking, code_keys)

@@ -196,8 +196,13 @@ def _line(fact: Fact) -> str:
     )
 
 
-_SUBJECTS = {"sijil.attempt.refused.v1": "target", "sijil.read.looked.v1": "request"}
-"""Attempts and looks stand under what they were made on."""
+_SUBJECTS = {
+    "sijil.attempt.refused.v1": "target",
+    "sijil.payment.unmatched.v1": "request",
+    "sijil.read.looked.v1": "request",
+}
+"""Attempts and looks stand under what they were made on, as does a payment that was
+reported for a request and is not its fee."""
 
 
 def _recorded(microseconds: int) -> str:

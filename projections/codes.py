@@ -178,6 +178,11 @@ SKIPPED: dict[str, Words] = {
     "view-defect": ("خلل في العرض", "defect of the view"),
     "other": _OTHER,
 }
+UNMATCHED: dict[str, Words] = {
+    "unknown_number": ("رقم تتبّع غير معروف", "unknown tracking number"),
+    "wrong_amount": ("المبلغ لا يطابق المستحق", "not the amount that is due"),
+    "nothing_due": ("لا رسم مستحق على الطلب", "nothing was due"),
+}
 SCOPES: dict[str, Words] = {
     "national": ("على مستوى القطر", "national"),
     "governorate": ("في كل محافظة", "one in each governorate"),

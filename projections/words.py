@@ -213,6 +213,11 @@ _EVENTS: dict[str, _Said] = {
         "Attempt refused",
         (_why(_NO_CODES, "attempted"), _also(codes.BROKEN, "code")),
     ),
+    "sijil.payment.unmatched.v1": (
+        "دفعة مصرفية بلا طلب يقابلها",
+        "Payment that no request was waiting for",
+        (_Money(), _also(codes.UNMATCHED, "reason")),
+    ),
     "sijil.person.merged.v1": (
         "ضمّ سجلّين لشخص واحد",
         "Two records of one person merged",

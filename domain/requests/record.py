@@ -10,7 +10,7 @@ from uuid import UUID
 from eventsourcing.domain import event
 
 from domain.access import Whereabouts
-from domain.acts import Act
+from domain.acts import Act, Actor
 from domain.aggregates import OfficeAggregate
 from domain.money import FeeKind, FeeLine, Unit, total
 from domain.requests import correcting, ending, holding, leaving, taking_in, working
@@ -332,6 +332,8 @@ class ServiceRequest(OfficeAggregate):
         self.warnings_given: frozenset[GivenWarning] = frozenset()
         # What was paid, answered and asked.
         self.paid_lines: tuple[FeeLine, ...] = ()
+        self.paid_by: Actor | None = None
+        self.bank_reference: str | None = None
         self.refunded: frozenset[FeeKind] = frozenset()
         self.is_forwarded = False
         self.answer: Answer | None = None
@@ -512,8 +514,12 @@ class ServiceRequest(OfficeAggregate):
         self.claim_held = None
 
     @event(FeePaid)
-    def _fee_paid(self, lines: tuple[FeeLine, ...]) -> None:
+    def _fee_paid(
+        self, act: Act, lines: tuple[FeeLine, ...], bank_reference: str | None
+    ) -> None:
         self.paid_lines = lines
+        self.paid_by = act.actor
+        self.bank_reference = bank_reference
         self.payment_due_at = None
 
     @event(FeeRefunded)

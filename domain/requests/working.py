@@ -50,11 +50,11 @@ def pay(
     """Take the whole fee, to the hundredth and in its own unit."""
     terms = must_be_in_progress(request, "pay")
     must_hold(request, act, token)
-    if not request.is_fee_outstanding or will_never_be_due(request, terms):
+    due = due_fee(request)
+    if due is None:
         raise wrong_state(request, "pay", "nothing-due")
-    due, due_unit = total(terms.fee_lines)
-    if (amount, unit) != (due, due_unit):
-        raise WrongAmountError(due=due, unit=due_unit)
+    if (amount, unit) != due:
+        raise WrongAmountError(due=due[0], unit=due[1])
     if (channel is PaymentChannel.BANK) != (bank_reference is not None):
         raise InvalidValueError(field="bank_reference", reason="channel")
     if bank_reference is not None:
@@ -64,10 +64,32 @@ def pay(
         act,
         channel=channel,
         lines=terms.fee_lines,
-        amount=due,
-        unit=due_unit,
+        amount=due[0],
+        unit=due[1],
         bank_reference=bank_reference,
     )
+
+
+def due_fee(request: ServiceRequest) -> tuple[int, Unit] | None:
+    """What is to be paid now: hundredths and their unit; None where nothing is."""
+    terms = request.terms
+    if terms is None or not request.is_fee_outstanding:
+        return None
+    return None if will_never_be_due(request, terms) else total(terms.fee_lines)
+
+
+def is_paid_with(
+    request: ServiceRequest, *, bank: str, bank_reference: str, amount: tuple[int, Unit]
+) -> bool:
+    """Whether the fee was paid with this very payment of a bank.
+
+    A clerk who took the bank's word writes down its reference, not which bank.
+    """
+    payer = request.paid_by
+    if payer is None or request.bank_reference != bank_reference:
+        return False
+    is_banks = payer.kind is not ActorKind.BANK or payer.id == bank
+    return is_banks and total(request.paid_lines) == amount
 
 
 def forward(

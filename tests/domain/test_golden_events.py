@@ -22,6 +22,7 @@ from domain import (
     calendars,
     centres,
     clerks,
+    payments,
     reads,
     records,
     requests,
@@ -35,7 +36,8 @@ from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
-from domain.money import FeeKind
+from domain.money import FeeKind, Unit
+from domain.payments import Payment, UnmatchedBecause
 from domain.reads import Look, Purpose
 from domain.records import MergedBecause, PersonRecord
 from domain.requests import (
@@ -158,6 +160,16 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
             centre="SY-DI-01",
             code="unknown-stamp",
             reason=None,
+        ),
+        Payment.unmatched(
+            act(kind=ActorKind.BANK, actor="bank-1", place="ministry"),
+            bank_reference="B-20261123-77",
+            amount=4500,
+            unit=Unit.NEW,
+            reason=UnmatchedBecause.WRONG_AMOUNT,
+            tracking_number="A77W-EAA2-E5G9-Q",
+            request=REQUEST_ID,
+            centre="SY-DI-01",
         ),
     ]
     found: dict[str, CanMutateAggregate[UUID]] = {}
@@ -286,6 +298,7 @@ def stored_topics() -> set[str]:
             calendars,
             centres,
             clerks,
+            payments,
             reads,
             records,
             requests,

@@ -17,6 +17,7 @@ from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
 from domain.errors import RuleBrokenError
 from domain.money import FeeKind, Unit
+from domain.payments import UnmatchedBecause
 from domain.reads import Purpose
 from domain.records import MergedBecause
 from domain.services import FeeDue, Relationship, Route, SuspendedBecause
@@ -58,6 +59,7 @@ SETS: list[tuple[type[StrEnum], dict[str, Words]]] = [
     (AgencyClosedBecause, codes.AGENCY_CLOSED),
     (AgencyScope, codes.SCOPES),
     (StampWithdrawnBecause, codes.STAMP_WITHDRAWN),
+    (UnmatchedBecause, codes.UNMATCHED),
     (Purpose, codes.PURPOSES),
     (MergedBecause, codes.MERGED),
     (SkippedBecause, codes.SKIPPED),

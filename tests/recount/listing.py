@@ -223,12 +223,14 @@ UNION ALL SELECT %(thing)s WHERE %(kind)s = 'request'
 
 
 def trail(moment: Moment, asked: Asked) -> list[Row]:
-    """The events of a thing or of all; of a request, the attempts on it too."""
+    """The events of a thing or of all; of a request, what was tried on it too."""
     narrowed = "true"
     params: Row = {"kind": asked.operation.split("_")[1], "thing": asked.thing}
     if asked.thing is not None:
         narrowed = f"(id::text IN ({_SUBJECT}) OR data ->> 'target' = %(thing)s"
-        narrowed += " AND topic = 'sijil.attempt.refused.v1')"
+        narrowed += " AND topic = 'sijil.attempt.refused.v1'"
+        narrowed += " OR data ->> 'request' = %(thing)s"
+        narrowed += " AND topic = 'sijil.payment.unmatched.v1')"
     for name, column in (
         ("topic", "topic"),
         ("actor", "body #>> '{actor,id}'"),
