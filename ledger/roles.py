@@ -1,6 +1,7 @@
 """Roles, databases and grants: each role can do what its work needs, and no more.
 
-Owner: makes and owns tables and functions. App: calls ``append`` and reads. Runner:
+Owner: makes and owns tables and functions. App: calls ``append``, brings batches to
+``intake``, which it cannot read, and reads. Runner:
 reads the ledger, writes the views. Reader: reads both, and replays into temporary
 tables that only its own connection has. Vault: the vault alone.
 """
@@ -28,7 +29,10 @@ GRANT TEMPORARY ON DATABASE {database} TO {reader};
 GRANT USAGE ON SCHEMA {ledger} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {ledger} TO {app}, {runner};
 GRANT SELECT ON {ledger}.events, {ledger}.ledger_head TO {reader};
-GRANT EXECUTE ON FUNCTION {ledger}.append, {ledger}.tails TO {app};
+GRANT EXECUTE ON FUNCTION {ledger}.append, {ledger}.tails, {ledger}.tidy_intake
+    TO {app};
+REVOKE ALL ON {ledger}.intake FROM {app}, {runner};
+GRANT INSERT ON {ledger}.intake TO {app};
 GRANT USAGE ON SCHEMA {views} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {views} TO {app}, {reader};
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {views}

@@ -39,6 +39,7 @@ from ledger.persistence.columns import (
 from ledger.persistence.committer import Committer, CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.ids import uuid_of
+from ledger.persistence.intake import FEWEST_ACTS, bring
 
 _COMMAND = """
 SELECT id::text, actor, digest, first_position, last_position
@@ -198,6 +199,9 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         """
         if not acts:
             return []
+        if len(acts) >= FEWEST_ACTS:
+            with self.datastore.autocommit() as cursor:
+                return bring(cursor, acts, clock)
         written = arguments(map(columns, acts), clock)
         with self.datastore.autocommit() as cursor:
             cursor.execute(f"{ANSWER}{written} {IN_ORDER}")

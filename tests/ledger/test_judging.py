@@ -1,11 +1,13 @@
-"""The append function against a model that knows nothing of batches: act by act.
+"""Both ways to append against a model that knows nothing of batches: act by act.
 
-Random batches with repeats, conflicts, gaps, followed streams and acts of the library
-without a command; outcomes, positions, times and every table are compared.
+One is the append function, the other the batch that comes by COPY. Random batches
+with repeats, conflicts, gaps, followed streams and acts of the library without a
+command; outcomes, positions, times and every table are compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -21,6 +23,7 @@ from ledger.names import Role
 from ledger.persistence.append import ActToAppend, Appended, Command, Outcome
 from ledger.persistence.columns import ANSWER, IN_ORDER, answers, arguments, columns
 from ledger.persistence.datastore import PostgresDatastore
+from ledger.persistence.intake import bring
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.conftest import Database
 
@@ -150,18 +153,24 @@ def app(database: Database) -> PostgresDatastore:
     return database.datastore(Role.APP)
 
 
+Way = Callable[[psycopg2.extensions.cursor, list[ActToAppend]], list[Appended]]
+
+
+@pytest.mark.parametrize("way", [appended, bring], ids=["append", "copy"])
 @given(seed=st.integers(0, 2**32))
 @settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_batches_are_what_their_acts_are(app: PostgresDatastore, seed: int) -> None:
+def test_batches_are_what_their_acts_are(
+    app: PostgresDatastore, seed: int, way: Way
+) -> None:
     dice, model = Dice(seed), Model()
     with app.transaction(commit=False) as cursor:
         for _ in range(4):
             acts = dice.batch()
-            done = appended(cursor, acts)
+            done = way(cursor, acts)
             said = [(a.outcome, a.first_position, a.last_position) for a in done]
             assert said == model.append(acts)
             _must_be(cursor, model, done)

@@ -18,6 +18,7 @@ from domain.access import Principal
 from domain.acts import ActorKind
 from domain.requests import Means, ServiceRequest
 from ledger.persistence.append import Command
+from ledger.persistence.intake import FEWEST_ACTS
 from ledger.window import LedgerWindow
 from office import commands
 from office.bulk import METHODS, BulkDesk, Item, Settled
@@ -64,15 +65,16 @@ def informed_by_another(scene: Scene, request_id: UUID) -> None:
     )
 
 
+@pytest.mark.parametrize("batch", [7, FEWEST_ACTS + 3], ids=["literals", "copy"])
 def test_a_batch_writes_byte_for_byte_what_one_by_one_writes(
-    scene: Scene, server: Server, seeded_template: str
+    scene: Scene, server: Server, seeded_template: str, batch: int
 ) -> None:
     for each in many("s", LIVES):
         BulkDesk.do(scene.requests, each)
     database = fresh_database(server, seeded_template)
     try:
         with scene_in(database) as other:
-            settled = list(BulkDesk(other.house, batch=7).run(many("s", LIVES)))
+            settled = list(BulkDesk(other.house, batch=batch).run(many("s", LIVES)))
             assert fates(settled) == {"stored": 8 * LIVES}
             assert history(other) == history(scene)
             positions = [each.done.last_position for each in settled if each.done]
