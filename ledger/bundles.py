@@ -8,18 +8,23 @@ go a few times a batch instead of once a row.
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from struct import Struct
 
 import psycopg2.extensions
 
 _BUNDLE = """
 COPY (
-    SELECT array_agg(position),
-        array_agg(recorded_at), array_agg(version), string_agg(aggregate_id::text, ''),
-        string_agg(topic, E'\\n'), array_agg(length(body)), string_agg(body, '')
+    SELECT string_agg(int8send(position), ''),
+        string_agg(timestamptz_send(recorded_at), ''),
+        string_agg(int4send(version), ''), string_agg(aggregate_id::text, ''),
+        string_agg(topic, E'\\n'), string_agg(int4send(length(body)), ''),
+        string_agg(body, '')
     FROM (
         SELECT position, recorded_at, aggregate_id, version, topic, body FROM events
         WHERE position > %(after)s AND position <= %(until)s
@@ -30,15 +35,11 @@ COPY (
 """
 _HEADER_BYTES = 21
 """The signature, the flags, no extension, and the number of the row's columns."""
-_ARRAY_HEADER_BYTES = 20
-"""Dimensions, whether there are NULLs, type, length and lower bound."""
 _COLUMNS = 7
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 """Binary times count from the year 2000."""
 _ID_CHARACTERS = 36
 _SIZE = Struct(">i")
-_INTEGER = Struct(">4xi")
-_BIGINT = Struct(">4xq")
 
 
 BareRow = tuple[int, int, str, int, str, bytes]
@@ -101,30 +102,30 @@ def _rows(message: bytes) -> list[BareRow]:
     keys = str(ids, "ascii")
     texts = str(topics, "ascii").split("\n")
     known = {topic: topic for topic in texts}
-    rows = []
-    begins = id_begins = 0
-    for (size,), (position,), (at,), (version,), topic in zip(
-        _INTEGER.iter_unpack(sizes[_ARRAY_HEADER_BYTES:]),
-        _BIGINT.iter_unpack(positions[_ARRAY_HEADER_BYTES:]),
-        _BIGINT.iter_unpack(recorded[_ARRAY_HEADER_BYTES:]),
-        _INTEGER.iter_unpack(versions[_ARRAY_HEADER_BYTES:]),
-        texts,
-        strict=True,
-    ):
-        ends = begins + size
-        id_ends = id_begins + _ID_CHARACTERS
-        rows.append(
-            (
-                position,
-                at + _POSTGRES_EPOCH_US,
-                keys[id_begins:id_ends],
-                version,
-                known[topic],
-                bytes(bodies[begins:ends]),
-            )
+    whole = bytes(bodies)
+    ends = list(accumulate(_numbers("i", sizes), initial=0))
+    return list(
+        zip(
+            _numbers("q", positions),
+            [at + _POSTGRES_EPOCH_US for at in _numbers("q", recorded)],
+            [
+                keys[at : at + _ID_CHARACTERS]
+                for at in range(0, len(keys), _ID_CHARACTERS)
+            ],
+            _numbers("i", versions),
+            [known[topic] for topic in texts],
+            [whole[begin:end] for begin, end in pairwise(ends)],
+            strict=True,
         )
-        begins, id_begins = ends, id_ends
-    return rows
+    )
+
+
+def _numbers(kind: str, column: memoryview) -> array[int]:
+    """The numbers of a column, which come in the network's order."""
+    numbers = array(kind, bytes(column))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
 
 
 def _columns(message: bytes) -> Iterator[memoryview]:

@@ -245,8 +245,7 @@ _NONE: _Row = {}
 
 
 def _forwarded(origin: Origin, fact: Fact) -> _Row:
-    body = fact.copied
-    data, at = body["data"], body["effective_at"]
+    data, at = fact.copied_data, fact.effective_text
     return {
         "request_id": fact.key,
         "agency": data["agency"],
@@ -269,8 +268,7 @@ def _after(row: _Row, fact: Fact) -> _Row | None:
     topic, is_answered = fact.topic, row["state"] == "answered"
     if topic in _CALLED_OFF:
         return row if is_answered else None
-    body = fact.copied
-    data, since = body["data"], body["effective_at"]
+    data, since = fact.copied_data, fact.effective_text
     if topic == _RESPONDED:
         is_more_needed = data["outcome"] == _INFORMATION_NEEDED
         return {

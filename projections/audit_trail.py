@@ -21,7 +21,7 @@ from ledger.entries import leaf_hash_of
 from ledger.names import LEDGER_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from projections.codes import Words
-from projections.copying import copied_text, copy_lines
+from projections.copying import copied, copied_text, copy_lines
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.sorting import Column, PositionSort, both_ways
@@ -180,19 +180,21 @@ class AuditTrail:
 
 
 def _line(fact: Fact) -> str:
-    body, key, topic, position = fact.copied, fact.key, fact.topic, fact.position
-    actor = body["actor"]
+    key, topic, position = fact.key, fact.topic, fact.position
+    actor = fact.actor
+    if b"\\" in fact.stored:
+        actor = copied(actor)
     recorded_at = _recorded(fact.recorded_us)
     leaf_hash = leaf_hash_of(
         position, recorded_at, key, fact.version, topic, fact.stored
     )
     subject = key
     if topic in _SUBJECTS:
-        subject = body["data"].get(_SUBJECTS[topic], key)
+        subject = fact.data.get(_SUBJECTS[topic], key)
     return (
-        f"{position}\t{recorded_at}\t{body['effective_at']}\t{subject}"
+        f"{position}\t{recorded_at}\t{fact.effective_text}\t{subject}"
         f"\t{copied_text(topic)}\t{actor['kind']}\t{actor['id']}\t{actor['place']}"
-        f"\t{body['command_id']}\t{leaf_hash.hex()}"
+        f"\t{fact.command_id}\t{leaf_hash.hex()}"
     )
 
 

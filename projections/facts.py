@@ -6,9 +6,11 @@ and a body that no view wants is never parsed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, cast
 from uuid import UUID
 
 from ledger.bodies import read_body
@@ -18,6 +20,12 @@ from projections.copying import copied
 
 OURS = "sijil."
 """What the topics of Sijil's own events begin with."""
+_ACTOR = b'{"actor":{'
+_COMMAND_ID = b',"command_id":"'
+_DATA = b',"data":'
+_EFFECTIVE_AT = b',"effective_at":"'
+_TIME_BYTES = len("2026-11-23T08:14:05.473912Z")
+_ID_BYTES = 36
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -26,8 +34,9 @@ class Fact:
     """One entry and its body as plain values. MUST NOT be changed by a fold."""
 
     __slots__ = (
+        "_at",
         "_body",
-        "_copied",
+        "_data",
         "key",
         "position",
         "recorded_us",
@@ -59,7 +68,8 @@ class Fact:
             self.stored,
         ) = row
         self._body: dict[str, Any] | None = None
-        self._copied: dict[str, Any] | None = None
+        self._data: dict[str, Any] | None = None
+        self._at: str | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -71,23 +81,27 @@ class Fact:
 
     @property
     def is_read(self) -> bool:
-        """Whether somebody has looked at the body."""
-        return self._body is not None
+        """Whether somebody has looked at its own facts."""
+        return self._data is not None
 
-    @property
-    def copied(self) -> dict[str, Any]:
-        """The body with the texts in its objects as COPY takes them.
+    def read(self) -> None:
+        """Parse its own facts: all of the body that most views want.
 
-        Canonical JSON has a backslash wherever a text holds a control character, a
-        quote or a backslash: a body without one is what COPY takes as it stands.
+        Keys stand in order in canonical JSON, and a quote inside of a text is escaped:
+        so the first ``,"data":`` is the body's own, for nothing before it has such a
+        key, and so is the last ``,"effective_at":``. What is not of that form is parsed
+        whole.
         """
-        found = self._copied
-        if found is None:
-            found = self.body
-            if b"\\" in self.stored:
-                found = copied(found)
-            self._copied = found
-        return found
+        stored = self.stored
+        begin, end = stored.find(_DATA), stored.rfind(_EFFECTIVE_AT)
+        if 0 < begin < end:
+            try:
+                self._data = read_body(stored[begin + len(_DATA) : end])
+            except ValueError:
+                pass
+            else:
+                return
+        self._data = self.body["data"]
 
     @property
     def recorded_at(self) -> datetime:
@@ -97,8 +111,39 @@ class Fact:
     @property
     def data(self) -> dict[str, Any]:
         """The event's own facts."""
-        facts: dict[str, Any] = self.body["data"]
-        return facts
+        data = self._data
+        if data is None:
+            self.read()
+            data = cast("dict[str, Any]", self._data)
+        return data
+
+    @property
+    def copied_data(self) -> dict[str, Any]:
+        """Its own facts with the texts in their objects as COPY takes them.
+
+        Canonical JSON has a backslash wherever a text holds a control character, a
+        quote or a backslash: a body without one is what COPY takes as it stands.
+        """
+        if b"\\" in self.stored:
+            return cast("dict[str, Any]", copied(self.data))
+        return self.data
+
+    @property
+    def actor(self) -> Mapping[str, str]:
+        """Who acted: kind, id and place."""
+        stored = self.stored
+        # An actor that ends another way leaves what is no JSON.
+        actor = _actor_of(stored[len(_ACTOR) - 1 : stored.find(b'},"') + 1])
+        if actor is not None and stored.startswith(_ACTOR):
+            return actor
+        return cast("Mapping[str, str]", self.body["actor"])
+
+    @property
+    def command_id(self) -> str:
+        """The act that it is of."""
+        at = self.stored.find(_COMMAND_ID) + len(_COMMAND_ID)
+        found = self.stored[at : at + _ID_BYTES]
+        return str(found, "ascii")
 
     @property
     def happened(self) -> str:
@@ -108,8 +153,10 @@ class Fact:
     @property
     def effective_text(self) -> str:
         """When it happened, as the body has it: RFC 3339, UTC, six decimals."""
-        text: str = self.body["effective_at"]
-        return text
+        at = self._at
+        if at is None:
+            at = self._at = _time_in(self.stored) or str(self.body["effective_at"])
+        return at
 
     @property
     def effective_at(self) -> datetime:
@@ -127,6 +174,20 @@ class Fact:
             topic=self.topic,
             body=self.stored,
         )
+
+
+@lru_cache(maxsize=4_096)
+def _actor_of(stored: bytes) -> Mapping[str, str] | None:
+    with suppress(ValueError):
+        return read_body(stored)
+    return None
+
+
+def _time_in(stored: bytes) -> str | None:
+    begin = stored.rfind(_EFFECTIVE_AT) + len(_EFFECTIVE_AT)
+    end = begin + _TIME_BYTES
+    is_found = begin >= len(_EFFECTIVE_AT) and stored[end : end + 1] == b'"'
+    return str(stored[begin:end], "ascii") if is_found else None
 
 
 @cache

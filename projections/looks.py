@@ -86,7 +86,7 @@ class Looks:
 
 
 def _row(fact: Fact) -> tuple[Any, ...]:
-    actor, data = fact.body["actor"], fact.data
+    actor, data = fact.actor, fact.data
     return (
         fact.position,
         fact.key,

@@ -67,7 +67,7 @@ class Origins:
         told = {}
         for fact in facts:
             if fact.topic == SUBMITTED:
-                data, key = fact.copied["data"], fact.key
+                data, key = fact.copied_data, fact.key
                 origin = Origin(
                     data["tracking_number"],
                     data["service"],

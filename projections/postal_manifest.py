@@ -224,12 +224,11 @@ class PostalManifest(Remembering[_Row]):
 
 
 def _key(fact: Fact) -> str:
-    return f"{fact.key}/{fact.copied['data']['item']}"
+    return f"{fact.key}/{fact.copied_data['item']}"
 
 
 def _on_the_way(origin: Origin, fact: Fact) -> _Row:
-    body = fact.copied
-    data = body["data"]
+    data = fact.copied_data
     return {
         "request_id": fact.key,
         "item": data["item"],
@@ -237,7 +236,7 @@ def _on_the_way(origin: Origin, fact: Fact) -> _Row:
         "governorate": origin.governorate,
         "destination": data["to"],
         "state": "on_the_way",
-        "mailed_at": body["effective_at"],
+        "mailed_at": fact.effective_text,
         "ended_at": NOTHING,
         "capacity": NOTHING,
         "reason": NOTHING,
@@ -245,12 +244,11 @@ def _on_the_way(origin: Origin, fact: Fact) -> _Row:
 
 
 def _arrived(row: _Row, fact: Fact) -> _Row:
-    body = fact.copied
-    data = body["data"]
+    data = fact.copied_data
     return {
         **row,
         "state": _ENDS[fact.topic],
-        "ended_at": body["effective_at"],
+        "ended_at": fact.effective_text,
         "capacity": data.get("capacity", NOTHING),
         "reason": data.get("reason", NOTHING),
     }

@@ -136,15 +136,14 @@ def after_fact(request: FoldedRequest | None, fact: Fact) -> FoldedRequest | Non
     request.version = version
     bookkeeping = _BOOKKEEPING.get(topic)
     if bookkeeping is not None:
-        bookkeeping(request, fact.copied["data"])
+        bookkeeping(request, fact.copied_data)
         return request
     request.etag_version = version
     change = _CHANGES.get(topic)
     if change is None:
         return request
-    body = fact.copied
-    at = body["effective_at"]
-    said = change(request, body["data"])
+    at = fact.effective_text
+    said = change(request, fact.copied_data)
     request.situation = situation = situation_after(request.situation, topic, said)
     if topic in _ENDS:
         # What has ended is in nobody's hands any more.
@@ -160,8 +159,7 @@ def after_fact(request: FoldedRequest | None, fact: Fact) -> FoldedRequest | Non
 
 
 def _submitted(fact: Fact) -> FoldedRequest:
-    body = fact.copied
-    data, at = body["data"], body["effective_at"]
+    data, at = fact.copied_data, fact.effective_text
     return FoldedRequest(
         data["tracking_number"],
         data["code_key"],

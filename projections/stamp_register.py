@@ -271,12 +271,11 @@ class StampRegister:
         origins = _ORIGINS.take_in(cursor, ours, {fact.key for fact in stamped})
         lines = []
         for fact in stamped:
-            body = fact.copied
-            data, origin = body["data"], "\t".join(origins[fact.key])
+            data, origin = fact.copied_data, "\t".join(origins[fact.key])
             lines.append(
                 f"{fact.position}\t{fact.key}\t{origin}\t{data['serial']}"
                 f"\t{data['kind']}\t{data['officer']}\t{data['stamped_digest']}"
-                f"\t{body['effective_at']}"
+                f"\t{fact.effective_text}"
             )
         copy_lines(cursor, "stampings", _STAMPING_COLUMNS, lines)
         superseding = [

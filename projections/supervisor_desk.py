@@ -285,7 +285,7 @@ def _approval(fact: Fact) -> tuple[Any, ...]:
 
 
 def _attempt(fact: Fact) -> tuple[Any, ...]:
-    data, actor = fact.data, fact.body["actor"]
+    data, actor = fact.data, fact.actor
     return (
         fact.position,
         data["centre"],

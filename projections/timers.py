@@ -203,11 +203,11 @@ def _load(
 
 
 def _submitted(_: _Pending, fact: Fact) -> _Changed:
-    return {_EXPIRY: _at(fact, fact.copied["data"].get("expires_at"))}
+    return {_EXPIRY: _at(fact, fact.copied_data.get("expires_at"))}
 
 
 def _accepted(_: _Pending, fact: Fact) -> _Changed:
-    terms = fact.copied["data"]["terms"]
+    terms = fact.copied_data["terms"]
     return {
         _EXPIRY: _at(fact, terms.get("payment_due_at")),
         _COMPLETION: _limit(fact, terms["due_at"]),
@@ -219,7 +219,7 @@ def _fee_paid(_: _Pending, __: Fact) -> _Changed:
 
 
 def _claimed(_: _Pending, fact: Fact) -> _Changed:
-    data = fact.copied["data"]
+    data = fact.copied_data
     return {_LEASE: _at(fact, data["lease_until"], token=data["token"])}
 
 
@@ -228,18 +228,18 @@ def _given_away(_: _Pending, __: Fact) -> _Changed:
 
 
 def _forwarded(_: _Pending, fact: Fact) -> _Changed:
-    return {_FIRST_ANSWER: _limit(fact, fact.copied["data"]["answer_due_at"])}
+    return {_FIRST_ANSWER: _limit(fact, fact.copied_data["answer_due_at"])}
 
 
 def _responded(_: _Pending, fact: Fact) -> _Changed:
     # Each answer says anew whether a fee falls due with it.
-    expiry = _at(fact, fact.copied["data"].get("payment_due_at"))
+    expiry = _at(fact, fact.copied_data.get("payment_due_at"))
     return {_FIRST_ANSWER: None, _EXPIRY: expiry}
 
 
 def _stamped(_: _Pending, fact: Fact) -> _Changed:
     """The fee that fell due with this step, where one did."""
-    due_at = fact.copied["data"].get("payment_due_at")
+    due_at = fact.copied_data.get("payment_due_at")
     return {} if due_at is None else {_EXPIRY: _at(fact, due_at)}
 
 
@@ -253,14 +253,14 @@ def _information_requested(pending: _Pending, _: Fact) -> _Changed:
 
 def _information_supplied(pending: _Pending, fact: Fact) -> _Changed:
     return {
-        kind: _resumed(fact, pending.get(kind), fact.copied["data"].get(name))
+        kind: _resumed(fact, pending.get(kind), fact.copied_data.get(name))
         for kind, name in _RESUMED.items()
     }
 
 
 def _warned(pending: _Pending, fact: Fact) -> _Changed:
     """The limit's next step: after the warning before, the one after; then nothing."""
-    data = fact.copied["data"]
+    data = fact.copied_data
     kind = _LIMITS[data["limit"]]
     row = pending.get(kind)
     if row is None or row.due_at != data["due_at"]:
@@ -320,7 +320,7 @@ def _resumed(fact: Fact, row: _Row | None, due_at: str | None) -> _Row | None:
 
 def _at(fact: Fact, due_at: str | None, *, token: int | None = None) -> _Row | None:
     """The row of a due time; None where there is none, or the act was taken over."""
-    if due_at is None or fact.body["actor"]["kind"] == _IMPORT:
+    if due_at is None or fact.actor["kind"] == _IMPORT:
         return None
     return _Row(due_at, False, True, token, fact.version)
 

@@ -415,7 +415,7 @@ _ASKED_ANEW = frozenset({"sijil.request.accepted.v1", "sijil.request.corrected.v
 
 def _line(key: str, r: FoldedRequest, fact: Fact) -> str:
     return (
-        f"{key}\t{happened_in(fact.topic)}\t{fact.copied['effective_at']}"
+        f"{key}\t{happened_in(fact.topic)}\t{fact.effective_text}"
         f"\t{row_text(r.situation)}\t{r.next_act}\t{r.reason}\t{r.missing}\t{r.item}"
         f"\t{r.clerk}\t{r.assigned_clerk}\t{r.since}\t{r.due_at}\t{r.answer_due_at}"
         f"\t{r.payment_due_at}\t{r.expires_at}\t{r.ended_at}\t{r.version}"

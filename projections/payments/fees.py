@@ -197,8 +197,7 @@ def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 def _expected(origin: Origin, fact: Fact) -> _Row | None:
     """The row of a fee that acceptance made due; None where nothing is to be paid."""
-    body = fact.copied
-    terms = body["data"]["terms"]
+    terms = fact.copied_data["terms"]
     amounts = _lines(terms["fee_lines"])
     if not any(amounts.values()):
         return None
@@ -214,7 +213,7 @@ def _expected(origin: Origin, fact: Fact) -> _Row | None:
         "fee_due": terms["fee_due"],
         "state": "expected",
         "is_fee_outstanding": True,
-        "expected_at": body["effective_at"],
+        "expected_at": fact.effective_text,
         "due_at": terms.get("payment_due_at", NOTHING),
         "paid_at": NOTHING,
         "channel": NOTHING,
@@ -240,16 +239,16 @@ def _after(row: _Row, fact: Fact) -> _Row | None:
             **row,
             "state": "paid",
             "is_fee_outstanding": False,
-            "paid_at": fact.copied["effective_at"],
-            "channel": fact.copied["data"]["channel"],
-            "bank_reference": fact.copied["data"].get("bank_reference", NOTHING),
+            "paid_at": fact.effective_text,
+            "channel": fact.copied_data["channel"],
+            "bank_reference": fact.copied_data.get("bank_reference", NOTHING),
         }
     if fact.topic in _ENDED_UNPAID:
         return {
             **row,
             "state": "cancelled",
             "is_fee_outstanding": False,
-            "ended_at": fact.copied["effective_at"],
+            "ended_at": fact.effective_text,
         }
     due = _due_with(row, fact)
     is_changed = any(row[name] != value for name, value in due.items())
@@ -258,18 +257,18 @@ def _after(row: _Row, fact: Fact) -> _Row | None:
 
 def _due_with(row: _Row, fact: Fact) -> _Row:
     """What an answer or a stamp says of the fee: whether and until when it is due."""
-    due_at = fact.copied["data"].get("payment_due_at", NOTHING)
+    due_at = fact.copied_data.get("payment_due_at", NOTHING)
     if fact.topic == _RESPONDED:
         # Each answer says anew whether a fee falls due with it. What a refusal leaves
         # nothing to hand over for is not taken, unless another answer comes.
-        is_refused = fact.copied["data"]["outcome"] == _REFUSED_ANSWER
+        is_refused = fact.copied_data["outcome"] == _REFUSED_ANSWER
         is_outstanding = not (is_refused and row["fee_due"] == _AT_HAND_OVER)
         return {"due_at": due_at, "is_fee_outstanding": is_outstanding}
     return {} if due_at == NOTHING else {"due_at": due_at}
 
 
 def _refunded(row: _Row, fact: Fact) -> _Row:
-    data = fact.copied["data"]
+    data = fact.copied_data
     amounts = _lines(data["lines"])
     state_fee = row["refunded_state_fee"] + amounts["state_fee"]
     service_charge = row["refunded_service_charge"] + amounts["service_charge"]
@@ -279,7 +278,7 @@ def _refunded(row: _Row, fact: Fact) -> _Row:
         "state": "refunded" if is_all else "partly_refunded",
         "refunded_state_fee": state_fee,
         "refunded_service_charge": service_charge,
-        "refunded_at": fact.copied["effective_at"],
+        "refunded_at": fact.effective_text,
         "refund_channel": data["channel"],
         "refund_reference": data.get("bank_reference", NOTHING),
         "refund_reason": data["reason"],
@@ -306,5 +305,5 @@ def _movement(row: _Row, fact: Fact) -> str | None:
     return (
         f"{fact.position}\t{fact.key}\t{movement}\t{row['service']}\t{row['centre']}"
         f"\t{row['governorate']}\t{row['agency']}\t{row['unit']}\t{channel}"
-        f"\t{state_fee}\t{service_charge}\t{fact.copied['effective_at']}"
+        f"\t{state_fee}\t{service_charge}\t{fact.effective_text}"
     )

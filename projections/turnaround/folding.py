@@ -338,7 +338,7 @@ class _Batch:
                 self._posted(fact, life)
                 self.received.append(
                     f"{fact.position}\t{life.place}\t{life.completed_day}"
-                    f"\t{fact.copied['effective_at']}\t{life.post_minutes}"
+                    f"\t{fact.effective_text}\t{life.post_minutes}"
                 )
                 self._drop(fact)
             case "handed-over":
@@ -377,7 +377,7 @@ class _Batch:
         self._end(fact, life, stage, measured)
 
     def _end(self, fact: Fact, life: Life, stage: str, measured: str) -> None:
-        at = fact.copied["effective_at"]
+        at = fact.effective_text
         self.ended.append(
             f"{fact.position}\t{life.place}\t{stage}\t{day_of(fact.effective_text)}"
             f"\t{copied_text(life.accepted_at or '')}\t{at}"

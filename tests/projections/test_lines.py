@@ -50,8 +50,8 @@ def test_a_line_comes_back_as_the_fact_had_it(
     ]
     lines = []
     for one in facts:
-        data = one.copied["data"]
-        assert (one.copied is one.body) == (b"\\" not in one.stored)
+        data = one.copied_data
+        assert (data is one.data) == (b"\\" not in one.stored)
         c = copied_text(array_of(data["c"]))
         lines.append(
             f"{one.position}\t{data['a']}\t{data['nested']['b']}\t{c}\t{NOTHING}"
