@@ -34,18 +34,35 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """The entry: six lines of head, each ended by one line feed, and the body."""
-        head = _head(
+        return entry_bytes(
             self.position,
             rfc3339(self.recorded_at),
             str(self.aggregate_id),
             self.version,
             self.topic,
+            self.body,
         )
-        return head + self.body
 
     def leaf_hash(self) -> bytes:
         """SHA-256 over 0x00 and the entry: 32 bytes."""
-        return hashlib.sha256(_LEAF_PREFIX + self.to_bytes()).digest()
+        return leaf_hash(self.to_bytes())
+
+
+def entry_bytes(  # noqa: PLR0917 -- the entry's fields in their order
+    position: int,
+    recorded_at: str,
+    aggregate_id: str,
+    version: int,
+    topic: str,
+    body: bytes,
+) -> bytes:
+    """The entry as ``Entry.to_bytes`` gives it, of texts as ``leaf_hash_of`` wants."""
+    return _head(position, recorded_at, aggregate_id, version, topic) + body
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The leaf hash of an entry's bytes: SHA-256 over 0x00 and the entry, 32 bytes."""
+    return hashlib.sha256(_LEAF_PREFIX + entry).digest()
 
 
 def leaf_hash_of(  # noqa: PLR0917 -- the entry's fields in their order
