@@ -183,6 +183,12 @@ UNMATCHED: dict[str, Words] = {
     "wrong_amount": ("المبلغ لا يطابق المستحق", "not the amount that is due"),
     "nothing_due": ("لا رسم مستحق على الطلب", "nothing was due"),
 }
+RESUMED: dict[str, Words] = {
+    "restored": ("استعادة من نسخة احتياطية", "restored from a backup"),
+    "failed-over": ("انتقال إلى خادم بديل", "failed over to another server"),
+    "exercise": ("تمرين على الاستعادة", "restore exercise"),
+    "other": _OTHER,
+}
 SCOPES: dict[str, Words] = {
     "national": ("على مستوى القطر", "national"),
     "governorate": ("في كل محافظة", "one in each governorate"),

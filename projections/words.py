@@ -305,6 +305,14 @@ _EVENTS: dict[str, _Said] = {
             _also(codes.SKIPPED, "reason"),
         ),
     ),
+    "sijil.ledger.resumed.v1": (
+        "استئناف القيد في سجل مستعاد",
+        "Ledger resumed after it came back",
+        (
+            _Detail("incarnation", "، العهد {}", ", incarnation {}"),
+            _also(codes.RESUMED, "reason"),
+        ),
+    ),
 }
 WORDS: dict[str, Words] = {topic: (ar, en) for topic, (ar, en, _) in _EVENTS.items()}
 """What each event is called, in Arabic and in English."""

@@ -26,6 +26,7 @@ from domain import (
     reads,
     records,
     requests,
+    resumptions,
     services,
     stamps,
     views,
@@ -56,6 +57,7 @@ from domain.requests import (
     WarnedWhen,
     WithdrawnBecause,
 )
+from domain.resumptions import ResumedBecause, ReturnedLedger
 from domain.services import Relationship, SuspendedBecause
 from domain.stamps import StampWithdrawnBecause
 from domain.views import FollowedView, SkippedBecause
@@ -134,6 +136,12 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
             view_version=6,
             position=48213,
             reason=SkippedBecause.ENTRY_MALFORMED,
+        ),
+        ReturnedLedger.resume(
+            system(),
+            ledger_id=UUID("7d1f0a52-3c1b-4e8f-9a55-0d4c6f2b9e31"),
+            incarnation=2,
+            reason=ResumedBecause.RESTORED,
         ),
         Agency.publish(
             act(),
@@ -302,6 +310,7 @@ def stored_topics() -> set[str]:
             reads,
             records,
             requests,
+            resumptions,
             services,
             stamps,
             views,

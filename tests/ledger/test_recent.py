@@ -39,6 +39,8 @@ FIRST_EVENTS = (
     "sijil.calendar.published.v1",
     "sijil.centre.opened.v1",
     "sijil.clerk.appointed.v1",
+    "sijil.ledger.resumed.v1",
+    "sijil.payment.unmatched.v1",
     "sijil.person.merged.v1",
     "sijil.read.looked.v1",
     "sijil.request.submitted.v1",

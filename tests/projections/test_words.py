@@ -20,6 +20,7 @@ from domain.money import FeeKind, Unit
 from domain.payments import UnmatchedBecause
 from domain.reads import Purpose
 from domain.records import MergedBecause
+from domain.resumptions import ResumedBecause
 from domain.services import FeeDue, Relationship, Route, SuspendedBecause
 from domain.stamps import StampWithdrawnBecause
 from domain.views import SkippedBecause
@@ -63,6 +64,7 @@ SETS: list[tuple[type[StrEnum], dict[str, Words]]] = [
     (Purpose, codes.PURPOSES),
     (MergedBecause, codes.MERGED),
     (SkippedBecause, codes.SKIPPED),
+    (ResumedBecause, codes.RESUMED),
     (Unit, codes.UNITS),
     (FeeKind, codes.FEE_KINDS),
     (ActorKind, codes.ACTORS),
