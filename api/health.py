@@ -12,6 +12,11 @@ from office.errors import LedgerUnavailableError
 from office.house import House
 from projections.schema import not_made
 
+RETURNED = (
+    "the ledger came back from a backup and takes no acts until it is resumed "
+    "(sijil ledger resume)"
+)
+
 router = APIRouter(tags=["health"])
 
 
@@ -28,7 +33,10 @@ def livez() -> dict[str, str]:
     responses={503: {"description": "Not ready; `reasons` says why"}},
 )
 def readyz(request: Request) -> JSONResponse:
-    """Say whether both databases answer, are migrated, and the views keep up."""
+    """Say whether both databases answer and are migrated, and the views keep up.
+
+    And whether the ledger takes acts: not before it is resumed, once it came back.
+    """
     house: House = request.app.state.house
     settings: ApiSettings = request.app.state.settings
     reasons: list[str] = []
@@ -36,11 +44,13 @@ def readyz(request: Request) -> JSONResponse:
     try:
         waiting = migrations.pending(house.settings)
         reasons += [f"migration {name} is not applied" for name in waiting]
-        head = house.ledger.reader.head().position
+        head = house.ledger.reader.head()
+        if head.is_suspended:
+            reasons.append(RETURNED)
         levels = house.queries.progress.levels()
         reasons += [f"view {name} is not migrated" for name in not_made(levels)]
         for level in levels:
-            lag = max(0, head - level.position)
+            lag = max(0, head.position - level.position)
             views.append(
                 {
                     "view": level.view,
@@ -50,7 +60,13 @@ def readyz(request: Request) -> JSONResponse:
                     "failed_code": level.failed_code,
                 }
             )
-            if level.error is not None:
+            if level.position > head.position:
+                reasons.append(
+                    f"view {level.view} has seen {level.position - head.position} "
+                    "entries that the ledger has not: it is an earlier one "
+                    "(sijil ledger suspend)"
+                )
+            elif level.error is not None:
                 reasons.append(f"view {level.view} stopped: {level.error}")
             elif lag > settings.largest_lag:
                 reasons.append(f"view {level.view} is {lag} entries behind")

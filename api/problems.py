@@ -180,6 +180,13 @@ KINDS: dict[str, ProblemKind] = {
         "لم يُسجَّل شيء. أعد المحاولة بعد قليل بالمعرّف نفسه.",
         "Nothing was stored. Try again shortly, with the same id.",
     ),
+    "ledger-returned": _kind(
+        503,
+        "عاد السجل من نسخة احتياطية ولم يُستأنف القيد فيه",
+        "The ledger came back from a backup and is not resumed",
+        "القراءة ممكنة. أبلغ مشغّل النظام، ثم أعد إرسال الإجراء بالمعرّف نفسه.",
+        "Reading works. Tell the operator, then send the act again with the same id.",
+    ),
     "outcome-unknown": _kind(
         503,
         "لم يُعرف بعد هل سُجّل الإجراء",
@@ -485,7 +492,7 @@ READING = (*ASKING, "invalid-value", "ledger-unavailable")
 """What every route that reads may answer."""
 FRESH = (*READING, "not-fresh-enough")
 """The same, where a view is read."""
-APPENDING = ("clock-skew", "ledger-busy", "outcome-unknown")
+APPENDING = ("clock-skew", "ledger-busy", "ledger-returned", "outcome-unknown")
 """What every route that appends to the ledger may answer."""
 SENDING = ("malformed-json", "body-too-large", "unsupported-media-type")
 """What every route that takes a body may answer."""

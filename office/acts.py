@@ -37,6 +37,7 @@ from office.errors import (
     CommandReusedError,
     ConcurrencyError,
     LedgerBusyError,
+    LedgerReturnedError,
     LedgerUnavailableError,
     OutcomeUnknownError,
     PreconditionRequiredError,
@@ -521,6 +522,8 @@ def translated() -> Iterator[None]:
         raise CommandReusedError from error
     except append.LedgerBusyError as error:
         raise LedgerBusyError from error
+    except append.LedgerSuspendedError as error:
+        raise LedgerReturnedError from error
     except append.OutcomeUnknownError as error:
         raise OutcomeUnknownError from error
     except (OperationalError, InterfaceError) as error:

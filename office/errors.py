@@ -51,7 +51,7 @@ class ClockSkewError(SijilError):
 
 
 class LedgerUnavailableError(SijilError):
-    """The store cannot be reached, or has not been resumed after a restore."""
+    """The store cannot be reached, or takes nothing."""
 
     code = "ledger-unavailable"
 
@@ -60,6 +60,12 @@ class LedgerBusyError(LedgerUnavailableError):
     """Too many acts wait for the ledger; nothing was stored."""
 
     code = "ledger-busy"
+
+
+class LedgerReturnedError(LedgerUnavailableError):
+    """The ledger came back from a backup and waits for its operator to resume it."""
+
+    code = "ledger-returned"
 
 
 class OutcomeUnknownError(LedgerUnavailableError):

@@ -1,4 +1,4 @@
-"""``sijil ledger``: the raw ledger, read from the database as the reader role."""
+"""``sijil ledger``: the raw ledger, read from the database; its backups."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from api.cli import backups
 from api.cli.failures import NO, Failure
 from api.cli.options import AsJson
 from api.cli.tables import print_facts
@@ -22,8 +23,16 @@ from ledger.reader import LedgerReader
 from ledger.settings import LedgerSettings
 
 ledger = typer.Typer(
-    help="Read the raw ledger from the database.", no_args_is_help=True
+    help="Read the raw ledger, back it up, bring it back.", no_args_is_help=True
 )
+for each in (
+    backups.backup,
+    backups.check,
+    backups.restore,
+    backups.suspend,
+    backups.resume,
+):
+    ledger.command()(each)
 _PG_NAMES = {
     "host": "PGHOST",
     "port": "PGPORT",

@@ -37,6 +37,12 @@ def bring_up_to_date(
     say(f"migrated: {', '.join(done) or 'nothing to do'}")
     if is_seeded:
         with House(settings) as house:
+            if house.ledger.reader.head().is_suspended:
+                say(
+                    "the ledger came back from a backup: it is for reading until "
+                    "`sijil ledger resume`"
+                )
+                return
             seeded = seed(house.catalogue)
         if seeded.new:
             say(f"reference data: {seeded.new} things published")

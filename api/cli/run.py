@@ -24,6 +24,7 @@ from api.cli.logins import LOGINS, mint
 from api.cli.migrate import bring_up_to_date
 from api.cli.ports import why_not_free
 from api.cli.supervisor import LOOK_EVERY_S, Child, Supervisor
+from api.health import RETURNED
 from api.settings import ApiSettings
 from ledger.embedded import EmbeddedServer, EmbeddedServerError, make_private
 from ledger.settings import LedgerSettings
@@ -191,9 +192,11 @@ def _wait_until_ready(supervisor: Supervisor, door: ApiSettings) -> None:
 
 def _is_ready(door: ApiSettings) -> bool:
     try:
-        return httpx2.get(f"{door.own_url}/readyz", timeout=5.0).is_success
+        answer = httpx2.get(f"{door.own_url}/readyz", timeout=5.0)
     except httpx2.TransportError:
         return False
+    # A ledger that came back is for reading: it was said, and nothing will change it.
+    return answer.is_success or answer.json().get("reasons") == [RETURNED]
 
 
 def _print_welcome(

@@ -257,7 +257,7 @@ def test_an_act_whose_answer_was_503_may_be_sent_again(own: Database) -> None:
             "ALTER ROLE sijil_app RESET default_transaction_read_only",
         ),
         (
-            "ledger-unavailable",
+            "ledger-returned",
             "UPDATE sijil.ledger_head SET is_suspended = true",
             "UPDATE sijil.ledger_head SET is_suspended = false",
         ),
