@@ -6,11 +6,12 @@ beside it when a view is made anew. Rows and progress are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
+from uuid import UUID
 
 import psycopg2.extensions
 
@@ -110,13 +111,31 @@ def skipped_positions(reader: LedgerReader, view: View) -> frozenset[int]:
     )
 
 
+HasFollowed = Callable[[UUID, int, int], bool]
+"""Whether who came so far (ledger, incarnation, position) saw what the ledger still is.
+"""
+
+
+def _has_not(_ledger_id: UUID, _incarnation: int, _position: int) -> bool:
+    """Nobody followed another incarnation who is made anew in the midst of one."""
+    return False
+
+
 class Folder:
-    """One view on its way through the ledger. ``spent_s`` is what it took so far."""
+    """One view on its way through the ledger. ``spent_s`` is what it took so far.
+
+    ``has_followed`` is asked where the ledger has become another incarnation.
+    """
 
     def __init__(
-        self, view: View, datastore: Transactions, skipped: frozenset[int]
+        self,
+        view: View,
+        datastore: Transactions,
+        skipped: frozenset[int],
+        has_followed: HasFollowed = _has_not,
     ) -> None:
         self.view = view
+        self._has_followed = has_followed
         self.spent_s = 0.0
         self._remembering = view.remembering() if isinstance(view, Remembers) else None
         # The transaction that wrote the progress which the memory stands at.
@@ -162,7 +181,7 @@ class Folder:
             # What was above the head when both were asked is of a longer ledger. What
             # has come above it since was brought there by somebody with a newer head.
             is_above = position > head.position and batch.after > head.position
-            _must_be_the_same(head, row[0], row[1], is_above=is_above)
+            self._must_be_the_same(head, row[0], row[1], position, is_above=is_above)
             if not batch.after <= position < batch.last:
                 # Another runner was here, or the view was made anew meanwhile.
                 cursor.connection.rollback()
@@ -174,6 +193,28 @@ class Folder:
         # What was remembered holds from the commit on, and from no other moment.
         self._wrote = row[5]
         return batch.last
+
+    def _must_be_the_same(
+        self,
+        head: Head,
+        ledger_id: str | None,
+        incarnation: int | None,
+        position: int,
+        *,
+        is_above: bool,
+    ) -> None:
+        """A view follows one ledger; an earlier head is a fork.
+
+        So is another incarnation, but for a view that saw no more than came back.
+        """
+        if ledger_id is None or incarnation is None:
+            return
+        if ledger_id != str(head.ledger_id) or is_above:
+            raise FollowerForkError
+        if incarnation != head.incarnation and not self._has_followed(
+            head.ledger_id, incarnation, position
+        ):
+            raise FollowerForkError
 
     def _fold_new(
         self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], position: int
@@ -213,13 +254,3 @@ def code_of(error: BaseException) -> str:
     cause = error.__cause__
     named = cause if getattr(cause, "pgcode", None) else error
     return type(named).__name__
-
-
-def _must_be_the_same(
-    head: Head, ledger_id: str | None, incarnation: int | None, *, is_above: bool
-) -> None:
-    """A view follows one ledger; an earlier head or another incarnation is a fork."""
-    if ledger_id is None:
-        return
-    if ledger_id != str(head.ledger_id) or incarnation != head.incarnation or is_above:
-        raise FollowerForkError

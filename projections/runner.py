@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
+from uuid import UUID
 
 import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, PersistenceError
 
+from ledger.backup.resuming import is_common
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import Head, LedgerReader
 from projections.folding import (
@@ -203,8 +205,18 @@ class ViewRunner:
         folder = self._folders.get(view.name)
         if folder is None or view.name in self._failed_at:
             skipped = skipped_positions(self._reader, view)
-            folder = self._folders[view.name] = Folder(view, self._datastore, skipped)
+            folder = self._folders[view.name] = Folder(
+                view, self._datastore, skipped, self._has_followed
+            )
         return folder
+
+    def _has_followed(self, ledger_id: UUID, incarnation: int, position: int) -> bool:
+        return is_common(
+            self._reader,
+            ledger_id=ledger_id,
+            incarnation=incarnation,
+            position=position,
+        )
 
     def succeeded(self, view: View) -> None:
         """Forget that a view had failed."""

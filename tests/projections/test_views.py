@@ -16,8 +16,10 @@ from domain.access import Principal, Scope
 from domain.acts import ActorKind
 from domain.calendars import OFFICE_ZONE
 from domain.errors import InvalidValueError
+from domain.resumptions import ResumedBecause
 from domain.stages import NextAct, Stage, WaitingFor
 from domain.views import FollowedView, SkippedBecause
+from ledger.backup.resuming import resume, suspend
 from ledger.names import VIEWS_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.recorders import PostgresProcessRecorder
@@ -380,6 +382,49 @@ class TestRunner:
         if "position" not in change:
             life.request.inform(life.act(), message="ready", means="sms")
             store(views.recorder, life.request)
+        views.runner.catch_up()
+        assert views.contents() == before
+        for level in views.progress.levels():
+            assert level.error is not None
+            assert level.error.startswith("follower-fork")
+
+    def test_views_that_saw_what_came_back_go_on_after_it_is_resumed(
+        self, views: Views
+    ) -> None:
+        life = random_history(views.recorder, requests=3)[0]
+        suspend(views.database.settings)
+        views.runner.catch_up()
+        resume(views.database.settings, ResumedBecause.RESTORED)
+        life.request.inform(life.act(), message="ready", means="sms")
+        store(views.recorder, life.request)
+        # One that had been running all the while, and one that is started now.
+        for runner in (views.runner, ViewRunner(views.written, views.reader)):
+            head = runner.catch_up()
+            assert {
+                (level.position, level.incarnation, level.error)
+                for level in views.progress.levels()
+            } == {(head, 2, None)}
+        followed = views.contents()
+        views.start_over()
+        views.runner.catch_up()
+        assert views.contents() == followed
+
+    @pytest.mark.parametrize(("incarnation", "beyond"), [(1, 0), (3, -1)])
+    def test_views_that_saw_what_was_lost_stop(
+        self, views: Views, incarnation: int, beyond: int
+    ) -> None:
+        life = random_history(views.recorder, requests=3)[0]
+        views.runner.catch_up()
+        suspend(views.database.settings)
+        begins = resume(views.database.settings, ResumedBecause.RESTORED).position
+        life.request.inform(life.act(), message="ready", means="sms")
+        store(views.recorder, life.request)
+        before = views.contents()
+        with views.written.transaction() as cursor:
+            cursor.execute(
+                "UPDATE progress SET incarnation = %s, position = %s",
+                (incarnation, begins + beyond),
+            )
         views.runner.catch_up()
         assert views.contents() == before
         for level in views.progress.levels():
