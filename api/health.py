@@ -8,8 +8,10 @@ from fastapi.responses import JSONResponse
 
 from api.settings import ApiSettings
 from ledger import migrations
+from ledger.mark import has_returned
 from office.errors import LedgerUnavailableError
 from office.house import House
+from office.keeping import EARLIER
 from projections.schema import not_made
 
 RETURNED = (
@@ -47,6 +49,8 @@ def readyz(request: Request) -> JSONResponse:
         head = house.ledger.reader.head()
         if head.is_suspended:
             reasons.append(RETURNED)
+        elif has_returned(house.ledger.reader, house.settings.home):
+            reasons.append(EARLIER)
         levels = house.queries.progress.levels()
         reasons += [f"view {name} is not migrated" for name in not_made(levels)]
         for level in levels:

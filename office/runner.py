@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ledger.settings import SettingMissingError
 from office.house import House, ViewsRoom
+from office.keeping import keep_mark
 from office.sweeping import sweep_corrections, sweep_merges, sweep_parties
 
 FIRST_REST_S = 1.0
@@ -40,6 +41,7 @@ def run(house: House, stop: Event) -> None:
                 "telling": lambda stop: _tell(house, stop),
                 "timers": house.scheduler().run,
                 "sweeping": lambda stop: _sweep(house, stop),
+                "mark": lambda stop: keep_mark(house, stop),
             },
             stop,
         )

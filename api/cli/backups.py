@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -18,6 +19,7 @@ from domain.resumptions import ResumedBecause
 from ledger import migrations
 from ledger.backup import reading, restoring, resuming, writing
 from ledger.backup.form import BackupError, Closing, Opening
+from ledger.mark import read_mark
 from ledger.names import LEDGER_SCHEMA, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
@@ -113,6 +115,9 @@ def resume(
     """Let a ledger that came back take acts again, as a new incarnation."""
     settings = LedgerSettings.load()
     with _saying_why(), server_up(settings):
+        known = read_mark(settings.home, _ledger_id(settings))
+        if known is not None:
+            after = max(after, known.incarnation)
         resumed = resuming.resume(settings, reason, after=after)
     facts = {
         "ledger_id": str(resumed.ledger_id),
@@ -123,6 +128,16 @@ def resume(
         print_json(facts)
     else:
         print_facts(facts)
+
+
+def _ledger_id(settings: LedgerSettings) -> UUID:
+    store = PostgresDatastore(
+        settings.dsn(Role.OWNER), schema=LEDGER_SCHEMA, pool_size=1
+    )
+    try:
+        return LedgerReader(store).head().ledger_id
+    finally:
+        store.close()
 
 
 def _show(opening: Opening, closing: Closing, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 from ledger.settings import LedgerSettings
 from office.house import House
 from office.house import migrate as migrate_house
+from office.keeping import must_not_have_returned
 from office.seeding import seed
 
 
@@ -35,6 +36,8 @@ def bring_up_to_date(
     """Migrate, make the views' tables and, if wanted, publish the reference data."""
     done = migrate_house(settings)
     say(f"migrated: {', '.join(done) or 'nothing to do'}")
+    # Before anything is appended to what may be an earlier ledger.
+    must_not_have_returned(settings)
     if is_seeded:
         with House(settings) as house:
             if house.ledger.reader.head().is_suspended:

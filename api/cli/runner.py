@@ -9,6 +9,7 @@ from types import FrameType
 from api.cli.options import EndWithParent
 from ledger.settings import LedgerSettings
 from office.house import House
+from office.keeping import must_not_have_returned
 from office.processes import end_with_parent as follow_parent
 from office.runner import run
 
@@ -28,5 +29,7 @@ def runner(*, end_with_parent: EndWithParent = False) -> None:
         signal.signal(politely, ask_to_stop)
     if end_with_parent:
         follow_parent()
-    with House(LedgerSettings.load()) as house:
+    settings = LedgerSettings.load()
+    must_not_have_returned(settings)
+    with House(settings) as house:
         run(house, stop)

@@ -16,6 +16,7 @@ from api.settings import ApiSettings
 from api.streams import Streams
 from ledger.settings import LedgerSettings
 from office.house import House
+from office.keeping import must_not_have_returned
 from office.processes import STOP_TIMEOUT_S
 from office.processes import end_with_parent as follow_parent
 
@@ -29,8 +30,10 @@ def serve(*, end_with_parent: EndWithParent = False) -> None:
         follow_parent()
     settings = ApiSettings.load()
     _must_be_free(settings)
+    ledger = LedgerSettings.load()
+    must_not_have_returned(ledger)
     # The application closes the house when it ends.
-    app = create_app(House(LedgerSettings.load()), settings)
+    app = create_app(House(ledger), settings)
     # Every question is held against it: it would be the first one's to wait for.
     app.openapi()
     config = uvicorn.Config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -10,6 +11,8 @@ import pytest
 from api.health import RETURNED
 from domain.resumptions import ResumedBecause
 from ledger.backup.resuming import resume, suspend
+from ledger.mark import Mark, write_mark
+from office.keeping import EARLIER
 from tests.api.door import SUBMISSION, Door, door_of
 from tests.conftest import Database
 
@@ -60,3 +63,13 @@ def test_a_view_that_has_seen_more_shows_an_earlier_ledger(own: Door) -> None:
         )
     (said,) = reasons(own)
     assert said.startswith("view roster has seen 12 entries that the ledger has not")
+
+
+def test_a_home_that_has_seen_more_shows_it_too(own: Door) -> None:
+    own.submitted()
+    head = own.scene.house.ledger.reader.head()
+    home = own.scene.database.settings.home
+    write_mark(home, Mark.of(head))
+    assert reasons(own) == []
+    write_mark(home, Mark.of(dataclasses.replace(head, position=head.position + 1)))
+    assert reasons(own) == [EARLIER]
