@@ -109,7 +109,16 @@ class Remembered:
 
     def to_bytes(self) -> bytes:
         """The command's line, ended by a line feed."""
-        return _json({**asdict(self), "digest": self.digest.hex()})
+        return _json(
+            {
+                "id": self.id,
+                "actor": self.actor,
+                "digest": self.digest.hex(),
+                "first_position": self.first_position,
+                "last_position": self.last_position,
+                "recorded_at": self.recorded_at,
+            }
+        )
 
     @classmethod
     def of(cls, line: bytes) -> Remembered:

@@ -137,9 +137,10 @@ class Backup:
     def _checked(self, bundle: bytes, leaves: bytes, count: int) -> list[EntryFields]:
         """The entries of a bundle, each held against its leaf hash and its position."""
         found: list[EntryFields] = []
+        hashes: list[bytes] = []
         at = 0
         for number in range(count):
-            position = self._tree.size + 1
+            position = self._tree.size + number + 1
             size = int.from_bytes(bundle[at : at + 2], "big")
             entry = bundle[at + 2 : at + 2 + size]
             at += 2 + size
@@ -152,7 +153,8 @@ class Backup:
             if len(fields) != _FIELDS or fields[:2] != [_MAGIC, b"%d" % position]:
                 raise DamagedBackupError("there is no such entry", position=position)
             found.append(fields)
-            self._tree.add(leaf)
+            hashes.append(leaf)
+        self._tree.add_all(hashes)
         if at != len(bundle) or len(leaves) != count * LEAF_BYTES:
             raise DamagedBackupError(
                 "its bundle is longer than its entries", position=self._tree.size

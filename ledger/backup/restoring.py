@@ -12,7 +12,13 @@ import psycopg2.extensions
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from ledger.backup.form import BackupError, Closing, DamagedBackupError, Opening
+from ledger.backup.form import (
+    BUNDLE_ENTRIES,
+    BackupError,
+    Closing,
+    DamagedBackupError,
+    Opening,
+)
 from ledger.backup.reading import Backup
 from ledger.bundles import bundled, recorded_text
 from ledger.entries import leaf_hash_of
@@ -22,7 +28,7 @@ from ledger.roles import connected
 from ledger.settings import LedgerSettings
 from ledger.tree import Tree
 
-ENTRIES_A_READ = 5_000
+ENTRIES_A_READ = 20 * BUNDLE_ENTRIES
 """Entries read back at once: some 3 MB."""
 _LOCK_TIMEOUT_MS = 10_000
 """How long an append under way may keep a restore waiting."""
@@ -194,6 +200,8 @@ def _number(value: int | None) -> bytes:
 
 def _escaped(text: str) -> bytes:
     """A text as COPY takes it."""
+    if "\\" not in text and text.isprintable():
+        return text.encode()
     for plain, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(plain, written)
     return text.encode()
@@ -209,10 +217,12 @@ def _must_come_to(
     while rows := bundled(
         cursor, after=tree.size, until=closing.entries, limit=ENTRIES_A_READ
     ):
-        for position, at, thing, version, topic, body in rows:
-            tree.add(
+        tree.add_all(
+            [
                 leaf_hash_of(position, recorded_text(at), thing, version, topic, body)
-            )
+                for position, at, thing, version, topic, body in rows
+            ]
+        )
         compared(tree.size)
     if tree.root().hex() != closing.root:
         raise DamagedBackupError(

@@ -199,7 +199,7 @@ def _write_entries(
                 leaf = leaf_hash(entry)
                 bundle += (len(entry).to_bytes(2, "big"), entry)
                 leaves.append(leaf)
-                tree.add(leaf)
+            tree.add_all(leaves)
             entries_name, tile_name = bundle_names(index, len(some))
             archive.add(entries_name, b"".join(bundle))
             archive.add(tile_name, b"".join(leaves))

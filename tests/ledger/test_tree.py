@@ -56,6 +56,18 @@ def by_definition(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+@pytest.mark.parametrize("pieces", [[256], [1, 255, 512], [512, 300, 1], [100, 700]])
+def test_many_at_once_are_the_same_as_one_by_one(pieces: list[int]) -> None:
+    one_by_one, at_once, number = Tree(), Tree(), 0
+    for piece in pieces:
+        leaves = [leaf(b"%d" % each) for each in range(number, number + piece)]
+        number += piece
+        at_once.add_all(leaves)
+        for each in leaves:
+            one_by_one.add(each)
+        assert (at_once.size, at_once.root()) == (number, one_by_one.root())
+
+
 def test_it_is_the_definition_after_every_leaf() -> None:
     tree, leaves = Tree(), []
     for number in range(130):
