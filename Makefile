@@ -80,7 +80,11 @@ lock: .venv/dev.installed ## choose the versions in requirements/ anew
 	$(LOCK) --only-build-deps --build-deps-for editable \
 		--output-file requirements/build.txt pyproject.toml
 	$(LOCK) --upgrade --output-file requirements/runtime.txt pyproject.toml
-	$(LOCK) --upgrade --extra dev --constraint requirements/runtime.txt \
+	$(LOCK) --upgrade --extra analytics --constraint requirements/runtime.txt \
+		--output-file requirements/analytics.txt pyproject.toml
+	$(LOCK) --upgrade --extra dev --extra analytics \
+		--constraint requirements/runtime.txt \
+		--constraint requirements/analytics.txt \
 		--output-file requirements/dev.txt pyproject.toml
 	$(LOCK) --upgrade --extra load --constraint requirements/runtime.txt \
 		--constraint requirements/dev.txt \

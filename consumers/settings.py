@@ -1,4 +1,4 @@
-"""What ``consumers`` reads from the environment: where Kafka is, and as whom."""
+"""What ``consumers`` reads from the environment: where Kafka is, what is kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ RECONNECT_MAX_MS = 300
 """The client's own 30 s make it sleep through a broker's restart."""
 REQUEST_TIMEOUT_MS = 10_000
 """How long one answer may take before it is asked again."""
+
+
+class AnalyticsSettings(BaseSettings):
+    """Where the files of the analytics are, and what asking them may take."""
+
+    model_config = SettingsConfigDict(env_prefix="SIJIL_", extra="ignore", frozen=True)
+
+    analytics: Path | None = Field(
+        default=None, description="The folder of the Parquet files; `<home>/analytics`."
+    )
+    analytics_memory_mb: int = Field(
+        default=1024,
+        ge=64,
+        description="Memory that a question may take; more goes to disk.",
+    )
+
+    def place(self, home: Path) -> Path:
+        """The folder, whether it is there or not."""
+        return self.analytics or home / "analytics"
 
 
 class KafkaSettings(BaseSettings):

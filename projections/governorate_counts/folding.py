@@ -29,7 +29,7 @@ five thousand, and the sums stay fewer than the moves."""
 _SUBMITTED = f"{PREFIX}submitted.v1"
 _RESULT_TOLD = f"{PREFIX}result-told.v1"
 _ACCEPTED = f"{PREFIX}accepted.v1"
-_ENTERED: dict[str, str | None] = {
+ENTERED: dict[str, str | None] = {
     _SUBMITTED: Stage.WAITING.value,
     _ACCEPTED: Stage.IN_PROGRESS.value,
     f"{PREFIX}not-accepted.v1": Stage.NOT_ACCEPTED.value,
@@ -168,7 +168,7 @@ class GovernorateCounts:
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        rows = _moves(cursor, [fact for fact in facts if fact.topic in _ENTERED])
+        rows = _moves(cursor, [fact for fact in facts if fact.topic in ENTERED])
         if not rows:
             return
         cursor.execute(_BEFORE)
@@ -210,7 +210,7 @@ def _moves(cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> list[_R
             continue
         else:
             left = before.stage
-            entered = _ENTERED[topic] or _told(fact)
+            entered = ENTERED[topic] or _told(fact)
             if left == entered:
                 continue
             place = before._replace(stage=entered)

@@ -126,6 +126,7 @@ def test_every_dependency_says_what_it_is_for_and_how_to_leave() -> None:
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["dev"],
         *project["project"]["optional-dependencies"]["load"],
+        *project["project"]["optional-dependencies"]["analytics"],
     ]
     names = {re.split(r"[\[<>=~ ]", line)[0] for line in wanted}
     page = (DOCS / "explanation" / "dependencies.md").read_text(encoding="utf-8")

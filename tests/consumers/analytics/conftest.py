@@ -1,0 +1,103 @@
+"""A history with everything in it, relayed to a topic, and a folder that follows it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from consumers.analytics.folder import Folder
+from consumers.analytics.following import Follower
+from consumers.relay import Relay
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import EVENTS, Topic
+from ledger.names import Role
+from ledger.persistence.recorders import PostgresProcessRecorder
+from ledger.reader import LedgerReader
+from office.house import House, ViewsRoom
+from office.simulating.history import Options
+from office.simulating.simulation import Simulation
+from tests.conftest import Database, Server, _in_memory, fresh_database
+from tests.consumers.conftest import relay_until
+from tests.projections.wild_lives import wild_history
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder whose name is awkward, in memory where that can be had."""
+    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=_in_memory()))
+    try:
+        yield above / "the ministry's [own] files"
+    finally:
+        shutil.rmtree(above)
+
+
+def new_topic(options: dict[str, Any], name: str | None = None) -> Topic:
+    """An empty topic of events."""
+    name = name or f"sijil.analysed.{os.getpid()}-{next(_NUMBERS)}"
+    made = dataclasses.replace(EVENTS, name=name)
+    admin = TopicAdmin(options, replication=1)
+    admin.apply([made])
+    admin.close()
+    return made
+
+
+def follow(place: Path, options: dict[str, Any], topic: Topic, **how: Any) -> int:
+    """Bring a folder level with a topic; the position it has then."""
+    with Folder.opened(place) as folder:
+        Follower(folder, options, topic=topic.name, **how).run(
+            Event(), until_level=True
+        )
+        return folder.position
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A ledger with its views level, its topic, and a folder that has all of it."""
+
+    database: Database
+    reader: LedgerReader
+    topic: Topic
+    place: Path
+    position: int
+
+
+@pytest.fixture(scope="package")
+def followed(
+    server: Server, seeded_template: str, options: dict[str, Any]
+) -> Iterator[Followed]:
+    database = fresh_database(server, seeded_template)
+    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=_in_memory()))
+    try:
+        with House(database.settings) as house:
+            Simulation(house, Options(completed=30)).run()
+        recorder = PostgresProcessRecorder(database.datastore(Role.APP))
+        wild_history(recorder, requests=60, seed=14)
+        room = ViewsRoom(database.settings)
+        room.runner.catch_up()
+        room.close()
+        reader = LedgerReader(database.datastore(Role.READER))
+        topic = new_topic(options)
+        relay_until(Relay(reader, options, topic=topic), reader.head().position)
+        place = above / "analytics"
+        yield Followed(
+            database=database,
+            reader=reader,
+            topic=topic,
+            place=place,
+            position=follow(place, options, topic),
+        )
+    finally:
+        database.close()
+        shutil.rmtree(above)

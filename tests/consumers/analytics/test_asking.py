@@ -1,0 +1,312 @@
+"""What a folder answers is what the ledger's own views say as of the same position."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from datetime import date
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import command_line
+from consumers.analytics import cli
+from consumers.analytics.asking import (
+    NothingThereError,
+    NotThatFarError,
+    WrongQuestionError,
+    about,
+    asked,
+    questions,
+)
+from consumers.analytics.folder import manifest_of
+from domain.access import Scope
+from domain.stages import Stage
+from ledger.bodies import read_body
+from ledger.names import VIEWS_SCHEMA, Role
+from office.errors import OperatorError
+from projections.governorate_counts import Count, CountBy, GovernorateCountsQueries
+from tests.consumers.analytics.conftest import Followed
+from tests.docs.pages import DOCS, REFERENCE, blocks
+
+STAGES = [str(stage) for stage in Stage]
+EVER = (date(2000, 1, 1), date(2100, 1, 1))
+
+
+def ask(followed: Followed, sql: str, as_of: int | None = None) -> list[dict[str, Any]]:
+    with asked(followed.place, sql, as_of=as_of, memory_mb=256) as found:
+        assert found.position == (as_of or followed.position)
+        return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+
+def counted(count: Count) -> dict[str, Any]:
+    stages = {stage: getattr(count, stage) for stage in STAGES}
+    return {**count.group, "submitted": count.submitted, **stages}
+
+
+@pytest.fixture(scope="module")
+def counts(followed: Followed) -> GovernorateCountsQueries:
+    return GovernorateCountsQueries(
+        followed.database.datastore(Role.READER, schema=VIEWS_SCHEMA)
+    )
+
+
+EVERYBODY = Scope()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.9, 0.7])
+def test_counts_are_the_ledgers_as_of_the_position(
+    followed: Followed, counts: GovernorateCountsQueries, share: float
+) -> None:
+    as_of = int(followed.position * share)
+    theirs = [counted(c) for c in counts.stocks(EVERYBODY, as_of=as_of)]
+    ours = ask(followed, questions()["counts"], as_of)
+    assert ours == theirs
+    assert sum(each["submitted"] for each in ours) > 30
+    if share == 1.0:
+        for stage in STAGES:
+            assert sum(each[stage] for each in ours), stage
+
+
+def test_each_requests_place_is_the_ledgers(
+    followed: Followed, counts: GovernorateCountsQueries
+) -> None:
+    by = (CountBy.GOVERNORATE, CountBy.CENTRE, CountBy.AGENCY, CountBy.SERVICE)
+    names = ", ".join(by)
+    theirs = {
+        (*c.group.values(), stage): getattr(c, stage)
+        for c in counts.stocks(EVERYBODY, by=by)
+        for stage in STAGES
+        if getattr(c, stage)
+    }
+    sql = f"SELECT {names}, stage, count(*) FROM requests GROUP BY ALL"
+    with asked(followed.place, sql, memory_mb=256) as found:
+        ours = {tuple(row[:-1]): row[-1] for row in found.rows}
+    assert ours == theirs
+
+
+def test_days_are_the_ledgers(
+    followed: Followed, counts: GovernorateCountsQueries
+) -> None:
+    theirs = [
+        {k: v for k, v in counted(c).items() if k != "waiting"}
+        for c in counts.flows(EVERYBODY, first=EVER[0], last=EVER[1])
+    ]
+    ours = [
+        {**row, "day": row["day"].isoformat()}
+        for row in ask(followed, questions()["days"])
+    ]
+    assert ours == theirs
+    assert len(ours) > 20
+
+
+def test_moves_have_the_agency_of_their_moment(
+    followed: Followed, counts: GovernorateCountsQueries
+) -> None:
+    theirs = {
+        (c.group["agency"], stage): getattr(c, stage)
+        for c in counts.flows(
+            EVERYBODY, first=EVER[0], last=EVER[1], by=(CountBy.AGENCY,)
+        )
+        for stage in STAGES
+        if getattr(c, stage)
+    }
+    sql = (
+        "SELECT agency, stage_entered, count(*) FROM moves"
+        " WHERE stage_entered <> 'waiting' GROUP BY ALL"
+    )
+    with asked(followed.place, sql, memory_mb=256) as found:
+        assert {tuple(row[:-1]): row[-1] for row in found.rows} == theirs
+
+
+def test_every_row_is_the_entry_of_its_position(followed: Followed) -> None:
+    rows = ask(
+        followed,
+        "SELECT position, leaf_hash, body, recorded_at, recorded_day, aggregate_id,"
+        " version, type FROM events ORDER BY position",
+    )
+    assert [row["position"] for row in rows] == list(range(1, followed.position + 1))
+    for row, entry in zip(rows, followed.reader.stream(), strict=True):
+        assert row["leaf_hash"] == entry.leaf_hash()
+        assert row["body"].encode() == entry.body
+        assert row["recorded_at"] == entry.recorded_at
+        assert row["recorded_day"] == entry.recorded_at.date()
+        assert (row["aggregate_id"], row["version"], row["type"]) == (
+            str(entry.aggregate_id),
+            entry.version,
+            entry.topic,
+        )
+
+
+def test_refusals_are_those_of_the_events(followed: Followed) -> None:
+    told: Counter[tuple[str, str | None]] = Counter()
+    for entry in followed.reader.stream():
+        data = read_body(entry.body).get("data", {})
+        if entry.topic == "sijil.attempt.refused.v1":
+            told["rules", data["code"]] += 1
+        elif entry.topic == "sijil.request.not-accepted.v1":
+            told["counter", data["reason"]] += 1
+        elif data.get("outcome") == "refused" and "by" in data:
+            told[f"agency, {data['by']}", data["reason"]] += 1
+    ours: Counter[tuple[str, str | None]] = Counter()
+    for row in ask(followed, questions()["refusals"]):
+        assert row["which"]
+        ours[row["refused_by"], row["reason"]] += row["refusals"]
+    assert ours == told
+    assert len({refused_by for refused_by, _ in ours}) == 4
+
+
+def test_agencies_add_up(followed: Followed) -> None:
+    rows = ask(followed, questions()["agencies"])
+    topics = Counter(entry.topic for entry in followed.reader.stream())
+    answers = topics["sijil.request.agency-responded.v1"]
+    by_outcome = sum(
+        row["issued"] + row["refused"] + row["information_needed"] for row in rows
+    )
+    assert by_outcome == answers
+    assert sum(row["forwarded"] for row in rows) == topics["sijil.request.forwarded.v1"]
+    assert any(row["elapsed_hours_median"] for row in rows)
+    assert all(0 <= row["unanswered"] <= row["forwarded"] for row in rows)
+
+
+def test_stages_count_who_stands_there_and_who_left(
+    followed: Followed, counts: GovernorateCountsQueries
+) -> None:
+    rows = ask(followed, questions()["stages"])
+    stocks = {c.group["governorate"]: c for c in counts.stocks(EVERYBODY)}
+    for row in rows:
+        assert row["still_there"] == getattr(stocks[row["governorate"]], row["stage"])
+        assert (row["elapsed_hours_median"] is None) == (row["left_it"] == 0)
+        if row["left_it"]:
+            assert 0 <= row["elapsed_hours_median"] <= row["elapsed_hours_p90"]
+
+
+def test_throughput_counts_each_move_in_its_hour(followed: Followed) -> None:
+    rows = ask(followed, questions()["throughput"])
+    (moves,) = ask(
+        followed,
+        "SELECT count(*) AS n FROM moves"
+        " WHERE stage_entered IN ('completed_issued', 'completed_refused')",
+    )
+    assert sum(row["completed"] for row in rows) == moves["n"] > 0
+    # Offices are open from eight: an hour of UTC would begin at five.
+    busiest = max(rows, key=lambda row: row["submitted"])
+    assert 8 <= busiest["hour"] < 15
+
+
+def test_each_question_says_what_it_asks_and_has_an_answer(followed: Followed) -> None:
+    page = (REFERENCE / "analytics.md").read_text(encoding="utf-8")
+    for name, sql in questions().items():
+        assert about(sql).endswith((".", ").")), name
+        assert f"| `{name}` |" in page
+        assert ask(followed, sql), name
+
+
+def test_before_the_first_entry_there_is_nothing(followed: Followed) -> None:
+    for sql in questions().values():
+        with asked(followed.place, sql, as_of=0, memory_mb=256) as found:
+            assert list(found.rows) == []
+
+
+def test_what_cannot_be_answered_is_said(followed: Followed, place: Path) -> None:
+    with pytest.raises(NothingThereError), asked(place, "SELECT 1", memory_mb=64):
+        pass
+    beyond = followed.position + 1
+    with (
+        pytest.raises(NotThatFarError),
+        asked(followed.place, "SELECT 1", as_of=beyond, memory_mb=64),
+    ):
+        pass
+    with pytest.raises(WrongQuestionError, match="nowhere"):
+        ask(followed, "SELECT * FROM nowhere")
+
+
+class TestTheCommands:
+    @pytest.fixture(autouse=True)
+    def _at(self, followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SIJIL_ANALYTICS", str(followed.place))
+
+    def said(self, *arguments: str) -> str:
+        done = CliRunner().invoke(
+            command_line(only="analytics"),
+            ["analytics", *arguments],
+            catch_exceptions=False,
+        )
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def test_an_answer_is_a_table_csv_or_json(self, followed: Followed) -> None:
+        ours = ask(followed, questions()["counts"])
+        told = json.loads(self.said("query", "counts", "--json"))
+        assert told == {"position": followed.position, "rows": ours}
+        rows = list(csv.DictReader(StringIO(self.said("query", "counts", "--csv"))))
+        assert [int(row["submitted"]) for row in rows] == [
+            row["submitted"] for row in ours
+        ]
+        table = self.said("query", "counts")
+        assert ours[0]["governorate"] in table
+        assert f"As of position {followed.position}." in table
+
+    def test_any_sql_is_answered_whatever_it_selects(
+        self, followed: Followed, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mine.sql"
+        file.write_text(
+            "SELECT position, leaf_hash, recorded_at, effective_day, service, body,"
+            " [position] AS many, {'a': position} AS one, 1.5::DECIMAL(4,1) AS half"
+            " FROM events ORDER BY position"
+        )
+        told = json.loads(self.said("query", "--sql", str(file), "--json"))
+        assert len(told["rows"]) == followed.position
+        first = told["rows"][0]
+        assert first["leaf_hash"] == followed.reader.entry(1).leaf_hash().hex()  # type: ignore[union-attr]
+        assert (first["many"], first["one"]) == ([1], {"a": 1})
+        assert "The first 1000 rows" in self.said("query", "--sql", str(file))
+        assert len(self.said("query", "--sql", str(file), "--csv").splitlines()) > 1_000
+
+    def test_the_questions_are_listed(self) -> None:
+        told = self.said("query")
+        assert all(name in told for name in questions())
+
+    def test_the_files_that_count_are_listed(self, followed: Followed) -> None:
+        manifest = manifest_of(followed.place)
+        assert manifest is not None
+        assert self.said("files").splitlines() == [
+            str(followed.place / each.path) for each in manifest.files
+        ]
+
+    def test_a_question_that_is_none_is_said(self) -> None:
+        with pytest.raises(OperatorError, match="counts, days"):
+            self.said("query", "cuonts")
+        with pytest.raises(OperatorError, match="not both"):
+            self.said("query", "counts", "--sql", "pyproject.toml")
+
+    def test_without_the_extra_a_sentence_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cli, "_NEEDED", ("nothing_of_this_name",))
+        for command in (["query", "counts"], ["files"], ["follow"]):
+            with pytest.raises(OperatorError, match="not installed"):
+                self.said(*command)
+
+
+def test_duckdb_itself_reads_what_the_manifest_names(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "how-to" / "analyse-with-duckdb.md"
+    (block,) = [each for each in blocks(page) if each.language == "sql"]
+    monkeypatch.chdir(followed.place)
+    told = dict(duckdb.execute(block.code).fetchall())
+    assert told == Counter(entry.topic for entry in followed.reader.stream())
+
+
+def test_sql_of_the_page_is_answered(followed: Followed) -> None:
+    page = DOCS / "how-to" / "analyse-with-duckdb.md"
+    (block,) = [each for each in blocks(page) if "<<'SQL'" in each.code]
+    sql = block.code.split("<<'SQL'\n")[1].split("\nSQL\n")[0]
+    assert ask(followed, sql)

@@ -1,0 +1,342 @@
+"""A folder has what the topic has, once and without a hole, or it says why it stops."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import UnknownTopicOrPartitionError
+
+from consumers import envelope
+from consumers.analytics import following
+from consumers.analytics.folder import Folder, manifest_of
+from consumers.analytics.following import (
+    BegunLateError,
+    Follower,
+    OtherOriginError,
+    PositionMissingError,
+    RecordUnusableError,
+)
+from consumers.relay import Published, Relay, TopicMissingError
+from consumers.topics import RELAY_POSITION, Topic
+from tests.conftest import Server, fresh_database
+from tests.consumers.analytics.conftest import follow, new_topic
+from tests.consumers.analytics.writing import whole
+from tests.consumers.conftest import Book, Running, relay_until, until
+from tests.consumers.test_verifying import Planted
+
+KILLS = 3
+Options = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def shared(server: Server, template: str) -> Iterator[Book]:
+    """A ledger of forty entries that no test adds to."""
+    database = fresh_database(server, template)
+    try:
+        made = Book(database)
+        assert made.add(10, 4) == 40
+        yield made
+    finally:
+        database.close()
+
+
+@pytest.fixture(scope="module")
+def rows(shared: Book) -> list[tuple[Any, ...]]:
+    """Its entries, as a relay reads them."""
+    return shared.reader.rows(after=0, limit=40, until=40)
+
+
+@pytest.fixture
+def planted(options: Options, shared: Book) -> Planted:
+    """An empty topic to be written record by record, as a wrong relay would."""
+    return Planted(options, new_topic(options), shared)
+
+
+def test_what_is_published_later_comes_into_the_folder(
+    options: Options, topic: Topic, book: Book, place: Path, running: list[Running]
+) -> None:
+    heard: list[int] = []
+    with Folder.opened(place) as folder:
+        made = Follower(
+            folder, options, topic=topic.name, saved=heard.append, save_every_s=0.1
+        )
+        follower = Running(made)
+        running.append(Running(Relay(book.reader, options, topic=topic)))
+        try:
+            for _ in range(2):
+                head = book.add(5)
+                until(lambda head=head: heard[-1:] == [head])
+        finally:
+            follower.stop()
+        assert follower.error is None
+    manifest = whole(place)
+    assert manifest is not None
+    assert manifest.position == head
+    assert len(manifest.files) > 1
+    # From there another one goes on, and reads nothing again.
+    head = book.add(5)
+    until(lambda: follow(place, options, topic) == head)
+    assert whole(place) is not None
+
+
+def test_what_comes_twice_is_there_once(
+    planted: Planted, rows: list[Any], options: Options, place: Path
+) -> None:
+    first = [planted.record(row) for row in rows[:25]]
+    planted.write([*first, *first[5:20]])
+    assert follow(place, options, planted.topic) == 25
+    # A relay that had forgotten how far it was sends the end again.
+    planted.write([planted.record(row) for row in rows[15:]])
+    assert follow(place, options, planted.topic) == 40
+    manifest = whole(place)
+    assert manifest is not None
+    assert manifest.position == 40
+
+
+def test_a_partition_that_is_far_ahead_waits(
+    planted: Planted,
+    rows: list[Any],
+    options: Options,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "LARGEST_AHEAD", 2)
+    records = [planted.record(row) for row in rows]
+    late = [each for each in records if each["partition"] == records[0]["partition"]]
+    planted.write([each for each in records if each not in late])
+    most = 0
+    with Folder.opened(place) as folder:
+        made = Follower(folder, options, topic=planted.topic.name, gap_timeout_s=60)
+        running = Running(made)
+        try:
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                most = max(most, len(made._held))
+                time.sleep(0.05)
+            assert 0 < most <= len(rows) - len(late)
+            assert made._waiting
+            planted.write(late)
+            until(lambda: made._next == len(rows) + 1)
+        finally:
+            running.stop()
+        assert running.error is None
+    manifest = whole(place)
+    assert manifest is not None
+    assert manifest.position == len(rows)
+
+
+@pytest.mark.parametrize("position", [1, 7])
+def test_a_missing_position_is_named_and_nothing_above_it_is_kept(
+    planted: Planted, rows: list[Any], options: Options, place: Path, position: int
+) -> None:
+    planted.write([planted.record(row) for row in rows if row[0] != position])
+    with pytest.raises(PositionMissingError) as caught:
+        follow(place, options, planted.topic, gap_timeout_s=1)
+    assert caught.value.position == position
+    manifest = manifest_of(place)
+    assert (0 if manifest is None else manifest.position) < position
+
+
+def test_an_end_that_the_relay_had_published_is_missed(
+    planted: Planted, rows: list[Any], options: Options, place: Path
+) -> None:
+    planted.write([planted.record(row) for row in rows[:30]])
+    _claim(planted, position=31)
+    with pytest.raises(PositionMissingError) as caught:
+        follow(place, options, planted.topic, gap_timeout_s=1)
+    assert caught.value.position == 31
+
+
+def _topic_id(planted: Planted) -> str:
+    with closing(KafkaAdminClient(**planted.options)) as admin:
+        (told,) = admin.describe_topics([planted.topic.name])
+    return str(told["topic_id"])
+
+
+def _claim(planted: Planted, *, position: int, **changed: Any) -> None:
+    """Say of the topic what a relay would, or something else."""
+    head = planted.book.reader.head()
+    said = Published(
+        ledger_id=head.ledger_id,
+        incarnation=head.incarnation,
+        position=position,
+        topic_id=UUID(_topic_id(planted)),
+    )
+    said = dataclasses.replace(said, **changed)
+    with closing(KafkaProducer(**planted.options)) as producer:
+        producer.send(
+            RELAY_POSITION.name,
+            key=planted.topic.name.encode(),
+            value=said.to_bytes(),
+        ).get(30)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"value": b'{"data":{}}'}, "leaf-hash"),
+        ({"key": b"another"}, "key-is-not-the-aggregate"),
+        ({"headers": []}, "header-missing"),
+    ],
+)
+def test_a_record_that_is_no_entry_stops_it(
+    planted: Planted,
+    rows: list[Any],
+    options: Options,
+    place: Path,
+    *,
+    changed: dict[str, Any],
+    why: str,
+) -> None:
+    planted.write([planted.record(rows[0], **changed)])
+    with pytest.raises(RecordUnusableError, match=why):
+        follow(place, options, planted.topic)
+    assert manifest_of(place) is None
+
+
+def test_two_entries_of_one_position_stop_it(
+    planted: Planted, rows: list[Any], options: Options, place: Path
+) -> None:
+    # Both are unaltered as they stand: another history has another entry there.
+    other = (*rows[5][:5], b'{"data":{"said":"other"}}')
+    planted.write([planted.record(rows[5]), planted.record(other)])
+    with pytest.raises(RecordUnusableError, match="two-of-one-position"):
+        follow(place, options, planted.topic)
+
+
+class TestAnotherOrigin:
+    @pytest.fixture
+    def full(
+        self, planted: Planted, rows: list[Any], options: Options, place: Path
+    ) -> Planted:
+        planted.write([planted.record(row) for row in rows])
+        _claim(planted, position=len(rows))
+        assert follow(place, options, planted.topic) == len(rows)
+        return planted
+
+    def refused(self, full: Planted, options: Options, place: Path, what: str) -> None:
+        before = manifest_of(place)
+        with pytest.raises(OtherOriginError) as caught:
+            follow(place, options, full.topic)
+        assert caught.value.what == what
+        assert manifest_of(place) == before
+
+    def test_a_topic_that_was_made_again(
+        self, full: Planted, options: Options, place: Path
+    ) -> None:
+        with closing(KafkaAdminClient(**options)) as admin:
+            admin.delete_topics([full.topic.name])
+        with pytest.raises((TopicMissingError, UnknownTopicOrPartitionError)):
+            until(lambda: follow(place, options, full.topic) == 0)
+        new_topic(options, full.topic.name)
+        self.refused(full, options, place, "topic's id")
+
+    def test_another_topic(self, full: Planted, options: Options, place: Path) -> None:
+        other = Planted(options, new_topic(options), full.book)
+        self.refused(other, options, place, "topic")
+
+    def test_another_incarnation_of_the_ledger(
+        self, full: Planted, options: Options, place: Path
+    ) -> None:
+        _claim(full, position=40, incarnation=2)
+        self.refused(full, options, place, "ledger's incarnation")
+
+    def test_another_ledger_that_publishes_there(
+        self, full: Planted, options: Options, place: Path
+    ) -> None:
+        _claim(full, position=40, ledger_id=uuid4())
+        self.refused(full, options, place, "ledger")
+
+    def test_a_record_of_another_ledger(
+        self, full: Planted, rows: list[Any], options: Options, place: Path
+    ) -> None:
+        source = envelope.source_of(uuid4()).encode()
+        record = full.record(rows[3])
+        record["headers"] = envelope.headers_of(rows[3], source)
+        full.write([record])
+        self.refused(full, options, place, "ledger")
+
+    def test_another_history_of_the_same_ledger(
+        self, full: Planted, rows: list[Any], options: Options, place: Path
+    ) -> None:
+        fork = (*rows[-1][:5], b'{"data":{"said":"other"}}')
+        full.write([full.record(fork)])
+        self.refused(full, options, place, "ledger's history")
+
+    def test_a_topic_that_is_shorter_than_it_was(
+        self, full: Planted, options: Options, place: Path
+    ) -> None:
+        manifest = manifest_of(place)
+        assert manifest is not None
+        with Folder.opened(place) as folder:
+            far = {each: at + 1_000 for each, at in manifest.offsets.items()}
+            folder._replace(dataclasses.replace(manifest, offsets=far))
+        self.refused(full, options, place, "topic's length")
+
+
+def test_a_topic_whose_beginning_has_passed_its_time_is_refused(
+    planted: Planted, rows: list[Any], options: Options, place: Path
+) -> None:
+    planted.write([planted.record(row) for row in rows])
+    record = planted.record(rows[0])
+    where = TopicPartition(planted.topic.name, record["partition"])
+    with closing(KafkaAdminClient(**options)) as admin:
+        admin.delete_records({where: 1})
+    with pytest.raises(BegunLateError):
+        follow(place, options, planted.topic)
+
+
+def test_a_topic_that_is_not_there_is_said(options: Options, place: Path) -> None:
+    missing = dataclasses.replace(RELAY_POSITION, name="sijil.nowhere.v1")
+    with pytest.raises(TopicMissingError):
+        follow(place, options, missing)
+
+
+def follow_for_ever(place: Path, options: Options, topic: str) -> None:
+    """A follower that saves all the time, until it is killed."""
+    with Folder.opened(place) as folder:
+        made = Follower(folder, options, topic=topic, save_every_s=0.0)
+        made.run(Event())
+
+
+def test_killed_at_any_moment_each_entry_is_there_once(
+    options: Options, topic: Topic, book: Book, place: Path, running: list[Running]
+) -> None:
+    moments = Random(10)  # noqa: S311 -- moments of a test
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.consumers.analytics.test_following"])
+    running.append(Running(Relay(book.reader, options, topic=topic)))
+    reached = 0
+    for _ in range(KILLS):
+        follower = context.Process(
+            target=follow_for_ever, args=(place, options, topic.name)
+        )
+        follower.start()
+        deadline = time.monotonic() + 60
+        while (manifest := manifest_of(place)) is None or manifest.position <= reached:
+            assert follower.is_alive()
+            assert time.monotonic() < deadline
+            book.add(3)
+        time.sleep(moments.uniform(0, 0.05))
+        follower.kill()
+        follower.join()
+        manifest = whole(place)
+        assert manifest is not None
+        reached = manifest.position
+    running[0].stop()
+    head = book.reader.head().position
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    assert follow(place, options, topic) == head
+    assert whole(place) is not None
