@@ -10,7 +10,6 @@ time. The outcome is kept under ``results/``. The test runs the same with fewer.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 import time
@@ -36,6 +35,7 @@ from office.acts import utc_now
 from office.assignment import NAME
 from office.house import House, migrate
 from office.seeding import seed
+from tests.forks import forks
 
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 3_000
@@ -48,8 +48,7 @@ SEED = 20261124
 """Moments are random, but the same ones in every run."""
 CLERK, OTHER = "clk-DI-1", "clk-DI-2"
 ASSIGNED = "sijil.request.assigned.v1"
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["office.house"])
+_FORKS = forks("office.house")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from ledger.settings import LedgerSettings
 from office.house import House, ViewsRoom, migrate
 from office.importing import Importer, ImportReport, RowFate, read_mapping
 from projections.schema import VIEWS
+from tests.forks import forks
 
 SOURCES = 10
 """One after the other into one ledger: a restart reads a file from its start."""
@@ -42,10 +42,7 @@ LONGEST_LIFE_S = 0.9
 SEED = 4
 RESULTS = Path(__file__).parent / "results"
 HEADER = ("case", "step", "at", "channel", "who", "office", "outcome")
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    ["benchmarks.append", "office.importing", "projections.schema"]
-)
+_FORKS = forks("benchmarks.append", "office.importing", "projections.schema")
 
 MAPPING = """
 source = "SOURCE"

@@ -12,7 +12,6 @@ of the commands with those that their names give. The outcome is kept under
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 import threading
@@ -55,6 +54,7 @@ from office.acts import Clock, utc_now
 from office.house import House, ViewsRoom, migrate
 from office.seeding import seed
 from office.timers import NAME
+from tests.forks import forks
 
 RESULTS = Path(__file__).parent / "results"
 GROUP = 500
@@ -282,9 +282,8 @@ def make(house: House, *, group: int, nine: datetime) -> list[Planned]:
 
 # Running and killing ------------------------------------------------------------
 
-_FORKS = multiprocessing.get_context("forkserver")
 # What takes long to import is imported once; this module may be the main one.
-_FORKS.set_forkserver_preload(["benchmarks.append", "office.house", "office.seeding"])
+_FORKS = forks("benchmarks.append", "office.house", "office.seeding")
 
 
 def shifted(by: timedelta) -> Clock:

@@ -5,7 +5,6 @@ Afterwards everything that anybody was told is held against what stands in the l
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -23,14 +22,13 @@ import psycopg2
 from ledger.embedded import EmbeddedServer
 from ledger.names import Role
 from ledger.settings import LedgerSettings
+from tests.forks import forks
 from tests.ledger import at_work
 from tests.ledger.order import Observed, observe
 
 LONG_S = 90.0
 """A bound that no healthy machine comes near."""
-# One process imports everything; those that work are forked from it in milliseconds.
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["tests.ledger.at_work"])
+_FORKED = forks("tests.ledger.at_work")
 
 WRITER = "a writer killed"
 READER = "a reader killed"

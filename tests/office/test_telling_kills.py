@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from threading import Event
 from ledger.settings import LedgerSettings
 from office.house import House
 from office.telling_settings import TellingSettings
+from tests.forks import forks
 from tests.office.scene import Scene
 from tests.office.test_couriers import KEY, Gateway, gateway
 
@@ -33,8 +33,7 @@ FINISH_S = 60.0
 SEED = 20261124
 """Moments are random, but the same ones in every run."""
 # Forked from a server that has imported everything: a life begins at once.
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["office.house", __name__])
+_FORKED = forks("office.house", __name__)
 
 
 def _tell(
