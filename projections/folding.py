@@ -24,7 +24,9 @@ from projections.facts import OURS, Fact
 from projections.views import Remembers, View
 
 # Rows of a view are made from events that are safe already: a server that falls
-# takes the last of them and the progress that says so together.
+# takes the last of them and the progress that says so together. It gives the number of
+# such a transaction to another afterwards, so a number alone names none: with the time
+# of the clock it does.
 _ADVANCE = """
 SET LOCAL synchronous_commit = off;
 UPDATE progress p SET
@@ -34,7 +36,8 @@ UPDATE progress p SET
 FROM (SELECT *, xmin FROM progress WHERE view = %(view)s FOR UPDATE) old
 WHERE p.view = old.view
 RETURNING old.ledger_id::text, old.incarnation, old.position, old.version,
-    old.xmin::text, pg_current_xact_id()::xid::text
+    concat_ws(' ', old.xmin, old.updated_at),
+    concat_ws(' ', pg_current_xact_id()::xid, p.updated_at)
 """
 
 

@@ -14,6 +14,7 @@ from projections.progress import ProgressQueries
 from projections.replay import Until, replaying
 from projections.runner import ViewRunner
 from projections.schema import VIEWS
+from projections.tables import columns_of
 from tests.projections.seen import Looking, Seen, whole
 
 REPLAYS = 2
@@ -43,6 +44,8 @@ class Examination:
         if failed := [level for level in levels if level.failed_code is not None]:
             # There is nothing to hold against what it shows.
             return [f"{each.view} stands still: {each.failed_code}" for each in failed]
+        if missing := self._missing():
+            return [f"{table} is missing" for table in missing]
         looking = Looking(self._views)
         wrong = [fault for then in seen for fault in looking.differing(then)]
         positions = sorted({then.position for then in seen})
@@ -54,6 +57,11 @@ class Examination:
 
     def _catch_up(self) -> int:
         return ViewRunner(self._views, LedgerReader(self._ledger)).catch_up()
+
+    def _missing(self) -> list[str]:
+        with self._views.autocommit() as cursor:
+            tables = [table for view in VIEWS for table in view.tables]
+            return [table for table in tables if not columns_of(cursor, table)]
 
     def _unlike_a_replay(self, position: int) -> list[str]:
         with replaying(self._settings, VIEWS) as (made, _):
