@@ -1,11 +1,13 @@
 """Claim: an import killed at any moment, hundreds of times, equals one left alone.
 
-A generated history of some thousand cases, in several sources (among its rows some that
-are refused, unmapped, doubled or too early) is imported by a process that is killed at
-random moments; after each kill it is started again. At the end the report must add up
-and say what it says of an import that was left alone, every row must be in the ledger
-exactly once, and the views, folded by a process that was killed too, must equal a clean
-fold.
+A generated history of some thousand cases, in several sources (among its rows some
+that are refused, unmapped, doubled or too early) is imported by a process that is
+killed while it writes; after each kill it is started again. At the end the report must
+add up and say what it says of an import that was left alone, every row must be in the
+ledger exactly once, and the views, folded by a process that was killed too, must equal
+a clean fold. After it a simulated history comes in under kills in the same way.
+
+``python -m benchmarks.import_under_kills [KILLS]``
 """
 
 from __future__ import annotations
@@ -22,27 +24,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
+from benchmarks import simulation_under_kills
 from benchmarks.append import installation
+from benchmarks.cutting import Cutting
 from ledger.bodies import parse_body
-from ledger.names import VIEWS_SCHEMA, Role
-from ledger.persistence.datastore import PostgresDatastore
 from ledger.settings import LedgerSettings
 from office.house import House, ViewsRoom, migrate
 from office.importing import Importer, ImportReport, RowFate, read_mapping
-from projections.schema import VIEWS
+from office.seeding import seed
+from office.simulating.history import Options
 from tests.forks import forks
+from tests.projections.examining import Examination
 
-SOURCES = 10
-"""One after the other into one ledger: a restart reads a file from its start."""
-CASES = 2_500
-KILLS = 20
-LONGEST_LIFE_S = 0.9
+KILLS = 220
+"""Of imports, while they write."""
+CASES = 450
+"""Of a source: a restart reads its file from the start."""
+KILLS_A_SOURCE = 12
+ROWS_A_BATCH = 25
+"""Small batches: there are many moments to be killed at."""
+LONGEST_S = 0.12
+"""After the first write of a life; some batches come in it."""
+SIMULATED = ((Options(completed=300), 25, 30), (Options(completed=4_000), 1_000, 30))
+"""Histories, acts of a batch, kills: with many moments, then of the true size."""
 SEED = 4
 RESULTS = Path(__file__).parent / "results"
 HEADER = ("case", "step", "at", "channel", "who", "office", "outcome")
-_FORKS = forks("benchmarks.append", "office.importing", "projections.schema")
+_FORKS = forks("benchmarks.import_under_kills")
 
 MAPPING = """
 source = "SOURCE"
@@ -115,7 +124,7 @@ class Outcome:
 
     rows: int
     kills: int
-    kills_at_work: int
+    while_writing: int
     fates: dict[str, int]
     wrong: list[str]
     took_s: float
@@ -154,22 +163,23 @@ def rows_of(cases: int) -> Iterator[tuple[str, ...]]:
     return (cells for _, cells in rows)
 
 
-def _import(given: dict[str, Any], folder: str) -> None:
-    with House(LedgerSettings.load(**given)) as house:
+def _import(settings: LedgerSettings, folder: str) -> None:
+    with House(settings) as house:
         run(house, Path(folder))
 
 
-def _fold(given: dict[str, Any]) -> None:
-    room = ViewsRoom(LedgerSettings.load(**given))
+def _fold(settings: LedgerSettings) -> None:
+    room = ViewsRoom(settings)
     while True:
         room.runner.catch_up()
         time.sleep(0.01)
 
 
 def run(house: House, folder: Path) -> ImportReport:
-    """One import, in small batches, so that there are many moments to be killed at."""
+    """One import, in small batches."""
     mapping = read_mapping(folder / "killed.toml")
-    return Importer(house, mapping, rows_a_batch=100).run(folder / "killed.csv")
+    importer = Importer(house, mapping, rows_a_batch=ROWS_A_BATCH)
+    return importer.run(folder / "killed.csv")
 
 
 def drive(
@@ -177,14 +187,12 @@ def drive(
     folder: Path,
     *,
     cases: int = CASES,
-    kills: int = KILLS,
-    longest_life_s: float = LONGEST_LIFE_S,
+    kills: int = KILLS_A_SOURCE,
     source: str = "killed",
     is_last: bool = True,
 ) -> Outcome:
     """Import and fold, killed again and again, then to the end."""
     began = time.monotonic()
-    moments = Random(f"{SEED}-{source}")  # noqa: S311 -- moments of a test
     (folder / "killed.toml").write_text(
         MAPPING.replace("SOURCE", source), encoding="utf-8"
     )
@@ -192,39 +200,31 @@ def drive(
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows(rows_of(cases))
-    given = settings.model_dump(
-        include={"home", "database_name", "vault_database_name", "command_key"}
-    )
-    at_work = 0
     with House(settings) as house:
-        reader = house.ledger.reader
-        for _ in range(kills):
-            before = reader.head().position
-            children = [
-                _FORKS.Process(target=_import, args=(given, str(folder))),
-                _FORKS.Process(target=_fold, args=(given,)),
-            ]
-            for child in children:
-                child.start()
-            time.sleep(moments.uniform(0.05, longest_life_s))
-            at_work += children[0].is_alive() and reader.head().position > before
-            for child in children:
-                child.kill()
-                child.join()
-                child.close()
+        cutting = Cutting(
+            reader=house.ledger.reader,
+            begin=lambda: (
+                _FORKS.Process(target=_import, args=(settings, str(folder))),
+                _FORKS.Process(target=_fold, args=(settings,)),
+            ),
+            moments=Random(f"{SEED}-{source}"),  # noqa: S311 -- moments of a test
+            longest_s=LONGEST_S,
+        )
+        cutting.cut(kills)
         report = run(house, folder)
         again = run(house, folder)
         wrong = faults(house, folder, report, again)
         if is_last:
-            wrong += views_that_differ(settings)
-    return Outcome(
-        rows=report.rows_read,
-        kills=kills,
-        kills_at_work=at_work,
-        fates={str(fate): count for fate, count in again.fates.items()},
-        wrong=wrong,
-        took_s=time.monotonic() - began,
-    )
+            with Examination(settings) as examined:
+                wrong += examined.faults()
+        return Outcome(
+            rows=report.rows_read,
+            kills=len(cutting.heads),
+            while_writing=cutting.while_writing(),
+            fates={str(fate): count for fate, count in again.fates.items()},
+            wrong=wrong,
+            took_s=time.monotonic() - began,
+        )
 
 
 def faults(
@@ -302,85 +302,72 @@ def recount(folder: Path) -> Counter[str]:
     return counts
 
 
-def views_that_differ(settings: LedgerSettings) -> list[str]:
-    """Views that the killed folding left other than a clean fold makes them."""
-    room = ViewsRoom(settings)
-    try:
-        room.runner.catch_up()
-        before = _contents(settings)
-        for view in VIEWS:
-            _empty(settings, view.name, view.tables)
-        room.runner.catch_up()
-        after = _contents(settings)
-    finally:
-        room.close()
-    return [
-        f"{name} differs from a clean fold"
-        for name in sorted(before)
-        if before[name] != after[name]
-    ]
-
-
-def _contents(settings: LedgerSettings) -> dict[str, list[str]]:
-    reading = PostgresDatastore(settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA)
-    found = {}
-    try:
-        with reading.transaction(commit=False) as cursor:
-            cursor.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'sijil_views'"
-                " AND tablename <> 'progress'"
+def imported(kills: int) -> list[Outcome]:
+    """Sources one after the other into one ledger, until there were so many kills."""
+    done: list[Outcome] = []
+    with installation() as settings, tempfile.TemporaryDirectory() as folder:
+        migrate(settings)
+        while (left := kills - sum(each.while_writing for each in done)) > 0:
+            done.append(
+                drive(
+                    settings,
+                    Path(folder),
+                    source=f"killed-{len(done)}",
+                    is_last=left <= KILLS_A_SOURCE,
+                )
             )
-            for (table,) in cursor.fetchall():
-                cursor.execute(f'SELECT t::text FROM "{table}" t')
-                found[table] = sorted(row for (row,) in cursor.fetchall())
-    finally:
-        reading.close()
-    return found
+    return done
 
 
-def _empty(settings: LedgerSettings, name: str, tables: tuple[str, ...]) -> None:
-    writing = PostgresDatastore(settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA)
-    try:
-        with writing.transaction() as cursor:
-            for table in tables:
-                cursor.execute(f'DELETE FROM "{table}"')
-            cursor.execute("UPDATE progress SET position = 0 WHERE view = %s", (name,))
-    finally:
-        writing.close()
+def simulated() -> list[simulation_under_kills.Outcome]:
+    """Each simulated history, into ledgers of its own."""
+    done = []
+    for options, batch, kills in SIMULATED:
+        with installation() as settings:
+            alone = settings.model_copy(
+                update={"database_name": "alone", "vault_database_name": "alone_vault"}
+            )
+            for each in (settings, alone):
+                migrate(each)
+                with House(each) as house:
+                    seed(house.catalogue)
+            outcome = simulation_under_kills.drive(
+                settings, alone, options, kills=kills, batch=batch
+            )
+            done.append(outcome)
+    return done
 
 
 def main() -> None:
     """Drive it, print and keep the result."""
-    with installation() as settings, tempfile.TemporaryDirectory() as folder:
-        migrate(settings)
-        done = [
-            drive(
-                settings,
-                Path(folder),
-                source=f"killed-{number}",
-                is_last=number == SOURCES - 1,
-            )
-            for number in range(SOURCES)
-        ]
+    done = imported(int(sys.argv[1]) if len(sys.argv) > 1 else KILLS)
+    histories = simulated()
     fates: Counter[str] = Counter()
     for each in done:
         fates.update(each.fates)
-    wrong = [fault for each in done for fault in each.wrong]
-    at_work = sum(each.kills_at_work for each in done)
+    wrong = [fault for each in (*done, *histories) for fault in each.wrong]
+    seconds = sum(each.took_s for each in (*done, *histories))
     lines = [
         f"# An import under kills, {datetime.now(UTC).date()}",
         "",
         f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, embedded server.",
+        "While writing: after the first write of a process, with more left to write.",
         "",
         "| | |",
         "|---|---|",
-        f"| sources, one after the other | {SOURCES} |",
+        f"| sources, one after the other | {len(done)} |",
         f"| rows of their files | {sum(each.rows for each in done):,} |",
         f"| kills | {sum(each.kills for each in done)} |",
-        f"| of these while it was writing | {at_work} |",
+        f"| of these while it was writing | {sum(e.while_writing for e in done)} |",
         *(f"| {fate} by the last runs | {n:,} |" for fate, n in fates.items()),
+        *(
+            f"| simulated: {each.events:,} events of {each.acts:,} acts, in batches of "
+            f"{batch}: kills, of these while writing "
+            f"| {each.kills}, {each.while_writing} |"
+            for each, (_, batch, _) in zip(histories, SIMULATED, strict=True)
+        ),
         f"| wrong | {len(wrong)} |",
-        f"| seconds | {sum(each.took_s for each in done):,.0f} |",
+        f"| seconds | {seconds:,.0f} |",
     ]
     text = "\n".join([*lines, *wrong]) + "\n"
     RESULTS.mkdir(exist_ok=True)

@@ -149,6 +149,6 @@ def test_killed_at_random_moments_it_equals_an_uninterrupted_run(
 ) -> None:
     if os.environ.get("SIJIL_TEST_DATABASE_URL"):
         pytest.skip("the child processes would need the other server's secrets")
-    outcome = drive(database.settings, tmp_path, cases=400, kills=6, longest_life_s=1.2)
+    outcome = drive(database.settings, tmp_path, cases=200, kills=6)
     assert outcome.wrong == []
-    assert outcome.kills == 6
+    assert outcome.while_writing > 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.simulation_under_kills import drive
 from domain.acts import MINISTRY, Act, Actor, ActorKind
 from domain.calendars import OFFICE_ZONE, Calendar
 from domain.governorates import governorates
@@ -28,17 +29,13 @@ from office.simulating.days import calendar_of_2025
 from office.simulating.draws import Draws, Weighted
 from office.simulating.history import History, Options, SimulationError
 from office.simulating.people import MARK
-from office.simulating.simulation import Simulation, State, Told
-from tests.conftest import Database
+from office.simulating.simulation import Simulation, State
+from tests.conftest import Database, Server, fresh_database
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "simulation.md"
 SMALL = Options(completed=120)
 COMPLETING = ("mailed", "handed-over", "result-told")
 ENDED = (*COMPLETING, "withdrawn", "expired", "not-accepted")
-
-
-class KilledError(Exception):
-    """Stands for the process being killed."""
 
 
 @pytest.fixture
@@ -199,26 +196,18 @@ class TestALoad:
         assert report.repeated == report.acts
         assert house.ledger.reader.head().position == head
 
-    def test_killed_and_run_again_it_is_what_it_would_have_been(
-        self, house: House, database: Database
+    def test_killed_while_it_writes_and_run_again_it_is_the_one_left_alone(
+        self, server: Server, seeded_template: str
     ) -> None:
-        from office.seeding import seed
-
-        for number, kill_after in enumerate((500, 500, 1_000)):
-
-            def kill(said: Told, bound: int = kill_after) -> None:
-                if said.acts >= bound:
-                    raise KilledError
-
-            with pytest.raises(KilledError):
-                Simulation(house, Options(completed=260)).run(progress=kill)
-            assert Simulation(house, Options(completed=260)).state() is State.BEGUN
-            assert number < 3
-        Simulation(house, Options(completed=260)).run()
-        with House(database.settings) as other:
-            seed(other.catalogue)
-            Simulation(other, Options(completed=260)).run()
-            assert stored(house) == stored(other)
+        both = [fresh_database(server, seeded_template) for _ in range(2)]
+        try:
+            killed, alone = (database.settings for database in both)
+            outcome = drive(killed, alone, SMALL, kills=4, batch=40)
+        finally:
+            for database in both:
+                database.close()
+        assert outcome.wrong == []
+        assert outcome.while_writing > 1
 
     def test_a_ledger_takes_one_simulated_history_and_says_so(
         self, house: House
