@@ -23,6 +23,7 @@ from api.v1 import (
     catalogue,
     conditions,
     counts,
+    dead_letters,
     desk,
     events,
     evidence,
@@ -95,6 +96,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         papers.router,
         payments.router,
         post.router,
+        dead_letters.router,
         tracking.router,
     ):
         app.include_router(router, dependencies=[Depends(only_known_questions)])

@@ -381,6 +381,13 @@ KINDS: dict[str, ProblemKind] = {
         "استعمل ختماً آخر، فالختم المسحوب لا يُعاد إصداره.",
         "Use another stamp; a withdrawn one is never issued again.",
     ),
+    "already-settled": _kind(
+        409,
+        "الرسالة مسوّاة من قبل",
+        "The message was settled before",
+        "لا يلزم أي إجراء آخر.",
+        "Nothing more has to be done.",
+    ),
     "view-not-stopped": _kind(
         409,
         "لم يتوقف العرض عند هذا القيد",

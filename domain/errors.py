@@ -323,6 +323,16 @@ class ViewNotStoppedError(RuleBrokenError):
         self.stopped_at = stopped_at
 
 
+class AlreadySettledError(RuleBrokenError):
+    """Somebody has said before that nothing more comes of the dead letter."""
+
+    code = "already-settled"
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class StampWithdrawnError(RuleBrokenError):
     """The stamp is out of use from ``day``; it is never issued again."""
 

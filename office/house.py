@@ -23,6 +23,7 @@ from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
 from office.conditions import ConditionsDesk
 from office.couriers import Courier
+from office.dead_letters import DeadLettersDesk
 from office.followed import ViewsDesk
 from office.moving import Moving
 from office.people import People
@@ -40,6 +41,7 @@ from projections.agency_inbox import AgencyInboxQueries
 from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
+from projections.dead_letters import DeadLettersQueries
 from projections.governorate_counts import GovernorateCountsQueries
 from projections.governorate_counts.moves import GovernorateMovesQueries
 from projections.looks import LooksQueries
@@ -63,6 +65,7 @@ class Queries:
 
     catalogue: CatalogueQueries
     counts: GovernorateCountsQueries
+    dead_letters: DeadLettersQueries
     desk: SupervisorDeskQueries
     inbox: AgencyInboxQueries
     looks: LooksQueries
@@ -114,6 +117,7 @@ class House:
         self.queries = Queries(
             catalogue=CatalogueQueries(self._views),
             counts=GovernorateCountsQueries(self._views),
+            dead_letters=DeadLettersQueries(self._views),
             desk=SupervisorDeskQueries(self._views),
             inbox=AgencyInboxQueries(self._views),
             looks=LooksQueries(self._views),
@@ -153,6 +157,7 @@ class House:
             looks=self.queries.looks,
         )
         self.catalogue = CatalogueDesk(self.acts)
+        self.dead_letters = DeadLettersDesk(self.acts)
         self.views = ViewsDesk(self.acts, self.queries.progress)
         self.moving = Moving(
             self.acts,

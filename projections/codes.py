@@ -178,6 +178,28 @@ SKIPPED: dict[str, Words] = {
     "view-defect": ("خلل في العرض", "defect of the view"),
     "other": _OTHER,
 }
+DEAD: dict[str, Words] = {
+    "no-value": ("رسالة فارغة", "no value"),
+    "too-large": ("رسالة أكبر من المسموح", "too large"),
+    "unsigned": ("رسالة غير موقّعة", "unsigned"),
+    "unknown-key": ("مفتاح توقيع غير معروف", "unknown key"),
+    "wrong-signature": ("توقيع غير صحيح", "wrong signature"),
+    "wrong-sender": ("مرسل غير مخوّل", "wrong sender"),
+    "not-json": ("المحتوى ليس JSON سليماً", "not JSON"),
+    "unknown-type": ("نوع رسالة غير معروف", "unknown type"),
+    "malformed": ("محتوى غير سليم", "malformed"),
+    "refused": ("رُفض الإجراء", "refused"),
+    "fault": ("خلل لدينا", "a fault of ours"),
+    "other": _OTHER,
+}
+SETTLED: dict[str, Words] = {
+    "done-by-hand": ("أُنجز يدوياً", "done by hand"),
+    "sent-again": ("أعاد المرسل إرسالها", "sent again by its sender"),
+    "not-ours": ("لا تخصنا", "not ours"),
+    "forged": ("مزوّرة", "forged"),
+    "out-of-date": ("فات أوانها", "out of date"),
+    "other": _OTHER,
+}
 UNMATCHED: dict[str, Words] = {
     "unknown_number": ("رقم تتبّع غير معروف", "unknown tracking number"),
     "wrong_amount": ("المبلغ لا يطابق المستحق", "not the amount that is due"),
@@ -229,6 +251,7 @@ BROKEN: dict[str, Words] = {
     "not-responsible": ("الموظف غير مكلف بالجهة", "not responsible"),
     "stamp-issued": ("الختم صادر من قبل", "the stamp was issued already"),
     "stamp-withdrawn": ("الختم مسحوب", "the stamp was withdrawn"),
+    "already-settled": ("الرسالة مسوّاة من قبل", "settled already"),
     "view-not-stopped": (
         "لم يتوقف العرض عند هذا القيد",
         "the view had not stopped at this entry",
@@ -240,6 +263,15 @@ BROKEN: dict[str, Words] = {
     "service-not-offered": ("الخدمة غير متاحة", "the service was not offered"),
 }
 """The codes of domain.errors.RuleBrokenError: why an attempt was refused."""
+NOT_USED: dict[str, Words] = {
+    **BROKEN,
+    "not-found": ("غير موجود", "not found"),
+    "role-forbidden": ("ليس من صلاحية المرسل", "not the sender's to do"),
+    "invalid-value": ("قيمة غير صالحة", "a value was not valid"),
+    "idempotency-key-reused": ("المعرّف مستعمل من قبل", "the id was used before"),
+    "version-conflict": ("تغيّر في اللحظة نفسها", "changed at the same moment"),
+}
+"""What the office may answer to a message from outside."""
 ACTORS: dict[str, Words] = {
     "clerk": ("موظف", "clerk"),
     "supervisor": ("مشرف", "supervisor"),

@@ -14,6 +14,7 @@ from projections.agency_inbox import AgencyInbox
 from projections.audit_trail import AuditTrail
 from projections.catalogue import Catalogue
 from projections.clerk_queue import ClerkQueue
+from projections.dead_letters import DeadLetters
 from projections.governorate_counts import GovernorateCounts
 from projections.looks import Looks
 from projections.payments import Payments
@@ -32,6 +33,7 @@ VIEWS: tuple[View, ...] = (
     AuditTrail(),
     Catalogue(),
     ClerkQueue(),
+    DeadLetters(),
     GovernorateCounts(),
     Looks(),
     Payments(),

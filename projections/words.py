@@ -296,6 +296,21 @@ _EVENTS: dict[str, _Said] = {
         "Calendar published",
         (_Detail("year", " لعام {}", " of {}"),),
     ),
+    "sijil.message.dead-lettered.v1": (
+        "تنحية رسالة تعذّر استعمالها",
+        "Message set aside that could not be used",
+        (_why(codes.DEAD, "cause"), _also(codes.NOT_USED, "code")),
+    ),
+    "sijil.message.replayed.v1": (
+        "إعادة إرسال الرسالة",
+        "Message sent again",
+        (_Detail("replay", "، المرة {}", ", time {}"),),
+    ),
+    "sijil.message.settled.v1": (
+        "تسوية الرسالة",
+        "Message settled",
+        (_why(codes.SETTLED),),
+    ),
     "sijil.view.skipped.v1": (
         "تجاوز قيد في عرض البيانات",
         "Entry passed over by a view",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
+from eventsourcing.persistence import Tracking
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -17,6 +19,7 @@ from api.problems import MEDIA_TYPE
 from api.settings import ApiSettings
 from api.tokens import mint
 from domain.acts import ActorKind
+from office.dead_letters import SetAside
 from tests.conftest import Database
 from tests.office.scene import CENTRE, DIGEST, ITEM, STAMP, Scene, scene_in
 
@@ -65,6 +68,7 @@ WITHOUT_TOKEN = {
     "correction",
 }
 """Acts that are not about who holds the request."""
+_OFFSETS = count(1)
 
 WHO: dict[str, dict[str, Any]] = {
     "clerk": {"role": ActorKind.CLERK, "subject": "clk-DI-1", "centre": CENTRE},
@@ -234,6 +238,25 @@ class Door:
         answer = self.act("clerk", request_id, "mailing", item=ITEM, to="home")
         assert answer.status_code == 200, answer.text
         return request_id
+
+    def dead_letter(self, **changed: Any) -> str:
+        """A message that could not be used; its id."""
+        offset = next(_OFFSETS)
+        facts: dict[str, Any] = {
+            "group": "inward",
+            "topic": "sijil.agency-replies.v1",
+            "partition": 3,
+            "offset": offset,
+            "sent_ms": 1_792_735_200_000,
+            "cause": "not-json",
+            "attempts": 1,
+            "kept_partition": 0,
+            "kept_offset": offset,
+        }
+        done = self.scene.house.dead_letters.set_aside(
+            SetAside(**{**facts, **changed}), tracking=Tracking("letters", offset)
+        )
+        return str(done.aggregate_id)
 
     def refused(self) -> str:
         request_id = self.forwarded()

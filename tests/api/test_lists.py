@@ -47,6 +47,16 @@ def on_the_desk(door: Door, part: str) -> str:
 
 GOVERNORATES = "/v1/governorates"
 SUMS = "/v1/payments/sums"
+
+
+def with_letters(door: Door, part: str) -> str:
+    """The way to messages that could not be used, of several causes."""
+    for cause in ("not-json", "wrong-state", "unsigned", "fault"):
+        door.dead_letter(cause=cause)
+    door.scene.level()
+    return f"/v1/dead-letters{part}"
+
+
 LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "get_counts": ("auditor", lambda _: "/v1/counts"),
     "get_flows": ("auditor", lambda _: "/v1/counts/flows"),
@@ -74,6 +84,8 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
             ("list_unassigned_work", "unassigned"),
         )
     },
+    "list_dead_letters": ("auditor", lambda door: with_letters(door, "")),
+    "list_dead_letter_totals": ("auditor", lambda door: with_letters(door, "/totals")),
     "list_agencies": ("auditor", lambda _: "/v1/agencies"),
     "list_calendars": ("auditor", lambda _: "/v1/calendars"),
     "list_centres": ("auditor", lambda _: "/v1/centres"),
@@ -98,6 +110,7 @@ ONE_ORDER = {
     "list_refused_attempts",
     "list_returned_post",
     "list_unassigned_work",
+    "list_dead_letter_totals",
     "list_entries",
     "list_mailing_days",
     "list_registered_stamps",

@@ -108,6 +108,11 @@ def thing(path: str, body: dict[str, Any], **more: Any) -> Callable[[Door], Thin
     return make
 
 
+def letter(door: Door) -> Thing:
+    """A message that could not be used, new each time."""
+    return Thing(path={"letter_id": door.dead_letter()}, etag='"1"')
+
+
 def catalogue_rows() -> dict[str, Row]:
     """What is published is everybody's to read and the administrator's to say."""
     agency = {"code": "", **AGENCY}
@@ -426,6 +431,15 @@ ROWS: dict[str, Row] = {
     "get_inbox": Row(expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200}),
     "list_inbox_totals": Row(
         expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200}
+    ),
+    "list_dead_letters": Row(expected=OVERSIGHT),
+    "list_dead_letter_totals": Row(expected=OVERSIGHT),
+    "get_dead_letter": Row(thing=letter, expected=OVERSIGHT),
+    "record_replay": Row(
+        thing=letter, body=fixed(partition=3, offset=9), expected=ADMINISTRATOR
+    ),
+    "settle_dead_letter": Row(
+        thing=letter, body=fixed(reason="forged"), expected=ADMINISTRATOR
     ),
     "list_stampings": Row(expected=OWN_OR_NONE),
     "list_registered_stamps": Row(expected=OWN_OR_NONE),

@@ -22,6 +22,7 @@ from domain import (
     calendars,
     centres,
     clerks,
+    dead_letters,
     payments,
     reads,
     records,
@@ -37,6 +38,7 @@ from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
+from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause
 from domain.money import FeeKind, Unit
 from domain.payments import Payment, UnmatchedBecause
 from domain.reads import Look, Purpose
@@ -181,7 +183,13 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
         ),
     ]
     found: dict[str, CanMutateAggregate[UUID]] = {}
-    for aggregate in [*made, *lives(), *around_the_request(), *of_people()]:
+    for aggregate in [
+        *made,
+        *lives(),
+        *around_the_request(),
+        *of_people(),
+        *messages(),
+    ]:
         for event in aggregate.pending_events:
             found.setdefault(type(event).TOPIC, event)  # type: ignore[attr-defined]
     return found
@@ -236,6 +244,31 @@ def of_people() -> list[OfficeAggregate]:
         reason=MergedBecause.IDENTIFIER_REPLACED,
     )
     return [look, merged]
+
+
+def messages() -> list[OfficeAggregate]:
+    """What comes of a message that could not be used."""
+    letter = DeadLetter.set_aside(
+        system(),
+        letter_id=DeadLetter.id_of(
+            "inward", "sijil.agency-replies.v1", 3, 4711, 1763885653412
+        ),
+        group="inward",
+        topic="sijil.agency-replies.v1",
+        partition=3,
+        offset=4711,
+        cause=DeadBecause.REFUSED,
+        attempts=1,
+        kept_partition=0,
+        kept_offset=12,
+        sender="CIV",
+        code="wrong-state",
+        replay_of=UUID("019ab1ef-2e40-7c55-9b60-3f1d2c8a7e14"),
+    )
+    administrator = act("replay", ActorKind.ADMINISTRATOR, actor="adm-1")
+    letter.replay(administrator, partition=3, offset=5020)
+    letter.settle(administrator, reason=SettledBecause.DONE_BY_HAND)
+    return [letter]
 
 
 def lives() -> list[OfficeAggregate]:
@@ -306,6 +339,7 @@ def stored_topics() -> set[str]:
             calendars,
             centres,
             clerks,
+            dead_letters,
             payments,
             reads,
             records,

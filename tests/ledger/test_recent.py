@@ -41,6 +41,7 @@ FIRST_EVENTS = (
     "sijil.clerk.appointed.v1",
     "sijil.ledger.resumed.v1",
     "sijil.payment.unmatched.v1",
+    "sijil.message.dead-lettered.v1",
     "sijil.person.merged.v1",
     "sijil.read.looked.v1",
     "sijil.request.submitted.v1",

@@ -90,6 +90,7 @@ ERRORS: tuple[tuple[str, Misread, set[str]], ...] = (
         {"catalogue"},
     ),
     ("clerk_queue", forgets(f"{REQUEST}fee-paid.v1"), {"clerk_queue"}),
+    ("dead_letters", forgets("sijil.message.replayed.v1"), {"dead_letters"}),
     (
         "governorate_counts",
         forgets(f"{REQUEST}withdrawn.v1"),

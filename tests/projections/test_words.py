@@ -15,6 +15,7 @@ from domain.acts import ActorKind
 from domain.agencies import AgencyClosedBecause, AgencyScope
 from domain.centres import CentreClosedBecause
 from domain.clerks import AwayBecause
+from domain.dead_letters import DeadBecause, SettledBecause
 from domain.errors import RuleBrokenError
 from domain.money import FeeKind, Unit
 from domain.payments import UnmatchedBecause
@@ -60,6 +61,8 @@ SETS: list[tuple[type[StrEnum], dict[str, Words]]] = [
     (AgencyClosedBecause, codes.AGENCY_CLOSED),
     (AgencyScope, codes.SCOPES),
     (StampWithdrawnBecause, codes.STAMP_WITHDRAWN),
+    (DeadBecause, codes.DEAD),
+    (SettledBecause, codes.SETTLED),
     (UnmatchedBecause, codes.UNMATCHED),
     (Purpose, codes.PURPOSES),
     (MergedBecause, codes.MERGED),

@@ -13,16 +13,19 @@ from domain.reads import Look, Purpose
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.domain.office import NINE, act, calendar
 from tests.projections.histories import PLACES, publish_days, store
+from tests.projections.letters import Letters
 from tests.projections.wild_lives import WildLife, wild_history
 
 BLOCK = 64
 """Positions between two sums of the counts: some fit into a short history."""
+LETTER_EVERY = 15
+"""Acts between two things that happen to messages that could not be used."""
 LOOK_EVERY = 40
 """Acts between two looks at somebody's values."""
 
 
 class Looking:
-    """A recorder beside which somebody looks at values, and others do what they do."""
+    """A recorder beside which values are looked at, and messages cannot be used."""
 
     def __init__(
         self, recorder: PostgresProcessRecorder, beside: Callable[[int], None]
@@ -30,10 +33,13 @@ class Looking:
         self._recorder = recorder
         self._beside = beside
         self._acts = 0
+        self._letters = Letters(recorder)
 
     def append(self, acts: Any) -> Any:
         done = self._recorder.append(acts)
         self._acts += 1
+        if self._acts % LETTER_EVERY == 0:
+            self._letters.happen()
         if self._acts % LOOK_EVERY == 0:
             store(self._recorder, look(self._acts))
         self._beside(self._acts)

@@ -235,6 +235,28 @@ def inbox_totals(moment: Moment, asked: Asked) -> list[Row]:
     )
 
 
+def dead_letter_totals(moment: Moment, _: Asked) -> list[Row]:
+    """How many messages of each group and cause could not be used."""
+    return moment.rows(
+        """SELECT d.data ->> 'group' AS "group", d.data ->> 'cause' AS cause,
+            count(*) FILTER (WHERE s.id IS NULL AND r.id IS NULL) AS open,
+            count(*) FILTER (WHERE s.id IS NULL AND r.id IS NOT NULL) AS replayed,
+            count(s.id) AS settled,
+            min(d.recorded_at) FILTER (WHERE s.id IS NULL AND r.id IS NULL)
+                AS oldest_open_at
+        FROM bodies d
+        LEFT JOIN bodies s ON s.id = d.id AND s.position <= %(position)s
+            AND s.topic = 'sijil.message.settled.v1'
+        LEFT JOIN (
+            SELECT DISTINCT id FROM bodies WHERE position <= %(position)s
+                AND topic = 'sijil.message.replayed.v1'
+        ) r ON r.id = d.id
+        WHERE d.topic = 'sijil.message.dead-lettered.v1'
+            AND d.position <= %(position)s
+        GROUP BY 1, 2"""
+    )
+
+
 def clerk_load(moment: Moment, asked: Asked) -> list[Row]:
     """What each clerk has; who is away or has nothing too."""
     narrowed, params = conditions(asked, "centre")

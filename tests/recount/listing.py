@@ -168,6 +168,52 @@ def stamp_register(moment: Moment, asked: Asked) -> list[Row]:
     )
 
 
+LETTERS = """
+SELECT d.id::text, d.data ->> 'group' AS "group", d.data ->> 'topic' AS topic,
+    (d.data ->> 'partition')::int AS "partition",
+    (d.data ->> 'offset')::bigint AS "offset", d.data ->> 'cause' AS cause,
+    d.data ->> 'code' AS code, (d.data ->> 'attempts')::int AS attempts,
+    d.data ->> 'sender' AS sender, d.data ->> 'replay_of' AS replay_of,
+    (d.data ->> 'kept_partition')::int AS kept_partition,
+    (d.data ->> 'kept_offset')::bigint AS kept_offset,
+    d.at AS sent_at, d.recorded_at AS set_aside_at,
+    CASE WHEN s.at IS NOT NULL THEN 'settled' WHEN r.at IS NOT NULL THEN 'replayed'
+        ELSE 'open' END AS state,
+    (SELECT count(*) FROM bodies WHERE id = d.id AND position <= %(position)s
+        AND topic = 'sijil.message.replayed.v1') AS replays,
+    r.at AS replayed_at, (r.data ->> 'partition')::int AS replayed_partition,
+    (r.data ->> 'offset')::bigint AS replayed_offset, s.at AS settled_at,
+    s.data ->> 'reason' AS settled_because
+FROM bodies d
+LEFT JOIN LATERAL (
+    SELECT * FROM bodies WHERE id = d.id AND position <= %(position)s
+        AND topic = 'sijil.message.replayed.v1' ORDER BY version DESC LIMIT 1
+) r ON true
+LEFT JOIN bodies s ON s.id = d.id AND s.position <= %(position)s
+    AND s.topic = 'sijil.message.settled.v1'
+WHERE d.topic = 'sijil.message.dead-lettered.v1' AND d.position <= %(position)s
+"""
+
+
+def dead_letters(moment: Moment, asked: Asked) -> list[Row]:
+    """Messages that could not be used, with their age in seconds; or one of them."""
+    narrowed, params = "true", {}
+    for name in ("state", "cause", "group", "sender"):
+        if name in asked.params:
+            narrowed += f' AND "{name}" = %({name})s'
+            params[name] = asked.params[name]
+    if asked.thing is not None:
+        narrowed += " AND id = %(thing)s"
+        params["thing"] = asked.thing
+    return moment.rows(
+        f"""SELECT *, greatest(0, trunc(extract(epoch FROM
+            coalesce(settled_at, replayed_at, %(now)s) - set_aside_at)))::bigint
+            AS age_s FROM ({LETTERS}) letters WHERE {narrowed}""",
+        **params,
+        now=asked.now,
+    )
+
+
 def paper(moment: Moment, asked: Asked) -> list[Row]:
     """The stamps on one paper of any centre."""
     return moment.rows(

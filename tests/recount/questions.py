@@ -78,6 +78,10 @@ def world_of(moment: Moment) -> World:
         "clerk": list(
             filter(_is_code, column("SELECT code FROM roster ORDER BY code"))
         ),
+        "letter": column(
+            "SELECT id::text FROM bodies"
+            " WHERE topic = 'sijil.message.dead-lettered.v1' ORDER BY position"
+        ),
         "digest": column("SELECT DISTINCT digest FROM stamped ORDER BY 1"),
         "request": requests,
         "accepted": column("SELECT id::text FROM life WHERE terms IS NOT NULL"),
@@ -250,6 +254,9 @@ def _all_narrowings(operation: str, world: World, random: Random) -> Iterator[Ro
 
 
 _CHOICES: dict[str, list[Any]] = {
+    "state": ["open", "replayed", "settled"],
+    "cause": ["not-json", "refused", "wrong-signature"],
+    "group": ["inward", "other"],
     "overdue": [True],
     "unassigned": [True],
     "doubtful": [True],
@@ -304,6 +311,7 @@ _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "list_mailing_days": (("centre",), ("governorate",)),
     "list_stampings": (("centre",), ("doubtful",)),
+    "list_dead_letters": (("state",), ("cause",), ("state", "group")),
     "list_registered_stamps": (("centre",), ("withdrawn",)),
     "get_trail": (("topic",), ("actor_kind", "topic")),
     "list_services": (("agency",),),

@@ -156,6 +156,25 @@ RECOUNTS: dict[str, Recount] = {
         roles=STAFF,
         key=("serial",),
     ),
+    "list_dead_letters": Recount(
+        made=listing.dead_letters,
+        path="/v1/dead-letters",
+        roles=OVERSIGHT,
+        key=("id",),
+    ),
+    "list_dead_letter_totals": Recount(
+        made=counting.dead_letter_totals,
+        path="/v1/dead-letters/totals",
+        roles=OVERSIGHT,
+        key=("group", "cause"),
+    ),
+    "get_dead_letter": Recount(
+        made=listing.dead_letters,
+        path="/v1/dead-letters/{thing}",
+        key=("id",),
+        things="letter",
+        items=None,
+    ),
     "check_paper": Recount(
         made=listing.paper, path="/v1/papers/{thing}", things="digest", items=None
     ),
