@@ -11,9 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from inspect import getdoc
 from pathlib import Path
 from typing import Any, Final
 
+from consumers.inward.messages import INWARD, TYPES, Told
+from consumers.inward.signatures import KEY_ID, SIGNATURE
 from consumers.schemas import (
     EVENT_HEADERS,
     URN,
@@ -26,6 +29,7 @@ from consumers.schemas import (
 from consumers.topics import EVENTS, RELAY_POSITION, TOPICS, Direction, Topic
 from domain.money import LARGEST_INTEGER
 
+INWARD_HEADERS: Final = "inward-headers"
 ASYNCAPI: Final = "asyncapi.json"
 SCHEMAS: Final = "schemas"
 """The folder of the schemas, beside the document."""
@@ -57,7 +61,41 @@ def schemas() -> dict[str, Schema]:
         **event_schemas(),
         EVENT_HEADERS: event_headers(),
         RELAY_POSITION.name: _relay_position(),
+        **{name: _inward(name, type_) for name, type_ in _inward_types().items()},
+        INWARD_HEADERS: _inward_headers(),
     }
+
+
+def _inward_types() -> dict[str, type[Told]]:
+    return {name: type_ for some in TYPES.values() for name, type_ in some.items()}
+
+
+def _inward(name: str, type_: type[Told]) -> Schema:
+    """The schema of a message to Sijil: closed, because what is unknown is refused."""
+    made = type_.model_json_schema()
+    return document(name, description=getdoc(type_) or "", **_rest_of(made))
+
+
+def _rest_of(schema: Schema) -> Schema:
+    return {
+        key: value
+        for key, value in schema.items()
+        if key not in {"title", "type", "description"}
+    }
+
+
+def _inward_headers() -> Schema:
+    text = {"type": "string", "minLength": 1}
+    return document(
+        INWARD_HEADERS,
+        description="Who signed a message; what is signed: docs/reference/kafka.md.",
+        properties={
+            KEY_ID: {**text, "description": "The key of the sender."},
+            SIGNATURE: {**text, "description": "The signature, as Base64."},
+        },
+        required=[KEY_ID, SIGNATURE],
+        additionalProperties=True,
+    )
 
 
 def messages() -> dict[str, Sequence[Message]]:
@@ -81,6 +119,19 @@ def messages() -> dict[str, Sequence[Message]]:
                 key={"type": "string"},
             )
         ],
+        **{
+            topic.name: [
+                Message(
+                    name=name,
+                    summary=(getdoc(type_) or "").partition("\n")[0],
+                    payload=name,
+                    key={"type": "string"},
+                    headers=INWARD_HEADERS,
+                )
+                for name, type_ in TYPES[kind].items()
+            ]
+            for topic, kind in INWARD.items()
+        },
     }
 
 

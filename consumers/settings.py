@@ -56,6 +56,11 @@ class KafkaSettings(BaseSettings):
     kafka_user: str | None = Field(None, description="The SASL user (SCRAM-SHA-512).")
     kafka_password: SecretStr | None = Field(None, description="The SASL password.")
 
+    senders_file: Path | None = Field(
+        None,
+        description="Who may send messages, and their keys; `<home>/senders.toml`.",
+    )
+
     @classmethod
     def load(cls, home: Path) -> Self:
         """The settings of this environment; secrets also from the secrets folder."""

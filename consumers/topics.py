@@ -80,5 +80,35 @@ RELAY_POSITION: Final = Topic(
     partitions=1,
     keeping=Keeping.LAST_OF_KEY,
 )
-TOPICS: Final = (EVENTS, RELAY_POSITION)
+AGENCY_REPLIES: Final = Topic(
+    name="sijil.agency-replies.v1",
+    about="What agencies answer to requests that were forwarded to them",
+    key="the request's id",
+    value="a reply, as JSON, signed",
+    direction=Direction.INWARD,
+    owner="the agencies",
+)
+POSTAL_SCANS: Final = Topic(
+    name="sijil.postal-scans.v1",
+    about="What the post reports of items: delivered, collected, returned",
+    key="the item's number",
+    value="a scan, as JSON, signed",
+    direction=Direction.INWARD,
+    owner="the post",
+)
+BANK_PAYMENTS: Final = Topic(
+    name="sijil.bank-payments.v1",
+    about="Fees that were paid at banks",
+    key="the tracking number",
+    value="a payment, as JSON, signed",
+    direction=Direction.INWARD,
+    owner="the banks",
+)
+TOPICS: Final = (
+    EVENTS,
+    RELAY_POSITION,
+    AGENCY_REPLIES,
+    POSTAL_SCANS,
+    BANK_PAYMENTS,
+)
 """Every topic of Sijil."""

@@ -1,0 +1,300 @@
+"""Claim: agencies' replies become events twice as fast as one thread calls the office.
+
+One real Apache Kafka and one embedded ledger on this machine. In each round so many
+requests wait at their agencies, in two halves: one half is answered through the use
+case itself, one after the other in one thread, as a door does with one caller; the
+other half by signed messages on a topic of twelve partitions, which one worker uses.
+Both write the same events under the same rules, and a mark with each; the worker also
+reads and checks signatures. The sides take turns at which begins.
+
+Afterwards every request has one answer, and every partition is passed to its end.
+
+``python -m benchmarks.inward [REPLIES]``
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import hmac
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from uuid import UUID
+
+from eventsourcing.persistence import Tracking
+from kafka import KafkaProducer
+
+from benchmarks.append import installation
+from benchmarks.bars import Line, keep
+from consumers.inward.messages import Correspondence
+from consumers.inward.records import InwardMessage
+from consumers.inward.signatures import KEY_ID, SIGNATURE, Senders, signed_bytes
+from consumers.inward.worker import InwardWorker
+from consumers.settings import KafkaSettings
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import AGENCY_REPLIES
+from domain.access import Principal
+from domain.acts import ActorKind
+from domain.ids import new_id
+from domain.money import Unit
+from domain.persons import PersonDetails
+from domain.requests import Answer, Channel, Delivery, PaymentChannel
+from domain.services import Relationship
+from ledger.settings import LedgerSettings
+from office.acts import Envelope
+from office.bulk import BulkDesk, Item
+from office.commands import (
+    ClaimRequest,
+    ForwardRequest,
+    PayFee,
+    RecordResponse,
+    SubmitRequest,
+)
+from office.house import House
+from office.requests.taking_in import request_id_of
+from office.seeding import seed
+from projections.schema import ensure_views
+from tests.kafka.broker import Cluster
+
+REPLIES = 6_000
+"""Of one side of one round: some seconds."""
+ROUNDS = 3
+"""Odd, so that the median is a measured round."""
+MUST_BE = 2.0
+SECRET = bytes(range(32))
+SENDERS = f"""
+[[sender]]
+kind = "agency"
+id = "officer-1"
+agency = "CIV"
+governorate = "SY-DI"
+key = [{{ id = "civ-1", algorithm = "hmac-sha256", secret = "{SECRET.hex()}" }}]
+"""
+AGENCY = Principal(
+    role=ActorKind.AGENCY, id="officer-1", agency="CIV", governorate="SY-DI"
+)
+CENTRE = "SY-DI-01"
+CLERK = Principal(role=ActorKind.CLERK, id="clk-DI-1", centre=CENTRE)
+SERVICE = "CIV-06"
+"""A service by the agency's reply, in Damascus too."""
+PERSON = PersonDetails(
+    full_name="مواطن للقياس", national_number="01000099887", phone="+963933123498"
+)
+_NUMBERS = count(1)
+
+
+class Bench:
+    """The broker, the office, and what waits at the agency."""
+
+    def __init__(self, cluster: Cluster, settings: LedgerSettings, place: Path) -> None:
+        self._options = KafkaSettings(kafka=cluster.bootstrap).client()
+        self._settings = settings
+        file = place / "senders.toml"
+        file.write_text(SENDERS, encoding="utf-8")
+        file.chmod(0o600)
+        self._senders = Senders.read(file)
+        ensure_views(settings)
+        with House(settings) as house:
+            seed(house.catalogue)
+            conditions = house.conditions.of_service(SERVICE, CENTRE, CLERK)
+            self._fee = sum(line.amount for line in conditions.terms.fee_lines)
+
+    def waiting(self, number: int) -> list[UUID]:
+        """So many requests, each forwarded to the agency and unanswered."""
+        with House(self._settings) as house:
+            desk = BulkDesk(house)
+            made = list(desk.run(self._lives(number)))
+        assert all(each.error is None for each in made), made[0].error
+        return list(dict.fromkeys(each.done.aggregate_id for each in made if each.done))
+
+    def _lives(self, number: int) -> Iterator[Item]:
+        for _ in range(number):
+            now = datetime.now(UTC)
+            submission = new_id(now)
+            request_id = request_id_of(submission, now)
+            commands = (
+                SubmitRequest(
+                    service=SERVICE,
+                    centre=None,
+                    channel=Channel.COUNTER,
+                    applicant=PERSON,
+                    concerned=None,
+                    relationship=Relationship.SELF,
+                    documents=("id-card",),
+                    delivery=Delivery.HOME,
+                    accept_now=True,
+                ),
+                ClaimRequest(request_id=request_id),
+                PayFee(
+                    request_id=request_id,
+                    token=1,
+                    channel=PaymentChannel.CASH,
+                    amount=self._fee,
+                    unit=Unit.NEW,
+                ),
+                ForwardRequest(request_id=request_id, token=1),
+            )
+            for version, command in enumerate(commands):
+                yield Item(
+                    command=command,
+                    envelope=Envelope(
+                        principal=CLERK,
+                        command_id=submission if version == 0 else new_id(now),
+                        route=type(command).__name__,
+                        effective_at=now,
+                        if_version=_ETAGS[version],
+                    ),
+                )
+
+    def called(self, waiting: list[UUID]) -> float:
+        """Replies a second, through the use case, one after the other."""
+        with House(self._settings) as house:
+            name = f"bench/{next(_NUMBERS)}"
+            began = time.monotonic()
+            for number, request_id in enumerate(waiting):
+                now = datetime.now(UTC)
+                house.reports.reply(
+                    RecordResponse(
+                        request_id=request_id, token=None, outcome=Answer.ISSUED
+                    ),
+                    Envelope(
+                        principal=AGENCY,
+                        command_id=new_id(now),
+                        route="response",
+                        effective_at=now,
+                        tracking=Tracking(name, number),
+                    ),
+                )
+            return len(waiting) / (time.monotonic() - began)
+
+    def sent(self, waiting: list[UUID]) -> float:
+        """Replies a second, from the worker's first to its last."""
+        topic = dataclasses.replace(
+            AGENCY_REPLIES, name=f"{AGENCY_REPLIES.name}.{next(_NUMBERS)}"
+        )
+        with closing(TopicAdmin(self._options, replication=1)) as admin:
+            admin.apply([topic])
+        self._send(topic.name, waiting)
+        times: list[float] = []
+        with House(self._settings) as house:
+
+            def done(_: InwardMessage) -> None:
+                times.append(time.monotonic())
+
+            worker = InwardWorker(
+                house,
+                self._options,
+                senders=lambda: self._senders,
+                aside=_Nowhere(),
+                topics={topic.name: Correspondence.REPLIES},
+                group=topic.name,
+                done=done,
+            )
+            stop = Event()
+            thread = Thread(target=worker.run, args=(stop,))
+            thread.start()
+            while len(times) < len(waiting) and thread.is_alive():
+                time.sleep(0.01)
+            stop.set()
+            thread.join()
+        assert len(times) == len(waiting)
+        return (len(times) - 1) / (max(times) - min(times))
+
+    def _send(self, topic: str, waiting: list[UUID]) -> None:
+        producer = KafkaProducer(**self._options, acks="all", linger_ms=5)
+        for request_id in waiting:
+            key = str(request_id).encode()
+            value = json.dumps(
+                {
+                    "type": "sijil.agency-reply.v1",
+                    "happened_at": datetime.now(UTC).isoformat(),
+                    "request_id": str(request_id),
+                    "outcome": "issued",
+                }
+            ).encode()
+            signed = signed_bytes(topic=topic, key_id="civ-1", key=key, value=value)
+            signature = hmac.digest(SECRET, signed, hashlib.sha256)
+            producer.send(
+                topic,
+                key=key,
+                value=value,
+                headers=[
+                    (KEY_ID, b"civ-1"),
+                    (SIGNATURE, base64.b64encode(signature)),
+                ],
+            )
+        producer.flush(60)
+        producer.close()
+
+    def verify(self, requests: list[UUID]) -> None:
+        """Every request has one answer."""
+        with House(self._settings) as house:
+            for request_id in requests:
+                topics = [e.topic for e in house.ledger.reader.aggregate(request_id)]
+                assert topics.count("sijil.request.agency-responded.v1") == 1
+
+
+_ETAGS = (None, 2, 2, 4)
+"""What a clerk has seen before each act: submitted and accepted, then a claim, which
+moves no ETag, then the fee."""
+
+
+class _Nowhere:
+    """Nothing may be set aside here."""
+
+    def set_aside(self, message: InwardMessage, *, cause: str, **_: object) -> None:
+        """Raise, so that the round ends."""
+        raise AssertionError(f"{message.name}: {cause}")
+
+
+def main() -> None:
+    """Measure, verify, print and keep."""
+    replies = int(sys.argv[1]) if len(sys.argv) > 1 else REPLIES
+    rates: tuple[list[float], list[float]] = ([], [])
+    with (
+        tempfile.TemporaryDirectory(prefix="sijil-bench-") as folder,
+        installation() as settings,
+    ):
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        try:
+            bench = Bench(cluster, settings, Path(folder))
+            for number in range(ROUNDS):
+                waiting = bench.waiting(2 * replies)
+                sides = [
+                    (bench.sent, waiting[:replies], rates[0]),
+                    (bench.called, waiting[replies:], rates[1]),
+                ]
+                for side, half, told in sides if number % 2 else sides[::-1]:
+                    told.append(side(half))
+                bench.verify(waiting)
+        finally:
+            cluster.stop()
+    inward, called = map(statistics.median, rates)
+    keep(
+        "inward",
+        title="Agencies' replies from Kafka to committed events",
+        about=[
+            f"Medians of {ROUNDS} rounds of {replies:,} replies a side, in turn; one",
+            "worker, twelve partitions, one broker (Apache Kafka 4.4.0).",
+        ],
+        header=("what", "messages, replies/s", "use case in one thread, replies/s"),
+        lines=[
+            Line(name="agency replies", ours=inward, rival=called, at_least=MUST_BE)
+        ],
+        is_trial=replies < REPLIES,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The desk for messages: who sent it, what it says, and the act it becomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import Lock
+
+from eventsourcing.persistence import Tracking
+
+from consumers.inward.messages import (
+    SENDERS,
+    AgencyReply,
+    Correspondence,
+    PostalScanned,
+    Told,
+    must_have_a_size,
+    read,
+)
+from consumers.inward.records import InwardMessage, Unusable
+from consumers.inward.signatures import Senders, UnusableError
+from domain.access import Principal
+from domain.ids import derived_id
+from office.acts import Done, Envelope
+from office.house import House
+from office.reports import Scanned
+
+LARGEST_LEAD = timedelta(seconds=5)
+"""How far a sender's clock may be ahead: so long a message waits for its time. Nothing
+is effective before it is recorded."""
+SCOPE_KEPT_S = 60.0
+"""How long it is remembered whether an agency exists once per governorate."""
+
+
+class TooEarlyError(Exception):
+    """The message's time has not come, by a clock that is a little ahead."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(wait_s)
+        self.wait_s = wait_s
+
+
+class InwardDesk:
+    """Makes acts of messages. Many threads may use one.
+
+    ``topics`` says what each topic is for. ``senders`` gives who is believed now.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        topics: Mapping[str, Correspondence],
+        senders: Callable[[], Senders],
+    ) -> None:
+        self._house = house
+        self._topics = topics
+        self._senders = senders
+        self._officers: dict[Principal, tuple[float, Principal]] = {}
+        self._mutex = Lock()
+
+    def use(self, message: InwardMessage, tracking: Tracking) -> Done:
+        """Do what a message says, and pass its offset in the same transaction.
+
+        Raises UnusableError for what no office could use, TooEarlyError, and the errors
+        of domain and office.
+        """
+        value = must_have_a_size(message)
+        sender = self._senders().sender_of(message)
+        kind = self._topics[message.topic]
+        if sender.role is not SENDERS[kind]:
+            raise UnusableError(Unusable.WRONG_SENDER)
+        told = read(kind, value)
+        lead = told.happened_at - self._house.clock()
+        if timedelta() < lead <= LARGEST_LEAD:
+            raise TooEarlyError(lead.total_seconds())
+        return self._do(
+            told,
+            Envelope(
+                principal=self._officer(sender),
+                command_id=derived_id(message.name, told.happened_at),
+                route=f"kafka/{kind}/{_act_of(told)}",
+                effective_at=told.happened_at,
+                causation_id=message.name,
+                tracking=tracking,
+            ),
+        )
+
+    def _do(self, told: Told, envelope: Envelope) -> Done:
+        reports = self._house.reports
+        if isinstance(told, AgencyReply):
+            return reports.reply(told.command, envelope)
+        if isinstance(told, PostalScanned):
+            return reports.scan(told.command, envelope)
+        return reports.payment(told.command, envelope)
+
+    def _officer(self, sender: Principal) -> Principal:
+        """The sender with its rows: an agency's governorate binds where it has many."""
+        if sender.agency is None:
+            return sender
+        now = time.monotonic()
+        with self._mutex:
+            until, officer = self._officers.get(sender, (now, sender))
+        if now < until:
+            return officer
+        officer = self._house.officer(sender)
+        with self._mutex:
+            self._officers[sender] = (now + SCOPE_KEPT_S, officer)
+        return officer
+
+
+def _act_of(told: Told) -> str:
+    """What the act is called at the other doors, and so in attempts."""
+    if isinstance(told, AgencyReply):
+        return "response"
+    return _SCANS[told.scanned] if isinstance(told, PostalScanned) else "payment"
+
+
+_SCANS = {
+    Scanned.DELIVERED: "delivery",
+    Scanned.COLLECTED: "collection",
+    Scanned.RETURNED: "return",
+}

@@ -1,0 +1,312 @@
+"""A worker of the group: takes partitions as Kafka gives them, a lane for each.
+
+Where to go on in a partition is what the ledger has tracked, never what the group has
+committed; that is committed now and then for the tools that show a lag.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+
+import structlog
+from eventsourcing.persistence import PersistenceError
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from consumers.inward.desk import InwardDesk
+from consumers.inward.lane import Lane, Place, SetsAside
+from consumers.inward.messages import INWARD, Correspondence
+from consumers.inward.records import InwardMessage
+from consumers.inward.signatures import Senders
+from consumers.relay import TopicMissingError
+from office.house import House
+
+GROUP = "sijil-inward"
+SESSION_MS = 10_000
+"""After so long without a word a worker is given up, and others have its partitions."""
+HEARTBEAT_MS = 2_000
+POLL_MS = 100
+MOST_WAITING = 1_000
+"""Messages of one partition in memory; above this it is paused."""
+FEW_WAITING = 200
+"""Below this a paused partition goes on: enough for the time of one fetch."""
+RELEASE_S = 4.0
+"""How long a lane may finish what it has in hand when its partition is taken away; a
+heartbeat waits meanwhile. One that needs longer stores nothing after another worker
+has passed its offset."""
+COMMIT_EVERY_S = 5.0
+LOOK_AT_TOPICS_EVERY_S = 30.0
+"""How soon a topic that was made again while we read is noticed, where its new offsets
+are not out of our range at once."""
+
+_log = structlog.get_logger()
+
+
+class TopicMadeAgainError(RuntimeError):
+    """A topic was deleted and made again while it was read; a new start reads it."""
+
+
+class OffsetsLostError(RuntimeError):
+    """A partition ends before what the ledger has of it: its records were lost.
+
+    New messages would come under offsets that are tracked already, and be taken for
+    done. The topic has to be deleted and made again, so that it has another id.
+    """
+
+
+class InwardWorker:
+    """One worker. ``run`` once.
+
+    ``senders`` gives who is believed now; ``done`` hears of each message that was used.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        options: Mapping[str, Any],
+        *,
+        senders: Callable[[], Senders],
+        aside: SetsAside,
+        topics: Mapping[str, Correspondence] | None = None,
+        group: str = GROUP,
+        session_ms: int = SESSION_MS,
+        done: Callable[[InwardMessage], None] = lambda _: None,
+    ) -> None:
+        self._ledger = house.ledger
+        self._options = options
+        self._topics = topics or {each.name: kind for each, kind in INWARD.items()}
+        self._group = group
+        self._session_ms = session_ms
+        self._aside = aside
+        self._done = done
+        self._desk = InwardDesk(house, topics=self._topics, senders=senders)
+        self._ids: dict[str, UUID] = {}
+        # The client's own thread tells of partitions; ours opens them.
+        self._mutex = Lock()
+        self._to_open: set[TopicPartition] = set()
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._paused: set[TopicPartition] = set()
+        self._committed: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Follow the topics until ``stop`` is set.
+
+        Raises TopicMissingError, TopicMadeAgainError, OffsetsLostError, and KafkaError
+        for what the client does not mend; a new start is the answer to the last.
+        """
+        with closing(KafkaAdminClient(**self._options)) as admin:
+            self._ids = topic_ids(admin, list(self._topics))
+            consumer = self._consumer()
+            try:
+                consumer.subscribe(
+                    topics=list(self._topics), listener=_Listener(self, consumer)
+                )
+                _log.info("inward.begins", group=self._group)
+                self._follow(consumer, admin, stop)
+            finally:
+                with self._mutex:
+                    left = list(self._lanes.values())
+                    self._lanes.clear()
+                    self._to_open.clear()
+                _end(left)
+                consumer.close()
+
+    def _consumer(self) -> KafkaConsumer:
+        settings = {
+            "group_id": self._group,
+            "enable_auto_commit": False,
+            # A place that is not there is an error and no reason to begin elsewhere.
+            "auto_offset_reset": "none",
+            "isolation_level": "read_committed",
+            "allow_auto_create_topics": False,
+            "check_crcs": True,
+            "session_timeout_ms": self._session_ms,
+            "heartbeat_interval_ms": min(HEARTBEAT_MS, self._session_ms // 3),
+            "metrics_enabled": False,
+            **self._options,
+        }
+        return KafkaConsumer(**settings)
+
+    def _follow(
+        self, consumer: KafkaConsumer, admin: KafkaAdminClient, stop: Event
+    ) -> None:
+        looked_at = time.monotonic()
+        while not stop.is_set():
+            self._open(consumer)
+            for partition, records in consumer.poll(timeout_ms=POLL_MS).items():
+                lane = self._lanes.get(partition)
+                if lane is not None:
+                    lane.put(InwardMessage.of(record) for record in records)
+            self._regulate(consumer)
+            self._commit(consumer)
+            if time.monotonic() - looked_at > LOOK_AT_TOPICS_EVERY_S:
+                looked_at = time.monotonic()
+                if topic_ids(admin, list(self._topics)) != self._ids:
+                    raise TopicMadeAgainError
+
+    # Partitions come and go -------------------------------------------------------
+
+    def assigned(
+        self, consumer: KafkaConsumer, given: Iterable[TopicPartition]
+    ) -> None:
+        """Partitions are ours; nothing is read of them before they are opened."""
+        with self._mutex:
+            for each in given:
+                # Any place will do while it is paused; without one the client asks.
+                consumer.seek(each, 0)
+                consumer.pause(each)
+                self._to_open.add(each)
+
+    def revoked(self, taken: Iterable[TopicPartition]) -> None:
+        """Partitions are another's soon: what is in hand is finished, and no more."""
+        gone = []
+        with self._mutex:
+            for each in taken:
+                self._to_open.discard(each)
+                self._paused.discard(each)
+                self._committed.pop(each, None)
+                lane = self._lanes.pop(each, None)
+                if lane is not None:
+                    gone.append(lane)
+        _end(gone)
+
+    def _open(self, consumer: KafkaConsumer) -> None:
+        """Begin what was assigned where the ledger says that it goes on."""
+        with self._mutex:
+            to_open = sorted(self._to_open)
+        if not to_open:
+            return
+        starts = consumer.beginning_offsets(to_open)
+        ends = consumer.end_offsets(to_open)
+        for each in to_open:
+            place = Place(
+                topic=each.topic,
+                topic_id=self._ids[each.topic],
+                partition=each.partition,
+            )
+            try:
+                recorder = self._ledger.process_recorder
+                passed = recorder.max_tracking_id(place.tracking_name)
+            except PersistenceError as error:
+                _log.warning("inward.waits", because=type(error).__name__)
+                return
+            begin = _begin(place, passed, first=starts[each], end=ends[each])
+            with self._mutex:
+                if each not in self._to_open:
+                    # Taken away meanwhile.
+                    continue
+                self._to_open.discard(each)
+                self._lanes[each] = Lane(
+                    place,
+                    passed=passed,
+                    desk=self._desk,
+                    ledger=self._ledger,
+                    aside=self._aside,
+                    done=self._done,
+                )
+                consumer.seek(each, begin)
+                consumer.resume(each)
+
+    def _regulate(self, consumer: KafkaConsumer) -> None:
+        """Pause what has much in memory, and go on where little is left."""
+        with self._mutex:
+            for partition, lane in self._lanes.items():
+                if lane.error is not None:
+                    raise lane.error
+                if partition in self._paused:
+                    if lane.waiting < FEW_WAITING:
+                        self._paused.discard(partition)
+                        consumer.resume(partition)
+                elif lane.waiting > MOST_WAITING:
+                    self._paused.add(partition)
+                    consumer.pause(partition)
+
+    def _commit(self, consumer: KafkaConsumer) -> None:
+        """Tell the group how far we are: for who looks, not for us."""
+        now = time.monotonic()
+        if now - self._committed_at < COMMIT_EVERY_S:
+            return
+        self._committed_at = now
+        with self._mutex:
+            reached = {
+                partition: lane.passed + 1
+                for partition, lane in self._lanes.items()
+                if self._committed.get(partition, 0) != lane.passed + 1
+            }
+            self._committed |= reached
+        if reached:
+            with suppress(KafkaError):
+                consumer.commit_async(
+                    {
+                        partition: OffsetAndMetadata(offset, "", -1)
+                        for partition, offset in reached.items()
+                    }
+                )
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hears from the client, on its own thread, what it was given."""
+
+    def __init__(self, worker: InwardWorker, consumer: KafkaConsumer) -> None:
+        self._worker = worker
+        self._consumer = consumer
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._worker.assigned(self._consumer, assigned)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._worker.revoked(revoked)
+
+
+def topic_ids(admin: KafkaAdminClient, topics: list[str]) -> dict[str, UUID]:
+    """Kafka's own ids of topics, by name. Raises TopicMissingError."""
+    ids = {
+        each["name"]: UUID(str(each["topic_id"]))
+        for each in admin.describe_topics(topics)
+        if each["error_code"] == 0
+    }
+    for name in topics:
+        if name not in ids:
+            raise TopicMissingError(name)
+    return ids
+
+
+def _begin(place: Place, passed: int | None, *, first: int, end: int) -> int:
+    """The offset to go on from. Raises OffsetsLostError."""
+    following = 0 if passed is None else passed + 1
+    if following > end:
+        raise OffsetsLostError(f"{place.topic}/{place.partition}")
+    if following < first:
+        # Their time had passed before they were read.
+        _log.error(
+            "inward.messages_gone",
+            topic=place.topic,
+            partition=place.partition,
+            following=following,
+            first=first,
+        )
+    return max(following, first)
+
+
+def _end(lanes: Iterable[Lane]) -> None:
+    """Let lanes finish what they have in hand."""
+    ending = list(lanes)
+    for lane in ending:
+        lane.stop()
+    until = time.monotonic() + RELEASE_S
+    for lane in ending:
+        if not lane.join(until - time.monotonic()):
+            _log.warning(
+                "inward.still_busy",
+                topic=lane.place.topic,
+                partition=lane.place.partition,
+            )

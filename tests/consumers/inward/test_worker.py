@@ -1,0 +1,198 @@
+"""Workers on a real Kafka: each message has one effect, whoever joins and leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from consumers.inward.messages import LARGEST_MESSAGE_BYTES
+from consumers.inward.records import InwardMessage
+from consumers.inward.worker import OffsetsLostError
+from consumers.relay import TopicMissingError
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import AGENCY_REPLIES
+from domain.requests import Answer
+from ledger.bodies import read_body
+from tests.consumers.conftest import until
+from tests.consumers.inward.letters import OTHER_SECRET, by_secret, written
+from tests.consumers.inward.post import PARTITIONS, Post, Running, answers, forwarded
+
+
+def test_each_topic_becomes_acts_and_a_redelivery_does_nothing(post: Post) -> None:
+    scene = post.scene
+    (asked,) = forwarded(scene)
+    unpaid, mailed = scene.assigned(), scene.mailed()
+    scene.level()
+    post.reply(asked)
+    post.send(
+        post.scans,
+        written(
+            type="sijil.postal-scan.v1",
+            item=scene.get(mailed).item,
+            scanned="delivered",
+            capacity="self",
+        ),
+    )
+    fee = scene.get(unpaid).terms
+    assert fee is not None
+    post.send(
+        post.payments,
+        written(
+            type="sijil.bank-payment.v1",
+            tracking_number=scene.get(unpaid).tracking_number,
+            amount=sum(line.amount for line in fee.fee_lines),
+            unit="SYP.new",
+            bank_reference="B-1",
+        ),
+    )
+    with post.working():
+        post.until_used(3)
+    assert post.aside.found == []
+    assert scene.get(asked).answer is Answer.ISSUED
+    assert scene.get(mailed).is_received
+    assert scene.get(unpaid).is_fee_paid
+    body = read_body(scene.entries(asked)[-1].body)
+    assert body["causation_id"].startswith(f"kafka/{post.replies}/")
+    assert body["actor"]["id"] == "officer-1"
+
+    before = scene.entries()
+    with closing(KafkaConsumer(**post.options, group_id=post.group)) as consumer:
+        places = [TopicPartition(t, p) for t in post.topics for p in range(PARTITIONS)]
+        consumer.assign(places)
+        consumer.commit({each: OffsetAndMetadata(0, "", -1) for each in places})
+    (another,) = forwarded(scene)
+    between = len(scene.entries())
+    post.reply(another)
+    with post.working():
+        post.until_used(4)
+    # Nothing but the new one, whatever the group said.
+    assert len(scene.entries()) == between + 1
+    assert scene.entries()[: len(before)] == before
+    assert set(post.used.values()) == {1}
+
+
+def test_what_cannot_be_used_is_set_aside_and_the_partition_moves_on(
+    post: Post,
+) -> None:
+    scene = post.scene
+    asked, answered = forwarded(scene, 2)
+    scene.respond(answered)
+    good = {
+        "type": "sijil.agency-reply.v1",
+        "request_id": str(asked),
+        "outcome": "issued",
+    }
+    later = datetime.now(UTC) + timedelta(hours=1)
+    wrong: list[tuple[bytes, dict[str, Any], str]] = [
+        (b"x" * 1_000_000, {}, "too-large"),
+        (b'{"type":', {}, "not-json"),
+        (written(**{**good, "type": "sijil.unknown.v1"}), {}, "unknown-type"),
+        (written(**good, name="MARKED"), {}, "malformed"),
+        (written(**good), {"sign": by_secret(OTHER_SECRET)}, "wrong-signature"),
+        (written(**good), {"headers": []}, "unsigned"),
+        (written(**good), {"key_id": "civ-9"}, "unknown-key"),
+        (written(**good), {"key_id": "bank-key"}, "wrong-sender"),
+        (written(**good, happened_at=later), {}, "effective-time"),
+        (written(**{**good, "request_id": str(answered)}), {}, "wrong-state"),
+        (written(**{**good, "request_id": str(UUID(int=7))}), {}, "not-found"),
+    ]
+    for value, more, _ in wrong:
+        post.send(post.replies, value, partition=0, **more)
+    post.reply(asked, partition=0)
+    with post.working():
+        post.until_used(len(wrong) + 1)
+    assert [cause for _, cause, _ in post.aside.found] == [each[2] for each in wrong]
+    for (message, _, attempts), (value, _, _) in zip(
+        post.aside.found, wrong, strict=True
+    ):
+        assert message.value == value
+        assert attempts == 1
+    assert len(wrong[0][0]) > LARGEST_MESSAGE_BYTES
+    assert answers(scene) == {str(asked): 1, str(answered): 1}
+    # What a rule refused is an attempt as well, and what is nobody's is none.
+    codes = [read_body(each.body)["data"]["code"] for each in scene.attempts()]
+    assert codes == ["effective-time", "wrong-state"]
+    assert b"MARKED" not in scene.stored_bytes()
+
+
+def test_a_clock_that_is_a_little_ahead_is_waited_for(post: Post) -> None:
+    (asked,) = forwarded(post.scene)
+    at = datetime.now(UTC) + timedelta(seconds=1.5)
+    post.reply(asked, happened_at=at)
+    with post.working():
+        post.until_used(1)
+    entry = post.scene.entries(asked)[-1]
+    assert read_body(entry.body)["effective_at"] == f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+    assert entry.recorded_at >= at
+
+
+def test_a_topic_that_was_made_again_begins_anew_and_lost_records_stop_us(
+    post: Post,
+) -> None:
+    scene = post.scene
+    first, second = forwarded(scene, 2)
+    post.reply(first, partition=0)
+    with post.working():
+        post.until_used(1)
+    with closing(TopicAdmin(post.options, replication=1)) as admin:
+        made = dataclasses.replace(
+            AGENCY_REPLIES, name=post.replies, partitions=PARTITIONS
+        )
+        admin._admin.delete_topics([post.replies])
+        until(lambda: bool(admin.differences([made])))
+        with pytest.raises(TopicMissingError):
+            post.worker().run(Event())
+        admin.apply([made])
+    # The same offset in another topic of the same name: another message.
+    post.reply(second, partition=0)
+    with post.working():
+        until(lambda: answers(scene)[str(second)] == 1)
+    assert answers(scene) == {str(first): 1, str(second): 1}
+
+    message = InwardMessage(
+        topic=post.replies,
+        partition=0,
+        offset=9,
+        key=None,
+        value=None,
+        headers=(),
+        timestamp_ms=0,
+    )
+    scene.house.ledger.append(tracking=message.tracking(post.topic_id(post.replies)))
+    with pytest.raises(OffsetsLostError, match=f"{post.replies}/0"):
+        post.worker().run(Event())
+
+
+def test_workers_come_and_go_under_load_and_every_reply_has_one_effect(
+    post: Post,
+) -> None:
+    scene = post.scene
+    asked = forwarded(scene, 18)
+    running = [Running(post.worker()) for _ in range(2)]
+    try:
+        for number, request_id in enumerate(asked):
+            # Each is sent twice, as senders do that saw no answer.
+            for _ in range(2):
+                post.reply(request_id, partition=number % PARTITIONS)
+            if number == 6:
+                running.append(Running(post.worker()))
+            if number == 12:
+                running.pop(0).stop()
+        until(lambda: len(post.used) == post.sent, 90)
+    finally:
+        for each in running:
+            each.stop()
+    assert answers(scene) == {str(each): 1 for each in asked}
+    refused = Counter(cause for _, cause, _ in post.aside.found)
+    assert refused == {"wrong-state": len(asked)}
+    assert len(scene.attempts()) == len(asked)
+    assert set(post.used.values()) == {1}
