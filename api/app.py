@@ -39,6 +39,7 @@ from api.v1 import (
     tracking,
     trails,
     turnaround,
+    unmatched_payments,
     work,
 )
 from domain.errors import NotFoundError
@@ -95,6 +96,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         inbox.router,
         papers.router,
         payments.router,
+        unmatched_payments.router,
         post.router,
         dead_letters.router,
         tracking.router,

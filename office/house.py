@@ -45,7 +45,7 @@ from projections.dead_letters import DeadLettersQueries
 from projections.governorate_counts import GovernorateCountsQueries
 from projections.governorate_counts.moves import GovernorateMovesQueries
 from projections.looks import LooksQueries
-from projections.payments import PaymentsQueries
+from projections.payments import PaymentsQueries, UnmatchedQueries
 from projections.postal_manifest import PostalManifestQueries
 from projections.progress import ProgressQueries
 from projections.queue_changes import QueueChangesQueries
@@ -81,6 +81,7 @@ class Queries:
     tracking: TrackingQueries
     trail: AuditTrailQueries
     turnaround: TurnaroundQueries
+    unmatched: UnmatchedQueries
 
 
 class House:
@@ -133,6 +134,7 @@ class House:
             tracking=TrackingQueries(self._views),
             trail=AuditTrailQueries(self._views),
             turnaround=TurnaroundQueries(self._views),
+            unmatched=UnmatchedQueries(self._views),
         )
         code_keys = settings.tracking_code_keys()
         self.acts = Acts(

@@ -54,6 +54,17 @@ def _reference(text: str | None) -> str | None:
         raise ValueError(error.reason) from None
 
 
+Reference = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="Of the payment or of the refund.",
+        examples=["B-20261123-77"],
+    ),
+    AfterValidator(_reference),
+]
+
+
 class PaymentAnswer(BaseModel):
     """The fee of one request: amounts in hundredths of a pound of one unit."""
 
@@ -200,15 +211,7 @@ def list_payments(
     state: Annotated[PaymentState | None, Query(examples=["expected"])] = None,
     channel: Annotated[PaymentChannel | None, Query(examples=["bank"])] = None,
     unit: Annotated[Unit | None, Query(examples=["SYP.new"])] = None,
-    bank_reference: Annotated[
-        str | None,
-        Query(
-            max_length=64,
-            description="Of the payment or of the refund.",
-            examples=["B-20261123-77"],
-        ),
-        AfterValidator(_reference),
-    ] = None,
+    bank_reference: Reference = None,
     due_before: Annotated[
         Time | None,
         Query(

@@ -16,6 +16,11 @@ from projections.payments.queries import (
     Sum,
     Sums,
 )
+from projections.payments.unmatched import (
+    UnmatchedFilter,
+    UnmatchedPayment,
+    UnmatchedQueries,
+)
 
 __all__ = [
     "PayBy",
@@ -27,4 +32,7 @@ __all__ = [
     "PaymentsQueries",
     "Sum",
     "Sums",
+    "UnmatchedFilter",
+    "UnmatchedPayment",
+    "UnmatchedQueries",
 ]

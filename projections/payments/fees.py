@@ -14,6 +14,7 @@ from projections.copying import NOTHING, copied_text, copy_lines
 from projections.facts import Fact
 from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins
+from projections.payments import unmatched
 from projections.succession import SucceedingRows
 
 _REQUEST = "sijil.request."
@@ -137,7 +138,7 @@ CREATE TABLE payment_movements (
     moved_at timestamptz NOT NULL
 );
 CREATE INDEX payment_movements_by_time ON payment_movements (moved_at);
-"""
+{unmatched.DDL}"""
 
 
 _FEE_KINDS = tuple(kind.value for kind in FeeKind)
@@ -147,11 +148,14 @@ _NONE: _Row = {}
 
 
 class Payments(Remembering[_Row]):
-    """The view: a versioned row a fee, an appended one for each movement of it."""
+    """The view: a versioned row a fee, an appended one for each movement of it.
+
+    And one for each payment that no fee was waiting for.
+    """
 
     name = "payments"
-    version = 3
-    tables = ("payments", "payment_movements", _ORIGINS.table)
+    version = 4
+    tables = ("payments", "payment_movements", _ORIGINS.table, unmatched.TABLE)
     ddl = _DDL
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
@@ -185,6 +189,8 @@ class Payments(Remembering[_Row]):
                 movements.append(moved)
         fees.write(cursor)
         copy_lines(cursor, "payment_movements", _MOVEMENT_COLUMNS, movements)
+        strays = [unmatched.line(f) for f in facts if f.topic == unmatched.TOPIC]
+        copy_lines(cursor, unmatched.TABLE, unmatched.COLUMNS, strays)
 
 
 def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:

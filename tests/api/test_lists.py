@@ -100,6 +100,7 @@ LISTS: dict[str, tuple[str, Callable[[Door], str]]] = {
     "list_services": ("auditor", lambda _: "/v1/services"),
     "list_stampings": ("auditor", lambda _: "/v1/stampings"),
     "list_stamps": ("auditor", lambda _: "/v1/stamps"),
+    "list_unmatched_payments": ("auditor", lambda _: "/v1/payments/unmatched"),
 }
 """Who may ask for each list, and where."""
 ONE_ORDER = {
@@ -136,6 +137,7 @@ def filled(door: Door) -> Door:
     for make in (door.submitted, door.forwarded, door.mailed, door.online):
         make()
     door.scene.level()
+    door.scene.stray_payments()
     return door
 
 

@@ -451,6 +451,9 @@ ROWS: dict[str, Row] = {
     "list_postal_items": Row(expected={**OWN_OR_NONE, "post": 200}),
     "list_mailing_days": Row(expected={**OWN_OR_NONE, "post": 200}),
     "list_payments": Row(expected={**OWN_OR_NONE, "bank": 200}),
+    "list_unmatched_payments": Row(
+        expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
+    ),
     "get_payment_sums": Row(
         expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
     ),

@@ -85,6 +85,7 @@ def simulated(server: Server, seeded_template: str) -> Iterator[Door]:
             Simulation(made.scene.house, Options(completed=60)).run()
             some_more(letters)
             made.scene.room.runner.catch_up()
+            made.scene.stray_payments()
             look_at_some(made)
             yield made
     finally:
@@ -105,6 +106,7 @@ def wild(server: Server, seeded_template: str) -> Iterator[Door]:
                 wild_lives.wild_history(recorder, requests=50, seed=14)
                 some_more(letters)
             made.scene.room.runner.catch_up()
+            made.scene.stray_payments()
             look_at_some(made)
             yield made
     finally:
@@ -362,6 +364,14 @@ FAULTS: tuple[tuple[str, str, set[str]], ...] = (
             "SELECT max(position) FROM {table}"
         ),
         {"get_payment_sums"},
+    ),
+    (
+        "unmatched_payments",
+        (
+            "UPDATE {table} SET amount = amount + 1 WHERE position = ("
+            "SELECT max(position) FROM {table}"
+        ),
+        {"list_unmatched_payments"},
     ),
     (
         "postal_items",

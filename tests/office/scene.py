@@ -9,7 +9,9 @@ from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
-from domain.access import Principal
+from eventsourcing.persistence import Tracking
+
+from domain.access import Principal, Scope
 from domain.acts import ActorKind
 from domain.money import Unit
 from domain.persons import PersonDetails
@@ -37,6 +39,7 @@ from office.commands import (
     TellResult,
 )
 from office.house import House, ViewsRoom
+from office.reports import BankPayment
 from tests.conftest import Database
 
 DIGEST = "1f6d0c0e5a3b7c9d1e2f30415263748596a7b8c9d0e1f2031425364758697a8b"
@@ -213,6 +216,24 @@ class Scene:
             AcceptRequest(request_id=request_id, token=token, documents=("id-card",)),
             self.seen(request_id, principal, "acceptance"),
         )
+
+    def stray_payments(self) -> None:
+        """A bank reports money for a number of nobody's, and not what is due."""
+        told = self.house.queries.tracking.page(Scope(), limit=1).items
+        numbers = ["0000-0000-0000-0", *(row.state.tracking_number for row in told)]
+        for place, number in enumerate(numbers):
+            self.room.runner.catch_up()
+            payment = BankPayment(
+                tracking_number=number,
+                amount=101 + place,
+                unit=Unit.OLD,
+                bank_reference=f"B-stray-{place}",
+            )
+            tracking = Tracking("kafka/scene/0", place)
+            self.house.reports.payment(
+                payment, envelope(BANK, "payment", tracking=tracking)
+            )
+        self.room.runner.catch_up()
 
     def mailed(self) -> UUID:
         request_id = self.assigned()

@@ -112,6 +112,11 @@ ERRORS: tuple[tuple[str, Misread, set[str]], ...] = (
         {"payments", "payment_movements"},
     ),
     ("payments", ELSEWHERE, {"payments", "payment_movements", "payment_origins"}),
+    (
+        "payments",
+        misreads("sijil.payment.unmatched.v1", "data", "amount", value=1),
+        {"unmatched_payments"},
+    ),
     ("postal_manifest", forgets(f"{REQUEST}returned.v1"), {"postal_items"}),
     ("postal_manifest", ELSEWHERE, {"postal_origins"}),
     ("roster", forgets("sijil.clerk.made-responsible.v1"), {"roster"}),

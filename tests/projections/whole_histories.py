@@ -9,6 +9,8 @@ from domain.acts import ActorKind
 from domain.agencies import Agency, AgencyScope
 from domain.centres import Centre
 from domain.ids import derived_id
+from domain.money import Unit
+from domain.payments import Payment, UnmatchedBecause
 from domain.reads import Look, Purpose
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.domain.office import NINE, act, calendar
@@ -21,7 +23,7 @@ BLOCK = 64
 LETTER_EVERY = 15
 """Acts between two things that happen to messages that could not be used."""
 LOOK_EVERY = 40
-"""Acts between two looks at somebody's values."""
+"""Acts between two looks at somebody's values, and between two stray payments."""
 
 
 class Looking:
@@ -42,6 +44,7 @@ class Looking:
             self._letters.happen()
         if self._acts % LOOK_EVERY == 0:
             store(self._recorder, look(self._acts))
+            store(self._recorder, payment(self._acts))
         self._beside(self._acts)
         return done
 
@@ -55,6 +58,25 @@ def look(number: int) -> Look:
         party=derived_id(f"p/{number}", NINE),
         request=named,
         purpose=Purpose.COUNTER,
+    )
+
+
+def payment(number: int) -> Payment:
+    """A bank has money that no request was waiting for."""
+    is_known = number % (2 * LOOK_EVERY) == 0
+    return Payment.unmatched(
+        act(f"payment/{number}", ActorKind.BANK, actor="bank-1", place="ministry"),
+        bank_reference=f"B-{number}",
+        amount=100 + number,
+        unit=Unit.NEW if is_known else Unit.OLD,
+        reason=(
+            UnmatchedBecause.WRONG_AMOUNT
+            if is_known
+            else UnmatchedBecause.UNKNOWN_NUMBER
+        ),
+        tracking_number="A77W-EAA2-E5G9-Q" if is_known else None,
+        request=derived_id(f"p/{number}", NINE) if is_known else None,
+        centre=PLACES[0][0] if is_known else None,
     )
 
 

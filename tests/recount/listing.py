@@ -261,6 +261,26 @@ def refused_attempts(moment: Moment, asked: Asked) -> list[Row]:
     )
 
 
+def unmatched_payments(moment: Moment, asked: Asked) -> list[Row]:
+    """What banks reported and no fee was waiting for."""
+    narrowed, params = conditions(asked, "centre", "reason", "unit")
+    return moment.rows(
+        f"""SELECT position, id::text AS payment_id, bank, bank_reference, amount,
+            unit, reason, tracking_number, request_id, centre, paid_at
+        FROM (SELECT position, id, body #>> '{{actor,id}}' AS bank,
+                data ->> 'bank_reference' AS bank_reference,
+                (data ->> 'amount')::bigint AS amount, data ->> 'unit' AS unit,
+                data ->> 'reason' AS reason,
+                data ->> 'tracking_number' AS tracking_number,
+                data ->> 'request' AS request_id, data ->> 'centre' AS centre,
+                at AS paid_at
+            FROM bodies WHERE topic = 'sijil.payment.unmatched.v1'
+                AND position <= %(position)s) payments
+        WHERE {narrowed}""",
+        **params,
+    )
+
+
 _SUBJECT = """
 SELECT id::text FROM said WHERE kind = %(kind)s AND code = %(thing)s
 UNION ALL SELECT id::text FROM roster WHERE %(kind)s = 'clerk' AND code = %(thing)s

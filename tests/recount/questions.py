@@ -267,8 +267,14 @@ _CHOICES: dict[str, list[Any]] = {
     "item_state": ["on_the_way", "delivered", "collected", "returned"],
     "destination": ["home", "post_office"],
     "unit": ["SYP.new", "SYP.old"],
+    "unmatched_because": ["unknown_number", "wrong_amount", "nothing_due"],
 }
-_CALLED = {"inbox_state": "state", "paid_state": "state", "item_state": "state"}
+_CALLED = {
+    "inbox_state": "state",
+    "paid_state": "state",
+    "item_state": "state",
+    "unmatched_because": "reason",
+}
 _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "get_queue": (
         ("overdue",),
@@ -304,6 +310,7 @@ _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("agency", "channel"),
     ),
     "list_payments": (("centre",), ("service",), ("paid_state", "centre"), ("unit",)),
+    "list_unmatched_payments": (("unit",), ("unmatched_because",)),
     "list_postal_items": (
         ("centre",),
         ("item_state", "governorate"),

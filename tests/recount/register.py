@@ -141,6 +141,12 @@ RECOUNTS: dict[str, Recount] = {
     "list_payments": Recount(
         made=listing.payments, path="/v1/payments", roles=(*STAFF, "bank"), key=_REQUEST
     ),
+    "list_unmatched_payments": Recount(
+        made=listing.unmatched_payments,
+        path="/v1/payments/unmatched",
+        roles=DESK,
+        key=_POSITION,
+    ),
     "list_postal_items": Recount(
         made=listing.postal_items,
         path="/v1/postal-items",
