@@ -21,6 +21,7 @@ from rich.table import Table
 from consumers import describing
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
 from consumers.relay import OtherLedgerError, Relay, TopicMissingError
+from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import Difference, TopicAdmin
 from consumers.topics import EVENTS, TOPICS
@@ -71,6 +72,14 @@ def in_words() -> Iterator[None]:
             f"Kafka does not answer as it should, because of {type(error).__name__}; "
             "is it running, and is SIJIL_KAFKA right?"
         ) from error
+
+
+@contextmanager
+def letter_box(settings: LedgerSettings) -> Iterator[Replaying]:
+    """The dead letters as the cluster of the settings has them."""
+    options = KafkaSettings.load(settings.home).client()
+    with in_words(), closing(Replaying(options)) as made:
+        yield made
 
 
 topics = typer.Typer(

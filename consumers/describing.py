@@ -15,6 +15,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any, Final
 
+from consumers.dead_letters import NAMES
 from consumers.inward.messages import INWARD, TYPES, Told
 from consumers.inward.signatures import KEY_ID, SIGNATURE
 from consumers.schemas import (
@@ -26,10 +27,18 @@ from consumers.schemas import (
     event_headers,
     event_schemas,
 )
-from consumers.topics import EVENTS, RELAY_POSITION, TOPICS, Direction, Topic
+from consumers.topics import (
+    DEAD_LETTERS,
+    EVENTS,
+    RELAY_POSITION,
+    TOPICS,
+    Direction,
+    Topic,
+)
 from domain.money import LARGEST_INTEGER
 
 INWARD_HEADERS: Final = "inward-headers"
+LETTER_HEADERS: Final = "dead-letter-headers"
 ASYNCAPI: Final = "asyncapi.json"
 SCHEMAS: Final = "schemas"
 """The folder of the schemas, beside the document."""
@@ -38,7 +47,8 @@ _BINDING = "0.5.0"
 """The version of AsyncAPI's binding for Kafka."""
 _ABOUT = (
     "What Sijil sends to Kafka and takes from it. Nothing here has a value of a person,"
-    " nor an id by which one person could be followed over two requests. Read with"
+    " nor an id by which one person could be followed over two requests; but for dead"
+    " letters, which are what others wrote, and which few may read. Read with"
     " isolation.level=read_committed. New topics, new types of events, new keys of"
     " `data` and new members of closed sets may be added; what exists never changes."
 )
@@ -46,11 +56,14 @@ _ABOUT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One kind of record of a topic. ``payload`` and ``headers`` name schemas."""
+    """One kind of record of a topic. ``payload`` and ``headers`` name schemas.
+
+    Without ``payload`` the value is whatever bytes somebody sent.
+    """
 
     name: str
     summary: str
-    payload: str
+    payload: str | None
     key: Schema
     headers: str | None = None
 
@@ -63,6 +76,7 @@ def schemas() -> dict[str, Schema]:
         RELAY_POSITION.name: _relay_position(),
         **{name: _inward(name, type_) for name, type_ in _inward_types().items()},
         INWARD_HEADERS: _inward_headers(),
+        LETTER_HEADERS: _letter_headers(),
     }
 
 
@@ -132,7 +146,42 @@ def messages() -> dict[str, Sequence[Message]]:
             ]
             for topic, kind in INWARD.items()
         },
+        DEAD_LETTERS.name: [
+            Message(
+                name=DEAD_LETTERS.name,
+                summary=DEAD_LETTERS.about,
+                payload=None,
+                key={"type": ["string", "null"]},
+                headers=LETTER_HEADERS,
+            )
+        ],
     }
+
+
+def _letter_headers() -> Schema:
+    """The headers that stand behind those of the message itself."""
+    return document(
+        LETTER_HEADERS,
+        description="Why a message was set aside, and where it came from.",
+        properties={
+            name: {"type": "string", "description": text}
+            for name, text in zip(NAMES, _LETTER_HEADERS, strict=True)
+        },
+        required=list(NAMES),
+        additionalProperties=True,
+    )
+
+
+_LETTER_HEADERS = (
+    "The id of the dead letter: the aggregate of its events.",
+    "The group of workers that could not use it.",
+    "Where it came from: <topic>/<partition>/<offset>.",
+    "Its own time, in milliseconds since 1970, UTC; -1 for none.",
+    "Why it could not be used.",
+    "How often it was tried.",
+    "`whole`; `elsewhere`: too large, it is where it was; `nothing`: it was empty.",
+    "More of the cause, without a value of the message; may be empty.",
+)
 
 
 def _relay_position() -> Schema:
@@ -184,7 +233,7 @@ def asyncapi() -> dict[str, Any]:
 
 def _action(topic: Topic) -> str:
     """What Sijil itself does with the topic."""
-    return "send" if topic.direction is Direction.OUTWARD else "receive"
+    return "receive" if topic.direction is Direction.INWARD else "send"
 
 
 def _channel(topic: Topic, carried: Sequence[Message]) -> dict[str, Any]:
@@ -215,10 +264,12 @@ def _message(message: Message) -> dict[str, Any]:
         "name": message.name,
         "title": message.name,
         "summary": message.summary,
-        "contentType": "application/json",
-        "payload": _schema(message.payload),
+        "contentType": "application/octet-stream",
         "bindings": {"kafka": {"key": message.key, "bindingVersion": _BINDING}},
     }
+    if message.payload is not None:
+        made["contentType"] = "application/json"
+        made["payload"] = _schema(message.payload)
     if message.headers is not None:
         made["headers"] = _schema(message.headers)
     return made

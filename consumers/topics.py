@@ -18,8 +18,13 @@ A key's partition follows from their number, and with it the order of a key's re
 LARGEST_BATCH_BYTES: Final = 1_048_576
 """What a broker takes at once. It counts a whole batch of a producer, not one record:
 a smaller one than the producers make would have every batch sent twice, in halves."""
+LARGEST_LETTER_BYTES: Final = 4 * LARGEST_BATCH_BYTES
+"""A dead letter has headers of its own, and its sender may have compressed better."""
 FOR_EVER: Final = -1
 DAY_MS: Final = 86_400_000
+LETTERS_KEPT_MS: Final = 30 * DAY_MS
+"""A dead letter may hold a person's values, which no erasure reaches there: it is kept
+no longer than somebody needs to deal with it."""
 
 
 class Direction(StrEnum):
@@ -27,6 +32,8 @@ class Direction(StrEnum):
 
     OUTWARD = "outward"
     INWARD = "inward"
+    ASIDE = "aside"
+    """What came inward and could not be used."""
 
 
 class Keeping(StrEnum):
@@ -38,7 +45,11 @@ class Keeping(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One topic. ``retention_ms`` is FOR_EVER where nothing is dropped by age."""
+    """One topic. ``retention_ms`` is FOR_EVER where nothing is dropped by age.
+
+    A restricted one may hold what its senders wrote of persons: nobody reads it but
+    ``owner`` and whoever has to look after it.
+    """
 
     name: str
     about: str
@@ -49,13 +60,15 @@ class Topic:
     partitions: int = PARTITIONS
     keeping: Keeping = Keeping.RECORDS
     retention_ms: int = FOR_EVER
+    largest_batch_bytes: int = LARGEST_BATCH_BYTES
+    is_restricted: bool = False
 
     def configs(self, replication: int) -> dict[str, str]:
         """The topic's own settings, as a broker has them."""
         return {
             "cleanup.policy": self.keeping.value,
             "retention.ms": str(self.retention_ms),
-            "max.message.bytes": str(LARGEST_BATCH_BYTES),
+            "max.message.bytes": str(self.largest_batch_bytes),
             # With two copies written before a send counts, one broker may be lost.
             "min.insync.replicas": str(min(2, replication)),
             "compression.type": "producer",
@@ -104,11 +117,34 @@ BANK_PAYMENTS: Final = Topic(
     direction=Direction.INWARD,
     owner="the banks",
 )
+
+
+def dead_letters_of(group: str) -> Topic:
+    """The topic of what a group of workers could not use."""
+    return Topic(
+        name=f"sijil.dead-letters.{group}.v1",
+        about=f"What the group {group} could not use, as it came, with the cause",
+        key="the message's own",
+        value="the message's own bytes",
+        direction=Direction.ASIDE,
+        owner="the workers",
+        # They are few, and whoever deals with them reads them in one order.
+        partitions=1,
+        retention_ms=LETTERS_KEPT_MS,
+        largest_batch_bytes=LARGEST_LETTER_BYTES,
+        is_restricted=True,
+    )
+
+
+INWARD: Final = "inward"
+"""The group of the workers that take in what others send."""
+DEAD_LETTERS: Final = dead_letters_of(INWARD)
 TOPICS: Final = (
     EVENTS,
     RELAY_POSITION,
     AGENCY_REPLIES,
     POSTAL_SCANS,
     BANK_PAYMENTS,
+    DEAD_LETTERS,
 )
 """Every topic of Sijil."""

@@ -142,6 +142,22 @@ class DeadLettersDesk:
 
         return self._on(command, envelope, decide)
 
+    def first_name(self, letter_id: UUID, *, topic: str, partition: int) -> str | None:
+        """What the message of a dead letter was first called, before any replay of it.
+
+        ``kafka/<topic>/<partition>/<offset>``; None where there is no such dead letter,
+        or it is of another partition: anybody may write a header that names one.
+        """
+        name = None
+        found = self._find(letter_id)
+        # A letter names one that was there before it, so this comes to an end.
+        while found is not None:
+            if (found.topic, found.partition) != (topic, partition):
+                return None
+            name = f"kafka/{topic}/{partition}/{found.offset}"
+            found = None if found.replay_of is None else self._find(found.replay_of)
+        return name
+
     def _on(
         self,
         command: ReplayLetter | SettleLetter,

@@ -9,6 +9,7 @@ from threading import Lock
 
 from eventsourcing.persistence import Tracking
 
+from consumers.dead_letters import replayed_by
 from consumers.inward.messages import (
     SENDERS,
     AgencyReply,
@@ -79,13 +80,23 @@ class InwardDesk:
             told,
             Envelope(
                 principal=self._officer(sender),
-                command_id=derived_id(message.name, told.happened_at),
+                command_id=derived_id(self._first_name(message), told.happened_at),
                 route=f"kafka/{kind}/{_act_of(told)}",
                 effective_at=told.happened_at,
                 causation_id=message.name,
                 tracking=tracking,
             ),
         )
+
+    def _first_name(self, message: InwardMessage) -> str:
+        """What names the act: however often a message is sent again, it is one."""
+        letter = replayed_by(message.headers)
+        if letter is None:
+            return message.name
+        first = self._house.dead_letters.first_name(
+            letter, topic=message.topic, partition=message.partition
+        )
+        return first or message.name
 
     def _do(self, told: Told, envelope: Envelope) -> Done:
         reports = self._house.reports

@@ -144,3 +144,18 @@ def test_the_letter_loads_from_the_ledger(scene: Scene) -> None:
         3,
         4711,
     )
+
+
+def test_a_replay_leads_to_what_the_message_was_first_called(scene: Scene) -> None:
+    place = {"topic": "sijil.agency-replies.v1", "partition": 3}
+    first = set_aside(scene, aside()).aggregate_id
+    second = set_aside(scene, aside(offset=4712, replay_of=first)).aggregate_id
+    third = set_aside(scene, aside(offset=4713, replay_of=second)).aggregate_id
+    desk = scene.house.dead_letters
+    for letter in (first, second, third):
+        assert desk.first_name(letter, **place) == (
+            "kafka/sijil.agency-replies.v1/3/4711"
+        )
+    assert desk.first_name(third, topic="sijil.postal-scans.v1", partition=3) is None
+    assert desk.first_name(third, topic=place["topic"], partition=4) is None
+    assert desk.first_name(uuid4(), **place) is None
