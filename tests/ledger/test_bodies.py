@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import rfc8785
@@ -94,6 +95,18 @@ def test_absent_rather_than_null() -> None:
 
 def test_times_have_six_decimals_and_z() -> None:
     assert rfc3339(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("zone", "written"),
+    [
+        ("Asia/Damascus", "2026-01-01T21:00:00.000007Z"),
+        ("Europe/London", "2026-01-02T00:00:00.000007Z"),
+        ("America/New_York", "2026-01-02T05:00:00.000007Z"),
+    ],
+)
+def test_times_of_other_zones_are_written_in_utc(zone: str, written: str) -> None:
+    assert rfc3339(datetime(2026, 1, 2, 0, 0, 0, 7, ZoneInfo(zone))) == written
 
 
 def test_every_event_of_a_life_reads_back_equal() -> None:
