@@ -49,6 +49,7 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.queue
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.restore
+	$(BIN)/python -m benchmarks.store_bulk
 	$(BIN)/python -m benchmarks.order_under_kills
 	$(BIN)/python -m benchmarks.timers_under_kills
 	$(BIN)/python -m benchmarks.assignment_under_kills
