@@ -443,6 +443,11 @@ class TestInTheMiddle:
                 while size() < 64 << 20:
                     recorder.append(acts(120, body=large))
                     told = recorder.append(acts())
+                with session(database) as other, other.cursor() as cursor:
+                    # Whoever waited here would keep others waiting behind it.
+                    cursor.execute("SET statement_timeout = '10s'")
+                    cursor.execute("SELECT tidy_intake()")
+                    assert cursor.fetchall() == [(False,)]
             assert slow.error is None
         assert size() >= 64 << 20
         told = recorder.append(acts())
