@@ -88,7 +88,7 @@ def create_app(house: House, settings: ApiSettings) -> FastAPI:
         turnaround.router,
         evidence.router,
         followed.router,
-        events.router,
+        *events.ROUTERS,
         trails.router,
         catalogue.router,
         places.router,

@@ -50,13 +50,15 @@ C = TypeVar("C", bound=Change)
 
 
 class Feed(Generic[C]):
-    """The newest changes of a view, in memory, read once for all streams.
+    """The newest changes of some views, in memory, read once for all its streams.
 
-    Only the event loop changes it.
+    It is as far as the last of its views. Only the event loop changes it.
     """
 
-    def __init__(self, view: str, load: Callable[[int, int], list[C]]) -> None:
-        self.view = view
+    def __init__(
+        self, load: Callable[[int, int], list[C]], views: Sequence[str]
+    ) -> None:
+        self.views = tuple(views)
         self.load = load
         self.users = 0
         self.begins = 0
@@ -103,21 +105,21 @@ class Follower:
         self._feeds: list[Feed[Any]] = []
         self._stop: Event | None = None
 
-    def feed(self, view: str, load: Callable[[int, int], list[C]]) -> Feed[C]:
-        """A feed of a view's changes: made once, for all streams of its kind."""
-        made = Feed(view, load)
+    def feed(self, load: Callable[[int, int], list[C]], *views: str) -> Feed[C]:
+        """A feed of what views changed: made once, for all streams of its kind."""
+        made = Feed(load, views)
         self._feeds.append(made)
         return made
 
-    def where(self, view: str) -> tuple[Head, int]:
-        """The ledger's head and where a view stands."""
+    def where(self, feed: Feed[Any]) -> tuple[Head, int]:
+        """The ledger's head and how far the views of a feed are."""
         head = self._house.ledger.reader.head()
-        return head, self._levels()[view]
+        return head, level_of(feed, self._levels())
 
     # In the event loop ------------------------------------------------------------
 
     def join(self, feed: Feed[C], level: int) -> None:
-        """Follow for one more, who knows that the view has reached ``level``."""
+        """Follow for one more, who knows that the views have reached ``level``."""
         if not feed.users:
             feed.start(level)
         feed.users += 1
@@ -191,10 +193,10 @@ class Follower:
             ]
             if not behind:
                 return
-            before = {feed.view: feed.level for feed in behind}
+            before = {feed: feed.level for feed in behind}
             for feed in behind:
                 after = feed.level
-                until = min(levels[feed.view], after + CHANGES_A_READ)
+                until = min(level_of(feed, levels), after + CHANGES_A_READ)
                 if until > after:
                     _done(
                         loop,
@@ -202,7 +204,7 @@ class Follower:
                             self._publish, feed, after, feed.load(after, until), until
                         ),
                     )
-            if any(feed.level > before[feed.view] for feed in behind):
+            if any(feed.level > before[feed] for feed in behind):
                 moved_at = time.monotonic()
             else:
                 stop.wait(LOOK_EVERY_S)
@@ -210,6 +212,11 @@ class Follower:
     def _levels(self) -> dict[str, int]:
         levels = self._house.queries.progress.levels()
         return {level.view: level.position for level in levels}
+
+
+def level_of(feed: Feed[Any], levels: dict[str, int]) -> int:
+    """How far all views of a feed are: what one of them has not made is not told."""
+    return min(levels[view] for view in feed.views)
 
 
 def _done(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

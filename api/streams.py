@@ -169,12 +169,12 @@ class Streams:
                     yield piece
         except (PersistenceError, SijilError) as error:
             # It has begun, so there is no status to say it with: it comes again.
-            _log.warning("streams.ended", view=feed.view, error=type(error).__name__)
+            _log.warning("streams.ended", views=feed.views, error=type(error).__name__)
 
     async def _followed(
         self, feed: Feed[C], telling: Telling[C], login: Login, last_id: str | None
     ) -> AsyncGenerator[bytes, None]:
-        head, level = await self._in_thread(lambda: self._follower.where(feed.view))
+        head, level = await self._in_thread(lambda: self._follower.where(feed))
         self._follower.join(feed, level)
         epoch, ledger = self._follower.epoch, ledger_name(head)
         token_until = login.until.timestamp()

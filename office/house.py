@@ -42,8 +42,10 @@ from projections.audit_trail import AuditTrailQueries
 from projections.catalogue import CatalogueQueries
 from projections.clerk_queue import ClerkQueueQueries
 from projections.dead_letters import DeadLettersQueries
+from projections.desk_changes import DeskChangesQueries
 from projections.governorate_counts import GovernorateCountsQueries
 from projections.governorate_counts.moves import GovernorateMovesQueries
+from projections.inbox_changes import InboxChangesQueries
 from projections.looks import LooksQueries
 from projections.payments import PaymentsQueries, UnmatchedQueries
 from projections.postal_manifest import PostalManifestQueries
@@ -67,7 +69,9 @@ class Queries:
     counts: GovernorateCountsQueries
     dead_letters: DeadLettersQueries
     desk: SupervisorDeskQueries
+    desk_changes: DeskChangesQueries
     inbox: AgencyInboxQueries
+    inbox_changes: InboxChangesQueries
     looks: LooksQueries
     payments: PaymentsQueries
     post: PostalManifestQueries
@@ -115,19 +119,22 @@ class House:
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
         )
+        queue_changes = QueueChangesQueries(self._views)
         self.queries = Queries(
             catalogue=CatalogueQueries(self._views),
             counts=GovernorateCountsQueries(self._views),
             dead_letters=DeadLettersQueries(self._views),
             desk=SupervisorDeskQueries(self._views),
+            desk_changes=DeskChangesQueries(self._views, queue_changes),
             inbox=AgencyInboxQueries(self._views),
+            inbox_changes=InboxChangesQueries(self._views),
             looks=LooksQueries(self._views),
             payments=PaymentsQueries(self._views),
             post=PostalManifestQueries(self._views),
             moves=GovernorateMovesQueries(self._views),
             progress=ProgressQueries(self._views),
             queue=ClerkQueueQueries(self._views),
-            queue_changes=QueueChangesQueries(self._views),
+            queue_changes=queue_changes,
             roster=RosterQueries(self._views),
             stamps=StampRegisterQueries(self._views),
             timers=TimersQueries(self._views),

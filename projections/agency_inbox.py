@@ -87,9 +87,11 @@ CREATE INDEX agency_inbox_since ON agency_inbox (
 CREATE INDEX agency_inbox_ended ON agency_inbox (valid_to)
     WHERE valid_to IS NOT NULL AND state <> 'answered';
 """
+ITEM = f"request_id::text, {', '.join(_VALUES)}, valid_from"
+"""The columns that ``inbox_item`` reads."""
 _SHOWN = "(SELECT *, true AS is_forwarded FROM agency_inbox) AS agency_inbox"
 _PAGE = f"""
-SELECT request_id::text, {", ".join(_VALUES)}, valid_from
+SELECT {ITEM}
 FROM {_SHOWN}
 WHERE {{valid}} AND {{scope}} AND state = %(state)s
     AND (%(agency)s::text IS NULL OR agency = %(agency)s)
@@ -175,7 +177,21 @@ class InboxFilter:
     service: str | None = None
     overdue_at: datetime | None = None
 
+    def includes(self, item: InboxItem) -> bool:
+        """The same rule over an item in memory."""
+        is_late = item.state is InboxState.UNANSWERED and (
+            self.overdue_at is None or item.answer_due_at < self.overdue_at
+        )
+        return (
+            item.state is self.state
+            and all(
+                getattr(self, name) in {None, getattr(item, name)} for name in _EQUAL
+            )
+            and (self.overdue_at is None or is_late)
+        )
 
+
+_EQUAL = ("agency", "governorate", "centre", "service")
 _ALL = InboxFilter()
 
 
@@ -328,7 +344,7 @@ class AgencyInboxQueries:
                     "limit": page_size(limit) + 1,
                 },
             )
-            rows = [_item(row, now) for row in cursor.fetchall()]
+            rows = [inbox_item(row, now) for row in cursor.fetchall()]
         return order.page(rows, limit)
 
     def totals(
@@ -363,7 +379,8 @@ class AgencyInboxQueries:
         return paged(rows, limit, lambda row: (row.agency, row.governorate))
 
 
-def _item(row: tuple[Any, ...], now: datetime) -> InboxItem:
+def inbox_item(row: tuple[Any, ...], now: datetime) -> InboxItem:
+    """The item of a row of ``ITEM``, as it is at a time."""
     request_id, *values, position = row
     told = dict(zip(_VALUES, values, strict=True))
     told["state"] = InboxState(told["state"])

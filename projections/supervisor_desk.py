@@ -91,9 +91,16 @@ _APPROVE = f"""
 INSERT INTO approvals ({", ".join(_APPROVAL_COLUMNS)}) VALUES %s
 ON CONFLICT (command_id) DO NOTHING
 """
+APPROVAL_SHOWN = ", ".join(
+    f"{name}::text" if name.endswith("_id") else name for name in _APPROVAL_COLUMNS
+)
+"""The columns that ``approval_of`` reads."""
+ATTEMPT_SHOWN = ", ".join(
+    "target::text" if name == "target" else name for name in _ATTEMPT_COLUMNS
+)
+"""The columns that ``attempt_of`` reads."""
 _APPROVALS = f"""
-SELECT {", ".join(f"{n}::text" if n.endswith("_id") else n for n in _APPROVAL_COLUMNS)}
-FROM approvals
+SELECT {APPROVAL_SHOWN} FROM approvals
 WHERE position <= %(last)s AND {{scope}}
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
     AND (%(approved_by)s::text IS NULL OR approved_by = %(approved_by)s)
@@ -104,8 +111,7 @@ WHERE position <= %(last)s AND {{scope}}
 ORDER BY {{by}} LIMIT %(limit)s
 """
 _ATTEMPTS = f"""
-SELECT {", ".join("target::text" if n == "target" else n for n in _ATTEMPT_COLUMNS)}
-FROM refused_attempts
+SELECT {ATTEMPT_SHOWN} FROM refused_attempts
 WHERE position <= %(last)s AND {{scope}}
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
     AND (%(attempted)s::text IS NULL OR attempted = %(attempted)s)
@@ -323,7 +329,7 @@ class SupervisorDeskQueries:
         rows = self._newest(
             _APPROVALS, scope, asked, further=further, limit=limit, as_of=as_of
         )
-        return _APPROVALS_NEWEST.page([_approved(row) for row in rows], limit)
+        return _APPROVALS_NEWEST.page([approval_of(row) for row in rows], limit)
 
     def attempts(
         self,
@@ -340,7 +346,7 @@ class SupervisorDeskQueries:
         rows = self._newest(
             _ATTEMPTS, scope, asked, further=further, limit=limit, as_of=as_of
         )
-        return _ATTEMPTS_NEWEST.page([_refused(row) for row in rows], limit)
+        return _ATTEMPTS_NEWEST.page([attempt_of(row) for row in rows], limit)
 
     def load(
         self,
@@ -403,7 +409,8 @@ class SupervisorDeskQueries:
             return cursor.fetchall()
 
 
-def _approved(row: tuple[Any, ...]) -> Approval:
+def approval_of(row: tuple[Any, ...]) -> Approval:
+    """The approval of a row of ``APPROVAL_SHOWN``."""
     told = dict(zip(_APPROVAL_COLUMNS, row, strict=True))
     told["actor_kind"] = ActorKind(told["actor_kind"])
     for name in ("command_id", "aggregate_id"):
@@ -411,7 +418,8 @@ def _approved(row: tuple[Any, ...]) -> Approval:
     return Approval(**told)
 
 
-def _refused(row: tuple[Any, ...]) -> RefusedAttempt:
+def attempt_of(row: tuple[Any, ...]) -> RefusedAttempt:
+    """The attempt of a row of ``ATTEMPT_SHOWN``."""
     told = dict(zip(_ATTEMPT_COLUMNS, row, strict=True))
     told["actor_kind"] = ActorKind(told["actor_kind"])
     told["target"] = UUID(told["target"])

@@ -430,6 +430,8 @@ def test_a_file_ends_its_lines_as_the_standard_wants() -> None:
 
 STILL = {
     "follow_counts": "it is told as it happens",
+    "follow_desk": "it is told as it happens",
+    "follow_inbox": "it is told as it happens",
     "follow_queue": "it is told as it happens",
     "get_entry": "an entry never changes",
     "get_request_conditions": "what an act would be judged by now",

@@ -469,6 +469,10 @@ ROWS: dict[str, Row] = {
             "foreign-supervisor": 200,
         }
     ),
+    "follow_desk": Row(
+        expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
+    ),
+    "follow_inbox": Row(expected={**OWN_OR_NONE, "agency": 200, "foreign-agency": 200}),
     "get_turnaround": Row(
         expected={
             **STAFF,

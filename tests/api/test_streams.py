@@ -17,9 +17,13 @@ from api import feeds, streams
 from ledger.persistence.datastore import PostgresDatastore
 from tests.api.live import Listener, LiveServer, live_in
 from tests.conftest import Server, fresh_database
+from tests.domain.office import NINE
+from tests.projections import wild_lives
 
 QUEUE = "/v1/queue/events"
 COUNTS = "/v1/counts/events"
+DESK = "/v1/desk/events"
+INBOX = "/v1/inbox/events"
 FAR = 2**62
 
 
@@ -40,6 +44,69 @@ def quiet(server: Server, seeded_template: str) -> Iterator[LiveServer]:
     try:
         with live_in(database, is_following=False) as made:
             yield made
+    finally:
+        database.close()
+
+
+INBOXES: list[tuple[str, dict[str, Any]]] = [
+    ("agency", {}),
+    ("agency", {"state": "waiting"}),
+    ("foreign-agency", {}),
+    ("clerk", {"state": "answered"}),
+    ("auditor", {"centre": "SY-HL-01"}),
+    ("auditor", {"state": "answered", "governorate": "SY-DI"}),
+]
+DESKS: list[tuple[str, dict[str, Any]]] = [
+    ("supervisor", {}),
+    ("foreign-supervisor", {}),
+    ("foreign-supervisor", {"centre": "SY-DI-01"}),
+    ("auditor", {}),
+    ("auditor", {"centre": "SY-HL-01"}),
+]
+
+
+class Wild:
+    """A ledger that grew by lives that nobody thought of, and who was there before."""
+
+    def __init__(self, live: LiveServer) -> None:
+        self.live = live
+        live.grow(requests=20, seed=5)
+        self.begun = {
+            (who, path, str(asked)): heard(live, path, who=who, **asked)
+            for path, all_asked in ((INBOX, INBOXES), (DESK, DESKS))
+            for who, asked in all_asked
+        }
+        with pytest.MonkeyPatch.context() as patched:
+            # Some of them expire days later: nothing may happen in the future.
+            patched.setattr(wild_lives, "NINE", NINE - timedelta(days=28))
+            wild_lives.wild_history(live.recorder, requests=40, seed=16)
+
+    def heard(self, who: str, path: str, asked: dict[str, Any]) -> Listener:
+        """Who was there before, and has heard all of it by now."""
+        listener = self.begun[who, path, str(asked)]
+        self.live.listen(listener, who, path, until=head(self.live), **asked)
+        return listener
+
+    def shown(self, who: str, path: str, **asked: Any) -> list[dict[str, Any]]:
+        """The same list, asked for."""
+        answer = httpx2.get(
+            f"{self.live.url}{path}",
+            headers={"Authorization": f"Bearer {self.live.token(who)}"},
+            params={"limit": 200, "min_position": head(self.live), **asked},
+        ).json()
+        assert answer["next"] is None
+        items: list[dict[str, Any]] = answer["items"]
+        for item in items:
+            item.pop("is_overdue", None)
+        return items
+
+
+@pytest.fixture(scope="module")
+def wild(server: Server, seeded_template: str) -> Iterator[Wild]:
+    database = fresh_database(server, seeded_template)
+    try:
+        with live_in(database) as made:
+            yield Wild(made)
     finally:
         database.close()
 
@@ -91,7 +158,8 @@ def queue_shown(live: LiveServer, path: str, **asked: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("path", "seed"), [(QUEUE, 1), (QUEUE, 2), (COUNTS, 1), (COUNTS, 2)]
+    ("path", "seed"),
+    [(QUEUE, 1), (QUEUE, 2), (COUNTS, 1), (COUNTS, 2), (DESK, 1), (INBOX, 1)],
 )
 def test_cut_off_anywhere_a_stream_is_as_if_it_had_not_been(
     live: LiveServer, path: str, seed: int
@@ -122,13 +190,15 @@ def test_cut_off_anywhere_a_stream_is_as_if_it_had_not_been(
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(whole.changes) > 50
+    # Of an inbox there is less: what one centre forwarded.
+    assert len(whole.changes) > (15 if path == INBOX else 50)
     assert cut.changes == whole.changes
     assert [each.event for each in cut.events].count("reset") == 1
     ids = [each.id for each in whole.events]
     assert len(ids) == len(set(ids))
     kinds = {each.event for each in whole.changes}
-    assert kinds == ({"changed", "gone"} if path == QUEUE else {"changed"})
+    is_list = path in {QUEUE, INBOX}
+    assert kinds == ({"changed", "gone"} if is_list else {"changed"})
 
 
 @pytest.mark.parametrize(
@@ -152,6 +222,87 @@ def test_who_does_what_a_stream_tells_has_the_queue(
     for item in shown.values():
         del item["is_overdue"]
     assert queue_of(listener) == shown
+
+
+@pytest.mark.parametrize(("who", "asked"), INBOXES)
+def test_who_does_what_a_stream_tells_has_the_inbox(
+    wild: Wild, who: str, asked: dict[str, Any]
+) -> None:
+    listener = wild.heard(who, INBOX, asked)
+    shown = wild.shown(who, "/v1/inbox", **asked)
+    assert listener.changes
+    assert shown or asked.get("state") != "answered"
+    assert queue_of(listener) == {item["request_id"]: item for item in shown}
+
+
+PARTS = {
+    "unassigned": "unassigned",
+    "returned_post": "returned-post",
+    "load": "load",
+    "approvals": "approvals",
+    "refused_attempts": "refused-attempts",
+}
+"""The parts of a desk, and where each is a list."""
+KEYS = {
+    "load": ("centre", "clerk"),
+    "approvals": ("position",),
+    "refused_attempts": ("position",),
+}
+WORK = ("to_move", "waiting_for_agency", "waiting_for_citizen")
+Part = dict[tuple[Any, ...], Any]
+
+
+def keyed(part: str, items: list[dict[str, Any]]) -> Part:
+    """The items of a part of the desk; of the load what needs no clock or roster."""
+    names = KEYS.get(part, ("request_id",))
+    found = {tuple(item[name] for name in names): item for item in items}
+    if part == "load":
+        work = {who: [load[name] for name in WORK] for who, load in found.items()}
+        return dict(work)
+    return found
+
+
+def desk_of(listener: Listener) -> dict[str, Part]:
+    """The desk that somebody has who did what the stream told."""
+    [first, *changes] = listener.events
+    assert all(first.data["is_complete"].values())
+    parts = {name: keyed(name, first.data[name]) for name in PARTS}
+    for told in changes:
+        for name, items in told.data["changed"].items():
+            parts[name] |= keyed(name, items)
+        for name, gone in told.data["gone"].items():
+            for request_id in gone:
+                del parts[name][request_id,]
+    return parts
+
+
+@pytest.mark.parametrize(("who", "asked"), DESKS)
+def test_who_does_what_a_stream_tells_has_the_desk(
+    wild: Wild, who: str, asked: dict[str, Any]
+) -> None:
+    listener = wild.heard(who, DESK, asked)
+    heard = {name for told in listener.changes for name in told.data["changed"]}
+    if who == "auditor" and not asked:
+        assert heard == set(PARTS)
+    # Another centre than the own one has nothing that its asker may see.
+    is_elsewhere = who == "foreign-supervisor" and bool(asked)
+    assert ("load" in heard) is not is_elsewhere
+    told = desk_of(listener)
+    for name, path in PARTS.items():
+        shown = keyed(name, wild.shown(who, f"/v1/desk/{path}", **asked))
+        if name == "load":
+            # The list has those without work too, a stream those who had some once.
+            shown, told[name] = map(with_work, (shown, told[name]))
+        assert told[name] == shown, name
+
+
+def with_work(load: Part) -> Part:
+    return {clerk: work for clerk, work in load.items() if any(work)}
+
+
+def test_a_stream_of_two_views_is_as_far_as_the_later_one() -> None:
+    feed: feeds.Feed[Any] = feeds.Feed(lambda *_: [], ("clerk_queue", "desk"))
+    assert feeds.level_of(feed, {"clerk_queue": 7, "desk": 5, "looks": 1}) == 5
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def _pages(
             answer["stamps"] = len(answer["stamps"])
         return [answer], True
     if path.endswith("/events"):
-        return _picture(_must(ask(asker, path, params), path, params).text)
+        heard = _must(ask(asker, path, params), path, params)
+        return _picture(heard.text, recount.items)
     items: list[Row] = []
     size = [("limit", str(LARGEST_PAGE))] if _has_pages(path) else []
     cursor: list[tuple[str, str]] = []
@@ -167,13 +168,19 @@ def _has_pages(path: str) -> bool:
     return not path.startswith(whole)
 
 
-def _picture(text: str) -> _Read:
-    """The items of the first event of a stream, and whether they are all."""
+def _picture(text: str, items: str) -> _Read:
+    """The items of the first event of a stream, and whether they are all.
+
+    A stream of several lists says of each whether it is whole.
+    """
     for block in text.split("\n\n"):
         told = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
         if told.get("event") == "reset":
             data = json.loads(told["data"])
-            return data["items"], data.get("is_complete", True)
+            is_complete = data.get("is_complete", True)
+            if isinstance(is_complete, dict):
+                is_complete = is_complete[items]
+            return data[items], is_complete
     raise AssertionError(f"no picture in {text[:200]!r}")
 
 

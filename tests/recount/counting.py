@@ -288,6 +288,16 @@ def clerk_load(moment: Moment, asked: Asked) -> list[Row]:
     )
 
 
+def live_load(moment: Moment, asked: Asked) -> list[Row]:
+    """What each clerk with any work has, as it is told live."""
+    names = ("to_move", "waiting_for_agency", "waiting_for_citizen")
+    return [
+        {name: row[name] for name in ("centre", "clerk", *names)}
+        for row in clerk_load(moment, asked)
+        if any(row[name] for name in names)
+    ]
+
+
 def conditions(asked: Asked, *names: str) -> tuple[str, Row]:
     """What the asker sees, narrowed by those of the named filters that were given."""
     seen, params = asked.asker.sees()

@@ -38,6 +38,12 @@ def live_queue(moment: Moment, asked: Asked) -> list[Row]:
     return [{k: v for k, v in row.items() if k != "is_overdue"} for row in rows]
 
 
+def live_inbox(moment: Moment, asked: Asked) -> list[Row]:
+    """The inbox as it is told live."""
+    rows = inbox(moment, asked)
+    return [{k: v for k, v in row.items() if k != "is_overdue"} for row in rows]
+
+
 def unassigned(moment: Moment, asked: Asked) -> list[Row]:
     """Open work in nobody's hands, whoever it waits for."""
     narrowed, params = conditions(asked, "centre")

@@ -27,6 +27,8 @@ INSTANT = timedelta(microseconds=1)
 WITHOUT_CSV = {
     "check_paper",
     "follow_counts",
+    "follow_desk",
+    "follow_inbox",
     "follow_queue",
 }
 _When = list[tuple[str, str]]

@@ -32,6 +32,8 @@ WITH_EFFECTIVE = ("get_counts", "get_turnaround")
 """What may be asked of an effective time."""
 LIVE_ONLY = {
     "follow_counts",
+    "follow_desk",
+    "follow_inbox",
     "follow_queue",
     "get_entry",
     "get_request_conditions",
@@ -288,6 +290,8 @@ _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("clerk",),
     ),
     "follow_queue": (("next_act",), ("agency",), ("waiting_for",)),
+    "follow_desk": (("centre",),),
+    "follow_inbox": (("agency",), ("centre", "service"), ("inbox_state", "agency")),
     "list_unassigned_work": (("centre",),),
     "list_returned_post": (("centre",),),
     "list_clerk_load": (("centre",),),

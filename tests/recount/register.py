@@ -99,6 +99,13 @@ RECOUNTS: dict[str, Recount] = {
         roles=DESK,
         key=("centre", "clerk"),
     ),
+    "follow_desk": Recount(
+        made=counting.live_load,
+        path="/v1/desk/events",
+        roles=DESK,
+        key=("centre", "clerk"),
+        items="load",
+    ),
     "get_queue": Recount(
         made=listing.queue,
         path="/v1/queue",
@@ -131,6 +138,12 @@ RECOUNTS: dict[str, Recount] = {
     ),
     "get_inbox": Recount(
         made=listing.inbox, path="/v1/inbox", roles=(*STAFF, "agency"), key=_REQUEST
+    ),
+    "follow_inbox": Recount(
+        made=listing.live_inbox,
+        path="/v1/inbox/events",
+        roles=(*STAFF, "agency"),
+        key=_REQUEST,
     ),
     "list_requests": Recount(
         made=listing.requests,

@@ -1,0 +1,70 @@
+"""An agency's inbox as it changes: what is forwarded to it, what it answers."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response, status
+
+from api.asking import TheHouse, TheLogin
+from api.streams import EventStream
+from api.v1.bodies import Code
+from api.v1.events.items import ItemsTelling
+from api.v1.events.shared import STREAMING, LastEventId, TheLive
+from api.v1.inbox import InboxAnswer
+from domain.access import Permission
+from projections.agency_inbox import InboxFilter, InboxItem, InboxState
+from projections.pages import LARGEST_PAGE
+
+router = APIRouter(prefix="/v1")
+
+
+def _live(item: InboxItem) -> dict[str, Any]:
+    return InboxAnswer.of(item).model_dump(mode="json", exclude={"is_overdue"})
+
+
+@router.get(
+    "/inbox/events",
+    tags=["inbox"],
+    operation_id="follow_inbox",
+    summary="Follow an agency's inbox",
+    # Told apart from the constructor, which has no status to be read off.
+    status_code=status.HTTP_200_OK,
+    response_class=EventStream,
+    responses=STREAMING,
+)
+def follow_inbox(
+    login: TheLogin,
+    house: TheHouse,
+    live: TheLive,
+    state: Annotated[
+        InboxState, Query(examples=["unanswered"])
+    ] = InboxState.UNANSWERED,
+    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
+    governorate: Annotated[Code | None, Query(examples=["SY-DI"])] = None,
+    centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
+    service: Annotated[Code | None, Query(examples=["CIV-06"])] = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow what comes into an agency's inbox, changes in it and leaves it."""
+    principal = login.principal
+    principal.must_be_allowed(Permission.READ_INBOX)
+    only = InboxFilter(
+        state=state,
+        agency=agency,
+        governorate=governorate,
+        centre=centre,
+        service=service,
+    )
+    telling = ItemsTelling(
+        scope=principal.scope,
+        only=only,
+        page=lambda after, position: house.queries.inbox.page(
+            principal.scope,
+            now=house.clock(),
+            only=only,
+            after=after,
+            limit=LARGEST_PAGE,
+            as_of=position,
+        ),
+        live=_live,
+    )
+    return live.streams.answer(live.inbox, telling, login, last_event_id)

@@ -1,0 +1,83 @@
+"""The queue as it changes: what comes into it, changes in it and leaves it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response, status
+
+from api.asking import TheHouse, TheLogin
+from api.streams import EventStream
+from api.v1.answers import QueueAnswer
+from api.v1.bodies import Code
+from api.v1.events.items import ItemsTelling
+from api.v1.events.shared import STREAMING, LastEventId, TheLive
+from domain.access import Permission
+from domain.acts import ActorKind
+from domain.stages import NextAct, Stage, WaitingFor
+from projections.pages import LARGEST_PAGE
+from projections.queue_items import QueueFilter, QueueItem
+
+router = APIRouter(prefix="/v1")
+
+
+def live_work(item: QueueItem) -> dict[str, Any]:
+    """A piece of work without what only the moment of looking makes of it."""
+    return QueueAnswer.of(item).model_dump(mode="json", exclude={"is_overdue"})
+
+
+@router.get(
+    "/queue/events",
+    tags=["work"],
+    operation_id="follow_queue",
+    summary="Follow the queue",
+    # Told apart from the constructor, which has no status to be read off.
+    status_code=status.HTTP_200_OK,
+    response_class=EventStream,
+    responses=STREAMING,
+)
+def follow_queue(
+    login: TheLogin,
+    house: TheHouse,
+    live: TheLive,
+    clerk: Annotated[
+        Code | None,
+        Query(
+            description="A supervisor's choice; a clerk follows the own queue.",
+            examples=["clk-DI-1"],
+        ),
+    ] = None,
+    unassigned: Annotated[
+        bool, Query(description="Only what nobody has.", examples=[False])
+    ] = False,
+    waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
+    service: Annotated[Code | None, Query(examples=["CIV-01"])] = None,
+    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
+    stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
+    next_act: Annotated[NextAct | None, Query(examples=["take_fee"])] = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow what comes into your queue, changes in it and leaves it."""
+    principal = login.principal
+    principal.must_be_allowed(Permission.READ_QUEUE)
+    only = QueueFilter(
+        clerk=principal.id if principal.role is ActorKind.CLERK else clerk,
+        is_unassigned=unassigned,
+        waiting_for=waiting_for,
+        service=service,
+        agency=agency,
+        stage=stage,
+        next_act=next_act,
+    )
+    telling = ItemsTelling(
+        scope=principal.scope,
+        only=only,
+        page=lambda after, position: house.queries.queue.page(
+            principal.scope,
+            now=house.clock(),
+            only=only,
+            after=after,
+            limit=LARGEST_PAGE,
+            as_of=position,
+        ),
+        live=live_work,
+    )
+    return live.streams.answer(live.queue, telling, login, last_event_id)
