@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from api.cli.logins import Login, connect, login_of
+from api.cli import money, stamped
+from api.cli.logins import connect, login_of
 from api.cli.options import AsJson, AsOf, Limit, MinPosition
-from api.cli.tables import print_facts, print_json, print_table
+from api.cli.shown import OneCentre, show_list
+from api.cli.tables import print_facts, print_json
 from domain.acts import ActorKind
 from projections.agency_inbox import InboxState
 from projections.postal_manifest import ItemState
 
 desk = typer.Typer(
-    help="What supervisors, agencies and the post look at.", no_args_is_help=True
+    help="What supervisors, agencies, post and cashiers look at.", no_args_is_help=True
 )
 Centre = Annotated[str, typer.Option(help="Which centre, seen as its supervisor.")]
 _SEEDED = "SY-DI-01"
@@ -71,30 +73,6 @@ _COLUMNS = {
 }
 
 
-def _show(
-    login: Login,
-    path: str,
-    columns: dict[str, str],
-    *,
-    empty: str,
-    as_json: bool,
-    of: tuple[str, str | None],
-    **asked: Any,
-) -> None:
-    """A list ``of`` a thing of the catalogue, which is there where nothing is in it."""
-    noun, code = of
-    with connect(login) as server:
-        page = server.get(path, **asked).body
-        if not page["items"] and code is not None:
-            server.must_have(noun, code)
-    if as_json:
-        print_json(page)
-        return
-    print_table(page["items"], columns, empty=empty)
-    if page["next"] is not None:
-        typer.echo(f"There is more than {asked['limit']}.")
-
-
 @desk.command("centre")
 def centre_(
     part: Annotated[Part, typer.Argument(help="Which part of the desk.")] = Part.LOAD,
@@ -106,7 +84,7 @@ def centre_(
     as_json: AsJson = False,
 ) -> None:
     """Show a part of a supervisor's desk."""
-    _show(
+    show_list(
         login_of(ActorKind.SUPERVISOR, centre=centre),
         f"/v1/desk/{part.value}",
         _COLUMNS[part],
@@ -135,7 +113,7 @@ def inbox(
     as_json: AsJson = False,
 ) -> None:
     """Show what was forwarded to an agency, overdue first."""
-    _show(
+    show_list(
         login_of(ActorKind.AGENCY, agency=agency, governorate=governorate),
         "/v1/inbox",
         {
@@ -160,7 +138,7 @@ def inbox(
 @desk.command("post")
 def post(
     *,
-    centre: Annotated[str | None, typer.Option(help="Only of this centre.")] = None,
+    centre: OneCentre = None,
     day: Annotated[
         str | None, typer.Option(help="Mailed on this day, as 2026-11-23.")
     ] = None,
@@ -171,7 +149,7 @@ def post(
     as_json: AsJson = False,
 ) -> None:
     """Show the postal manifest, the oldest first, as the post sees it."""
-    _show(
+    show_list(
         login_of(ActorKind.POST),
         "/v1/postal-items",
         {
@@ -211,3 +189,13 @@ def paper(
         return
     for stamp in found["stamps"]:
         print_facts(stamp)
+
+
+for _command in (
+    money.payments,
+    money.payment,
+    money.sums,
+    stamped.stampings,
+    stamped.stamps,
+):
+    desk.command(_command.__name__)(_command)

@@ -204,6 +204,9 @@ def list_payments(
     listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
+    request_id: Annotated[
+        UUID | None, Query(examples=["019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"])
+    ] = None,
     centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
     service: Annotated[
         Code | None, Query(description="Not for a bank.", examples=["CIV-01"])
@@ -233,6 +236,7 @@ def list_payments(
         # What is not told must not be guessed by filters.
         raise InvalidValueError(field="service", reason="not-for-a-bank")
     only = PaymentFilter(
+        request_id=request_id,
         centre=centre,
         service=service,
         state=state,

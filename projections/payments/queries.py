@@ -48,6 +48,7 @@ _PAGE = f"""
 SELECT request_id::text, {", ".join(FEE_VALUES)}, valid_from
 FROM payments
 WHERE {{valid}} AND {{scope}}
+    AND (%(request_id)s::uuid IS NULL OR request_id = %(request_id)s)
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
     AND (%(service)s::text IS NULL OR service = %(service)s)
     AND (%(state)s::text IS NULL OR state = %(state)s)
@@ -165,6 +166,7 @@ class PaymentFilter:
     ``since`` and ``until`` bound when a fee was expected, the later one exclusive.
     """
 
+    request_id: UUID | None = None
     centre: str | None = None
     service: str | None = None
     state: PaymentState | None = None
@@ -208,6 +210,7 @@ class PaymentsQueries:
                     **params,
                     **place,
                     **{name: getattr(only, name) for name in only.__slots__},
+                    "request_id": only.request_id and str(only.request_id),
                     "as_of": as_of,
                     "limit": page_size(limit) + 1,
                 },

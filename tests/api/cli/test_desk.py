@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import api.cli.desk as module
-from api.cli import command_line
+from api.cli import command_line, logins, money
 from api.cli.failures import Failure
 from api.cli.logins import Login, mint
 from api.cli.server import Answer, RefusedError, RunningServer
@@ -58,7 +58,8 @@ def _through_the_door(filled: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(login: Login) -> Iterator[Through]:
         yield Through(filled, login)
 
-    monkeypatch.setattr(module, "connect", connect)
+    for each in (module, logins, money):
+        monkeypatch.setattr(each, "connect", connect)
 
 
 def told(*arguments: str) -> str:
@@ -94,6 +95,82 @@ def test_a_paper_is_checked_by_its_digest() -> None:
     assert json.loads(told("paper", DIGEST, "--json"))["stamps"][0]["is_good"]
 
 
+def items_of(*asked: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(told(*asked, "--json"))["items"]
+    return found
+
+
+def test_fees_are_shown_in_pounds_and_narrowed(filled: Door) -> None:
+    [paid, *_] = everything = items_of("payments", "--state", "paid")
+    shown = told("payments", "--state", "paid")
+    assert all(fee["tracking_number"] in shown for fee in everything)
+    assert paid["amount"] == 3000
+    assert "30.00" in shown
+    reference = paid["bank_reference"]
+    for narrowed in (
+        ("--channel", paid["channel"], "--centre", paid["centre"]),
+        ("--service", paid["service"], "--unit", "SYP.new"),
+        *((("--reference", reference),) if reference else ()),
+    ):
+        found = items_of("payments", "--state", "paid", *narrowed)
+        assert paid in found
+    assert items_of("payments", "--due-before", "2020-01-01T00:00:00Z") == []
+    assert "no fee is so" in told("payments", "--state", "cancelled")
+
+
+def test_one_fee_is_shown_by_its_request(filled: Door) -> None:
+    [fee, *_] = items_of("payments", "--state", "paid")
+    assert json.loads(told("payment", fee["request_id"], "--json")) == fee
+    assert f"30.00 {fee['unit']}" in told("payment", fee["request_id"])
+    # Nobody has accepted it, so nothing is expected of it.
+    waiting = filled.online()
+    filled.scene.level()
+    assert "no fee is expected" in told("payment", waiting)
+    assert json.loads(told("payment", waiting, "--json")) is None
+
+
+def test_sums_are_those_of_the_fees_shown() -> None:
+    fees = items_of("payments", "--state", "paid", "--limit", "200")
+    paid = sum(fee["amount"] for fee in fees)
+    [all_of_it] = [s for s in items_of("sums") if s["unit"] == "SYP.new"]
+    assert all_of_it["paid"]["amount"] == paid
+    assert f"{money.pounds(paid)} of {len(fees)}" in told("sums")
+    by = told("sums", "--by", "centre", "--by", "channel")
+    assert "SY-DI-01" in by
+    assert fees[0]["channel"] in by
+    asked = ("sums", "--from", "2020-01-01", "--to", "2020-01-31")
+    assert "nothing moved" in told(*asked)
+
+
+@pytest.mark.parametrize(
+    ("hundredths", "said"),
+    [(0, "0.00"), (5, "0.05"), (3000, "30.00"), (123_456_789, "1,234,567.89")],
+)
+def test_pounds_are_written_as_on_a_receipt(hundredths: int, said: str) -> None:
+    assert money.pounds(hundredths) == said
+
+
+def test_stampings_are_shown_and_narrowed() -> None:
+    [stamping, *_] = everything = items_of("stampings")
+    for narrowed in (
+        ("--serial", STAMP),
+        ("--digest", DIGEST),
+        ("--officer", stamping["officer"]),
+        ("--centre", stamping["centre"]),
+    ):
+        assert items_of("stampings", *narrowed) == everything
+        assert stamping["tracking_number"] in told("stampings", *narrowed)
+    assert items_of("stampings", "--officer", "clk-DI-9") == []
+    assert "nothing was stamped so" in told("stampings", "--doubtful")
+
+
+def test_the_register_of_stamps_is_shown() -> None:
+    [stamp] = items_of("stamps", "--serial", STAMP)
+    assert stamp["last_stamped_at"] is not None
+    assert STAMP in told("stamps", "--in-use")
+    assert "no stamp is so" in told("stamps", "--withdrawn")
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -102,6 +179,10 @@ def test_a_paper_is_checked_by_its_digest() -> None:
         (("post", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
         (("post", "--day", "2026-02-30"), "day is no day written as 2026-11-23"),
         (("paper", "xyz"), "digest is too short"),
+        (("payments", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
+        (("stampings", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
+        (("stamps", "--centre", "SY-XX-99"), "SY-XX-99 is none of the centres"),
+        (("sums", "--from", "2026-02-30"), "first is no day written as 2026-11-23"),
     ],
 )
 def test_a_slip_is_not_told_as_nothing(asked: tuple[str, ...], said: str) -> None:
