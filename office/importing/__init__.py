@@ -1,8 +1,8 @@
 """Import: the dated steps of another system as acts of this office.
 
-``mapping`` says what they are, ``sources`` reads the rows, ``acts`` makes commands of
-them, ``places`` publishes what the mapping declares, ``importer`` does it in batches
-and ``report`` counts.
+``mapping`` says what they are and ``declared`` of which office; ``sources`` reads the
+rows, ``acts`` makes commands of them, ``places`` publishes what is declared and what
+became of it, ``importer`` does it in batches and ``report`` counts.
 """
 
 from office.importing.importer import Importer

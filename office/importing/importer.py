@@ -116,9 +116,9 @@ class Importer:
         self._clerks: OrderedDict[str, None] = OrderedDict()
         self._principals: dict[str, Principal] = {}
         self._actor = f"{ActorKind.IMPORT}:{mapping.source}"
-        centres, services = mapping.all_centres, mapping.all_services
-        self._centre = centres[0].code if len(centres) == 1 else ""
-        self._service = services[0].code if len(services) == 1 else ""
+        centres, services = mapping.centre_codes, mapping.service_codes
+        self._centre = centres[0] if len(centres) == 1 else ""
+        self._service = services[0] if len(services) == 1 else ""
         self.report = ImportReport(source=mapping.source)
 
     def run(

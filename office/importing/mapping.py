@@ -16,37 +16,38 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from domain.agencies import AgencyScope
-from domain.clerks import AwayBecause
-from domain.money import FeeKind, Unit
 from domain.requests import Channel
-from domain.services import EVERYWHERE, FeeDue
 from ledger.bodies import canonical
 from office.importing.acts import ActName, must_be_facts
-
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Days = Annotated[int, Field(ge=0, le=365)]
+from office.importing.declared import (
+    Code,
+    DeclaredAgency,
+    DeclaredCalendar,
+    DeclaredCentre,
+    DeclaredClerk,
+    DeclaredService,
+    DeclaredStamp,
+    Name,
+    Part,
+    Place,
+    by_code,
+)
 
 
 class MappingError(ValueError):
     """The mapping cannot be used; the message names its keys, no values."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class FileShape(_Part):
+class FileShape(Part):
     """How the file is written: its encoding, and what stands between two columns."""
 
     encoding: Name = "utf-8"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
 
 
-class Columns(_Part):
+class Columns(Part):
     """Which columns say what. ``clerk`` is who did the step, kept as provenance."""
 
     case: Name
@@ -55,7 +56,7 @@ class Columns(_Part):
     clerk: Name | None = None
 
 
-class Times(_Part):
+class Times(Part):
     """How times are written: ISO 8601, or a ``strptime`` format; and their zone.
 
     ``zone`` is for times without an offset of their own.
@@ -65,140 +66,28 @@ class Times(_Part):
     zone: Name | None = None
 
 
-class Place(_Part):
-    """A declared governorate, or what else has a code and two names."""
-
-    code: Code
-    name_ar: Name
-    name_en: Name
-
-
-class DeclaredCentre(Place):
-    """A centre, open since a day before its first step.
-
-    ``governorate`` is the declared one where it is not said.
-    """
-
-    opened_on: date
-    governorate: Code | None = None
-
-
-class DeclaredAgency(Place):
-    """An agency whose services were asked for."""
-
-    scope: AgencyScope = AgencyScope.NATIONAL
-
-
-class DeclaredFee(_Part):
-    """One line of a fee: ``amount`` in hundredths of a pound of ``unit``."""
-
-    kind: FeeKind
-    amount: Annotated[int, Field(ge=0)]
-    unit: Unit
-
-
-class DeclaredDocument(Place):
-    """A document that a service wants to see."""
-
-    is_required: bool = True
-
-
-class DeclaredService(Place):
-    """A service the cases asked for, with rules that claim no more than is known.
-
-    ``agency`` is the declared one where it is not said.
-    """
-
-    agency: Code | None = None
-    completion_days: Days
-    first_answer_days: Days = 3
-    payment_days: Annotated[int, Field(ge=1, le=365)] = 7
-    acceptance_days: Annotated[int, Field(ge=1, le=365)] | None = None
-    is_direct: bool | tuple[Code, ...]
-    paper: bool
-    live_stamp: bool
-    post: bool
-    applicants: tuple[Name, ...] = ("anyone",)
-    receipt: tuple[Name, ...] | None = None
-    spouse_counts: bool = False
-    documents: tuple[DeclaredDocument, ...] = ()
-    fee_lines: tuple[DeclaredFee, ...] = ()
-    fee_due: FeeDue = FeeDue.ACCEPTANCE
-    basis: Name
-
-    @property
-    def direct_in(self) -> tuple[str, ...]:
-        """Where the agency's answer is read directly."""
-        if isinstance(self.is_direct, tuple):
-            return self.is_direct
-        return (EVERYWHERE,) if self.is_direct else ()
-
-
-class DeclaredHoliday(_Part):
-    """A day off of a calendar."""
-
-    day: date
-    name_ar: Name
-    name_en: Name
-
-
-class DeclaredCalendar(_Part):
-    """Weekend days (Monday is 0), days off and hours of one year."""
-
-    year: Annotated[int, Field(ge=1970, le=2100)]
-    weekend: tuple[Annotated[int, Field(ge=0, le=6)], ...]
-    opens: Name = "08:00"
-    closes: Name = "17:00"
-    holidays: tuple[DeclaredHoliday, ...] = ()
-
-
-class DeclaredStamp(_Part):
-    """A live stamp that a centre had."""
-
-    serial: Name
-    centre: Code
-
-
-class Absence(_Part):
-    """Days on which a clerk was away."""
-
-    first: date
-    last: date
-    reason: AwayBecause = AwayBecause.OTHER
-
-
-class DeclaredClerk(_Part):
-    """A clerk of whom the source says more than the code in a row."""
-
-    code: Code
-    centre: Code
-    agencies: tuple[Code, ...] = ()
-    away: tuple[Absence, ...] = ()
-    left_on: date | None = None
-
-
-class Choice(_Part):
+class Choice(Part):
     """A column whose values say which centre or service a row is of."""
 
     column: Name
     values: dict[str, Code]
 
 
-class Chosen(_Part):
+class Chosen(Part):
     """What is chosen by a column, where several are declared."""
 
     centre: Choice | None = None
     service: Choice | None = None
 
 
-class Channels(_Part):
+class Channels(Part):
     """The column of the channel and what its values mean here."""
 
     column: Name
     values: dict[str, Channel]
 
 
-class Clerks(_Part):
+class Clerks(Part):
     """A prefix for the clerks' codes, and the column of who is responsible for a case.
 
     ``{centre}`` in the prefix is the row's centre: there a code is one of that centre.
@@ -208,7 +97,7 @@ class Clerks(_Part):
     prefix: Code
 
 
-class Activity(_Part):
+class Activity(Part):
     """What an activity honestly is: an act, its fixed facts, facts from columns.
 
     ``values`` translates a column's values for a fact; a value it has not refuses the
@@ -226,7 +115,7 @@ class Activity(_Part):
         return self
 
 
-class Mapping(_Part):
+class Mapping(Part):
     """A whole mapping. ``centre`` and the like are the only one, ``centres`` several.
 
     Where none is declared the ledger has to have it.
@@ -276,15 +165,23 @@ class Mapping(_Part):
         return self
 
     def _must_know_places(self) -> None:
-        if len(self.all_centres) != 1 and self.chosen.centre is None:
+        if len(self.centre_codes) != 1 and self.chosen.centre is None:
             raise ValueError("not one centre, and no column that chooses")
-        if len(self.all_services) != 1 and self.chosen.service is None:
+        if len(self.service_codes) != 1 and self.chosen.service is None:
             raise ValueError("not one service, and no column that chooses")
+        by_code(self.all_centres)
+        by_code(self.all_agencies)
+        by_code(self.all_services)
+        by_code(self.calendars)
+        by_code(self.staff)
+        serials = [stamp.serial for stamp in self.stamps]
+        if len(set(serials)) != len(serials):
+            raise ValueError("a serial is one stamp, issued once")
         for centre in self.all_centres:
             if centre.governorate is None and self.governorate is None:
                 raise ValueError("a centre is in no governorate")
         for service in self.all_services:
-            if service.agency is None and len(self.all_agencies) != 1:
+            if service.agency is None and len(by_code(self.all_agencies)) != 1:
                 raise ValueError("a service is of no agency")
 
     @property
@@ -302,10 +199,21 @@ class Mapping(_Part):
         """Every service that is declared."""
         return (*((self.service,) if self.service else ()), *self.services)
 
+    @property
+    def centre_codes(self) -> tuple[str, ...]:
+        """The codes of the declared centres."""
+        return tuple(by_code(self.all_centres))
+
+    @property
+    def service_codes(self) -> tuple[str, ...]:
+        """The codes of the declared services."""
+        return tuple(by_code(self.all_services))
+
     @cached_property
     def opened_on(self) -> dict[str, date]:
-        """Since when each declared centre has been open."""
-        return {centre.code: centre.opened_on for centre in self.all_centres}
+        """On which day each declared centre opened first."""
+        centres = by_code(self.all_centres)
+        return {code: first.opened_on for code, (first, *_) in centres.items()}
 
     @property
     def since(self) -> date:

@@ -78,12 +78,15 @@ class Holding(RequestsDesk):
     def _must_be_there(self, code: str, request: ServiceRequest, act: Act) -> None:
         """The clerk works at the request's centre, and today: a login says neither.
 
-        An imported history says itself who was there.
+        An imported history says itself who was there, and where on that day.
         """
-        clerk = self._ledger.find(Clerk, Clerk.id_of(code))
+        is_import = act.actor.kind is ActorKind.IMPORT
+        clerk_id = Clerk.id_of(code)
+        clerk = self._ledger.find(Clerk, clerk_id)
+        if is_import and clerk is not None and clerk.centre != request.centre:
+            clerk = self._ledger.find(Clerk, clerk_id, effective_at=act.effective_at)
         if clerk is None or clerk.centre != request.centre:
             raise ServiceNotOfferedError(what="clerk")
-        is_import = act.actor.kind is ActorKind.IMPORT
         if not is_import and not clerk.is_available_at(self._acts.clock()):
             raise ServiceNotOfferedError(what="clerk")
 

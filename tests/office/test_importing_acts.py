@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from eventsourcing.domain import CanMutateAggregate
 
+from domain.acts import MINISTRY, Act, Actor, ActorKind
+from domain.agencies import Agency, AgencyScope
+from domain.centres import Centre
 from domain.clerks import Clerk
+from domain.errors import ClerkLeftError
 from domain.post import item_number
 from domain.requests import ServiceRequest
+from domain.services import Service
 from domain.stages import Stage
+from domain.stamps import Stamp
 from office.bulk import METHODS
 from office.importing import (
     Importer,
@@ -24,6 +35,7 @@ from office.importing import (
 )
 from office.importing.acts import COMMANDS, ActName
 from tests.conftest import Database
+from tests.docs.surface import subclasses
 from tests.office.scene import DIGEST, Scene, scene_in
 
 WHOLE = """
@@ -188,6 +200,87 @@ act = "corrected"
 facts = { reason = "typing_error" }
 columns = { delivery = "what" }
 """
+CHANGED = """
+[[agencies]]
+code = "W-OLD"
+name_ar = "جهة قديمة"
+name_en = "An old one"
+closed_on = 2024-03-01
+closed_because = "merged"
+[[agencies]]
+code = "W-OLD"
+since = 2024-05-01
+name_ar = "جهة جديدة"
+name_en = "A new one"
+[[centres]]
+code = "W-03"
+name_ar = "مركز ثالث"
+name_en = "Third"
+opened_on = 2024-01-01
+closed_on = 2024-02-01
+closed_because = "works"
+[[centres]]
+code = "W-03"
+name_ar = "مركز ثالث"
+name_en = "Third"
+opened_on = 2024-03-01
+[[services]]
+code = "W-REST"
+agency = "W-OLD"
+name_ar = "خدمة"
+name_en = "A service that rested"
+completion_days = 5
+is_direct = true
+paper = false
+live_stamp = false
+post = false
+basis = "invented for a test"
+suspended = [
+    { first = 2024-04-01, resumed_on = 2024-04-10 },
+    { first = 2024-02-01, last = 2024-02-03, reason = "system_down" },
+]
+[[services]]
+code = "W-ASK"
+since = 2024-06-15
+agency = "W-LAND"
+name_ar = "سؤال"
+name_en = "A question"
+completion_days = 9
+is_direct = ["SY-HL"]
+paper = false
+live_stamp = false
+post = false
+basis = "invented for a test"
+[[stamps]]
+serial = "W-STAMP-2"
+centre = "W-01"
+issued_on = 2024-02-01
+withdrawn_on = 2024-03-01
+withdrawn_because = "lost"
+[[staff]]
+code = "w/W-01/8"
+centre = "W-01"
+agencies = ["W-LAND"]
+responsible = [{ agency = "W-CIV", since = 2024-01-10, relieved_on = 2024-02-01 }]
+away = [{ first = 2024-03-01, back_on = 2024-03-05, reason = "mission" }]
+left_on = 2024-05-01
+[[staff]]
+code = "w/W-01/8"
+centre = "W-02"
+appointed_on = 2024-06-01
+agencies = ["W-CIV"]
+[[calendars]]
+year = 2024
+since = 2024-06-20
+weekend = [4, 5]
+holidays = [{ day = 2024-07-14, name_ar = "عطلة", name_en = "A holiday" }]
+hours = [{ first = 2024-03-11, last = 2024-04-09, opens = "09:00", closes = "14:00" }]
+[activities.hold]
+act = "assigned"
+columns = { clerk = "what" }
+values = { clerk = { eight = "w/W-01/8" } }
+"""
+"""What became of places, services, stamps, staff and days, each on its day."""
 HEADER = ("case", "step", "at", "office", "service", "who", "what", "more")
 FIRST, SECOND = "RA473124829GB", item_number(2)
 
@@ -395,6 +488,140 @@ def test_staff_are_there_as_the_mapping_says(whole: Whole) -> None:
     assert str(clerk.left_on) == "2024-12-01"
 
 
+def changed(whole: Whole) -> ImportReport:
+    whole.toml.write_text(WHOLE + CHANGED, encoding="utf-8")
+    rows = [
+        *case_of("moved-1", "one", "ask", [("in", "", ""), ("hold", "eight", "")]),
+        *case_of("moved-2", "two", "ask", [("in", "", ""), ("hold", "eight", "")]),
+        *case_of("asked-2", "two", "ask", [("in", "", ""), ("ok", "", "")]),
+        *case_of("asked-3", "one", "ask", [("in", "", ""), ("ok", "", "")]),
+    ]
+    whole.write(rows)
+    return whole.run()
+
+
+def test_what_became_of_places_and_staff_is_taken_over(whole: Whole) -> None:
+    report = changed(whole)
+    assert report.is_clean, report.notes
+    find = whole.scene.house.ledger.find
+
+    def days(is_so: Callable[[date], bool], *told: str) -> list[bool]:
+        return [is_so(date.fromisoformat(f"2024-{day}")) for day in told]
+
+    agency = find(Agency, Agency.id_of("W-OLD"))
+    centre = find(Centre, Centre.id_of("W-03"))
+    service = find(Service, Service.id_of("W-REST"))
+    stamp = find(Stamp, Stamp.id_of("W-STAMP-2"))
+    clerk = find(Clerk, Clerk.id_of("w/W-01/8"))
+    assert agency
+    assert centre
+    assert service
+    assert stamp
+    assert clerk
+    assert agency.published.name_en == "A new one"
+    assert days(agency.is_open_on, "02-29", "03-01", "04-30", "05-01") == [1, 0, 0, 1]
+    assert days(centre.is_open_on, "01-31", "02-01", "02-29", "03-01") == [1, 0, 0, 1]
+    rest = ("01-31", "02-01", "02-03", "02-04", "04-01", "04-09", "04-10")
+    assert days(service.is_offered_on, *rest) == [1, 0, 0, 1, 0, 0, 1]
+    assert days(stamp.is_valid_on, "02-29", "03-01") == [1, 0]
+    assert str(stamp.created_on.date()) == "2024-02-01"
+    assert days(clerk.is_available_on, "02-29", "03-01", "03-04", "03-05") == [
+        *(1, 0, 0, 1)
+    ]
+    assert (clerk.centre, clerk.agencies, clerk.left_on) == ("W-02", ("W-CIV",), None)
+    told = [
+        entry.topic.removeprefix("sijil.clerk.").removesuffix(".v1")
+        for entry in whole.scene.entries(clerk.id)
+    ]
+    assert told == [
+        "appointed",
+        "made-responsible",
+        "made-responsible",
+        "relieved",
+        "away",
+        "back",
+        "left",
+        "appointed",
+        "made-responsible",
+    ]
+    # Each took effect on its own day, after what came before it.
+    assert not any(b"claimed_at" in entry.body for entry in whole.scene.entries())
+    head = whole.scene.house.ledger.reader.head().position
+    assert changed(whole).fates == {RowFate.REPEATED: report.rows_read}
+    assert whole.scene.house.ledger.reader.head().position == head
+
+
+def test_a_step_goes_by_what_held_on_its_day(whole: Whole) -> None:
+    changed(whole)
+    requests = whole.requests()
+    # The clerk was at the first centre in January, and at the second in July.
+    for case, centre in (("moved-1", "W-01"), ("moved-2", "W-02")):
+        assert (requests[case].clerk, requests[case].centre) == ("w/W-01/8", centre)
+    before, after = requests["asked-3"].terms, requests["asked-2"].terms
+    assert before is not None
+    assert after is not None
+    assert (before.completion_days, after.completion_days) == (5, 9)
+    # From Monday 8 July on, the 14th is off by the calendar as it was corrected.
+    assert after.due_at.date().isoformat() == "2024-07-22"
+    assert [each.version for each in after.calendars] == [2]
+    assert [each.version for each in before.calendars] == [1]
+
+
+def test_a_past_does_not_close_what_lives_on_in_this_ledger(whole: Whole) -> None:
+    desk, now = whole.scene.house.catalogue, datetime(2025, 1, 1, tzinfo=UTC)
+    act = Act(
+        command_id=UUID(int=7),
+        actor=Actor(kind=ActorKind.ADMINISTRATOR, id="adm-1", place=MINISTRY),
+        correlation_id=UUID(int=7),
+        effective_at=now,
+    )
+    facts = {"code": "W-OLD", "name_ar": "جهة", "name_en": "Ours"}
+    make = partial(Agency.publish, act, scope=AgencyScope.NATIONAL, **facts)
+    assert desk.publish_once(Agency, Agency.id_of("W-OLD"), make)
+    assert changed(whole).is_clean
+    agency = whole.scene.house.ledger.find(Agency, Agency.id_of("W-OLD"))
+    assert agency is not None
+    assert (agency.version, agency.published.name_en) == (1, "Ours")
+
+
+def test_what_cannot_have_been_stops_before_the_first_row(whole: Whole) -> None:
+    gone = """
+[[staff]]
+code = "w/W-01/7"
+centre = "W-01"
+left_on = 2024-02-01
+away = [{ first = 2024-02-02, last = 2024-02-03 }]
+"""
+    whole.toml.write_text(WHOLE + gone, encoding="utf-8")
+    importer = Importer(whole.scene.house, read_mapping(whole.toml))
+    with pytest.raises(ClerkLeftError):
+        importer.run(whole.csv)
+    assert importer.report.stopped == "clerk-left"
+    assert importer.report.rows_read == 0
+
+
+def test_every_act_that_the_rules_know_is_imported_or_said_why_not(
+    whole: Whole,
+) -> None:
+    whole.run()
+    changed(whole)
+    told = {entry.topic for entry in whole.scene.entries()}
+    page = Path(__file__).parents[2] / "docs" / "reference" / "import-mapping.md"
+    without = page.read_text("utf-8").partition("## What is never imported")[2]
+    named = {f"sijil.{each}.v1" for each in re.findall(r"`([a-z.-]+)`", without)}
+    known = {
+        topic
+        for kind in subclasses(CanMutateAggregate)
+        if isinstance(topic := kind.__dict__.get("TOPIC"), str)
+        and kind.__module__.startswith("domain.")
+        and not topic.endswith(".created.v1")
+        and topic.endswith(".v1")
+    }
+    assert len(known) > 40
+    assert known - told <= named
+    assert not told & named
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -456,11 +683,16 @@ def test_a_digest_is_a_digest(whole: Whole, digest: str) -> None:
         ('[clerks]\nresponsible = "who"\nprefix = "w/{centre}/"\n', ""),
         ('[chosen.centre]\ncolumn = "office"', '[chosen.center]\ncolumn = "office"'),
         ('agency = "W-LAND"\nname_ar = "سؤال"', 'name_ar = "سؤال"'),
+        ("since = 2024-05-01\n", ""),
+        ("opened_on = 2024-03-01", "opened_on = 2023-03-01"),
+        ('serial = "W-STAMP-2"', 'serial = "W-STAMP-1"'),
+        ('reason = "system_down"', 'reason = "rain"'),
         ("[columns]", '[file]\nencoding = "klingon"\n[columns]'),
     ],
 )
 def test_a_wrong_mapping_is_refused_whole(whole: Whole, old: str, new: str) -> None:
-    assert old in WHOLE
-    whole.toml.write_text(WHOLE.replace(old, new), encoding="utf-8")
+    right = WHOLE + CHANGED
+    assert old in right
+    whole.toml.write_text(right.replace(old, new), encoding="utf-8")
     with pytest.raises(MappingError):
         read_mapping(whole.toml)
