@@ -7,7 +7,7 @@ information from the citizen stands apart, because its clock stands still.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -20,13 +20,13 @@ from domain.requests import Answer
 from ledger.persistence.datastore import PostgresDatastore
 from projections.copying import NOTHING
 from projections.facts import Fact
+from projections.lasting import LEVEL, held, held_params
 from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins
 from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
 from projections.scope import condition
 from projections.sorting import Column, Order
 from projections.succession import SucceedingRows
-from projections.versioned import valid
 
 _REQUEST = "sijil.request."
 _FORWARDED = f"{_REQUEST}forwarded.v1"
@@ -78,43 +78,49 @@ CREATE TABLE agency_inbox (
     valid_to bigint,
     PRIMARY KEY (request_id, valid_from)
 );
-CREATE INDEX agency_inbox_unanswered ON agency_inbox (
+CREATE INDEX agency_inbox_open ON agency_inbox (
     agency, governorate, answer_due_at, request_id
-) WHERE state = 'unanswered' AND valid_to IS NULL;
-CREATE INDEX agency_inbox_since ON agency_inbox (
-    agency, governorate, state, since, request_id
-) WHERE state <> 'unanswered' AND valid_to IS NULL;
-CREATE INDEX agency_inbox_ended ON agency_inbox (valid_to)
-    WHERE valid_to IS NOT NULL AND state <> 'answered';
+) WHERE valid_to IS NULL AND state <> 'answered';
+CREATE INDEX agency_inbox_answered ON agency_inbox (agency, since, request_id)
+    WHERE valid_to IS NULL AND state = 'answered';
+CREATE INDEX agency_inbox_answered_at ON agency_inbox (centre, since, request_id)
+    WHERE valid_to IS NULL AND state = 'answered';
+CREATE INDEX agency_inbox_answered_by_all ON agency_inbox (since, request_id)
+    WHERE valid_to IS NULL AND state = 'answered';
+-- What held long ago: see lasting.py. Whoever asks, it is found by these columns alone.
+CREATE INDEX agency_inbox_ended ON agency_inbox (
+    ({LEVEL}), valid_to, valid_from, state, agency, governorate, centre
+) WHERE valid_to IS NOT NULL;
 """
 ITEM = f"request_id::text, {', '.join(_VALUES)}, valid_from"
 """The columns that ``inbox_item`` reads."""
-_SHOWN = "(SELECT *, true AS is_forwarded FROM agency_inbox) AS agency_inbox"
-_PAGE = f"""
-SELECT {ITEM}
-FROM {_SHOWN}
-WHERE {{valid}} AND {{scope}} AND state = %(state)s
+_SHOWN = f"request_id, {', '.join(_VALUES)}, valid_from"
+_IS_SHOWN = """
+state = %(state)s
     AND (%(agency)s::text IS NULL OR agency = %(agency)s)
     AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
     AND (%(service)s::text IS NULL OR service = %(service)s)
     AND (%(overdue_at)s::timestamptz IS NULL
         OR state = 'unanswered' AND answer_due_at < %(overdue_at)s)
-    AND {{after}}
-ORDER BY {{by}} LIMIT %(limit)s
+    AND (%(known_by)s::timestamptz IS NULL OR since <= %(known_by)s)
 """
-_TOTALS = f"""
+_PAGE = f"SELECT {ITEM} FROM ({{rows}}) AS shown ORDER BY {{by}} LIMIT %(limit)s"
+_COUNTED = "agency, governorate, state, answer_due_at, forwarded_at"
+_IS_COUNTED = """
+state IN ('unanswered', 'waiting')
+    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
+    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
+    AND (agency, governorate) > (%(after_agency)s, %(after_governorate)s)
+"""
+_TOTALS = """
 SELECT
     agency, governorate,
     count(*) FILTER (WHERE state = 'unanswered'),
     count(*) FILTER (WHERE state = 'unanswered' AND answer_due_at < %(now)s),
     count(*) FILTER (WHERE state = 'waiting'),
     min(forwarded_at) FILTER (WHERE state = 'unanswered')
-FROM {_SHOWN}
-WHERE {{valid}} AND {{scope}} AND state IN ('unanswered', 'waiting')
-    AND (%(agency)s::text IS NULL OR agency = %(agency)s)
-    AND (%(governorate)s::text IS NULL OR governorate = %(governorate)s)
-    AND (agency, governorate) > (%(after_agency)s, %(after_governorate)s)
+FROM ({rows}) AS counted
 GROUP BY agency, governorate ORDER BY agency, governorate LIMIT %(limit)s
 """
 
@@ -224,7 +230,7 @@ class AgencyInbox(Remembering[_Row]):
     """
 
     name = "agency_inbox"
-    version = 2
+    version = 3
     tables = ("agency_inbox", _ORIGINS.table)
     ddl = _DDL
 
@@ -326,21 +332,28 @@ class AgencyInboxQueries:
         after: str | None = None,
         limit: int = DEFAULT_PAGE,
         as_of: int | None = None,
+        known_by: datetime | None = None,
     ) -> Page[InboxItem]:
-        """Items of one state, in its order. InvalidValueError for a bad cursor."""
+        """Items of one state, in its order. InvalidValueError for a bad cursor.
+
+        ``known_by`` is a time that nothing recorded up to ``as_of`` was effective
+        after: with it, what was answered since is passed over unread.
+        """
         order = _ORDERS[only.state]
         further, place = order.after(after)
-        scoped, params = condition(scope)
+        scoped, params = _forwarded_of(scope)
+        conditions = f"{scoped} AND {_IS_SHOWN} AND {further}"
+        first = f"ORDER BY {order.by} LIMIT %(limit)s"
+        shown = _rows(_SHOWN, conditions, as_of, first=first)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE.format(
-                    valid=valid(as_of), scope=scoped, after=further, by=order.by
-                ),
+                _PAGE.format(rows=shown, by=order.by),
                 {
                     **params,
                     **place,
                     **{name: getattr(only, name) for name in only.__slots__},
-                    "as_of": as_of,
+                    **({} if as_of is None else held_params(as_of)),
+                    "known_by": known_by,
                     "limit": page_size(limit) + 1,
                 },
             )
@@ -360,13 +373,14 @@ class AgencyInboxQueries:
     ) -> Page[InboxTotals]:
         """What each agency has to answer, by governorate."""
         place = decode_cursor(after, str, str) or ("", "")
-        scoped, params = condition(scope)
+        scoped, params = _forwarded_of(scope)
+        conditions = f"{scoped} AND {_IS_COUNTED}"
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _TOTALS.format(valid=valid(as_of), scope=scoped),
+                _TOTALS.format(rows=_rows(_COUNTED, conditions, as_of)),
                 {
                     **params,
-                    "as_of": as_of,
+                    **({} if as_of is None else held_params(as_of)),
                     "now": now,
                     "agency": agency,
                     "governorate": governorate,
@@ -377,6 +391,18 @@ class AgencyInboxQueries:
             )
             rows = [InboxTotals(*row) for row in cursor.fetchall()]
         return paged(rows, limit, lambda row: (row.agency, row.governorate))
+
+
+def _forwarded_of(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """The scope's condition over rows that are all of what was forwarded."""
+    return condition(replace(scope, only_forwarded=False))
+
+
+def _rows(columns: str, conditions: str, as_of: int | None, *, first: str = "") -> str:
+    """A query for the rows that hold, or that held; at least the first of them."""
+    if as_of is not None:
+        return held("agency_inbox", columns, conditions, first=first)
+    return f"SELECT {columns} FROM agency_inbox WHERE valid_to IS NULL AND {conditions}"
 
 
 def inbox_item(row: tuple[Any, ...], now: datetime) -> InboxItem:

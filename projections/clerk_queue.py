@@ -19,6 +19,7 @@ from domain.stages import WaitingFor
 from ledger.persistence.datastore import PostgresDatastore
 from projections.copying import array_of
 from projections.facts import Fact
+from projections.lasting import LEVEL, held, held_params
 from projections.memory import Memory, Remembering
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.queue_items import (
@@ -83,7 +84,7 @@ _TABLE = SucceedingRows(
         "valid_from",
     ),
 )
-_DDL = """
+_DDL = f"""
 CREATE TABLE clerk_queue (
     request_id uuid NOT NULL,
     valid_from bigint NOT NULL,
@@ -136,20 +137,11 @@ CREATE INDEX clerk_queue_of_clerk ON clerk_queue (
     clerk, centre, waiting_for, coalesce(until, timestamptz '9999-12-31 00:00:00+00'),
     since, request_id
 ) WHERE valid_to IS NULL;
--- Whatever held at a position began before it and ended after it. By the power of four
--- that a row lasted, each class of rows has its own short stretch of ends to look at.
+-- What held long ago: see lasting.py. All askers of the queue have a centre.
 CREATE INDEX clerk_queue_ended ON clerk_queue (
-    centre, (floor(ln((valid_to - valid_from)::float8) / ln(4::float8))), valid_to,
-    valid_from, clerk
+    centre, ({LEVEL}), valid_to, valid_from, clerk
 ) WHERE valid_to IS NOT NULL;
 """
-_LAST_LEVEL = 26
-"""Four to the 27th positions: no ledger gets there."""
-_LEVELS = list(range(_LAST_LEVEL + 1))
-_LONGEST = [4 ** (level + 1) for level in _LEVELS]
-"""The most positions that a row of each class can have lasted."""
-_FAR = 2**62
-"""After every position, and still a bigint with the longest added to it."""
 _ALL = QueueFilter()
 _ITEM = """
     request_id::text AS id, tracking_number, service, agency, centre, governorate,
@@ -162,22 +154,7 @@ WHERE valid_to IS NULL AND {{conditions}}
 ORDER BY {{by}} LIMIT %(limit)s
 """
 _PAGE_AS_OF = f"""
-SELECT {_ITEM} FROM (
-    SELECT * FROM clerk_queue
-    WHERE valid_to IS NULL AND valid_from <= %(as_of)s AND {{conditions}}
-    UNION ALL
-    SELECT ended.*
-    FROM unnest(%(levels)s::float8[], %(longest)s::bigint[]) AS class (level, longest)
-    CROSS JOIN LATERAL (
-        SELECT * FROM clerk_queue
-        WHERE valid_to IS NOT NULL
-            AND floor(ln((valid_to - valid_from)::float8) / ln(4::float8)) = level
-            AND valid_to > %(as_of)s AND valid_to <= %(as_of)s + longest
-            AND valid_from <= %(as_of)s AND {{conditions}}
-        -- Class by class: joined at once, all that ended since would be read.
-        OFFSET 0
-    ) AS ended
-) AS queue
+SELECT {_ITEM} FROM ({{held}}) AS queue
 ORDER BY {{by}} LIMIT %(limit)s
 """
 _OPEN_WORK = """
@@ -308,6 +285,14 @@ def _load(
         request.row_since = row_since
 
 
+def held_work(columns: str, conditions: str, *, is_at_one: bool) -> str:
+    """A query for the rows that held as of ``%(as_of)s``; with ``held_params``.
+
+    ``is_at_one``: whether the conditions name the centre, which the index begins with.
+    """
+    return held("clerk_queue", columns, conditions, at="" if is_at_one else "centre")
+
+
 class ClerkQueueQueries:
     """What can be asked of the queue."""
 
@@ -341,16 +326,13 @@ class ClerkQueueQueries:
         further, place = order.after(after)
         params |= {**parts, **place, "limit": page_size(limit) + 1}
         conditions = " AND ".join([scoped, *narrowed, further])
-        page = _PAGE
+        query = _PAGE.format(conditions=conditions, by=order.by)
         if as_of is not None:
-            page = _PAGE_AS_OF
-            params |= {
-                "as_of": min(as_of, _FAR),
-                "levels": _LEVELS,
-                "longest": _LONGEST,
-            }
+            rows = held_work("*", conditions, is_at_one="centre =" in conditions)
+            query = _PAGE_AS_OF.format(held=rows, by=order.by)
+            params |= held_params(as_of)
         with self._datastore.autocommit() as cursor:
-            cursor.execute(page.format(conditions=conditions, by=order.by), params)
+            cursor.execute(query, params)
             items = [item_of(row, now) for row in cursor.fetchall()]
         return order.page(items, limit)
 

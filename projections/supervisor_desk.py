@@ -19,8 +19,10 @@ from psycopg2.extras import execute_values
 from domain.access import Scope
 from domain.acts import ActorKind
 from ledger.persistence.datastore import PostgresDatastore
+from projections.clerk_queue import held_work
 from projections.copying import append_rows
 from projections.facts import Fact
+from projections.lasting import held_params
 from projections.pages import DEFAULT_PAGE, Page, decode_cursor, page_size, paged
 from projections.scope import condition
 from projections.sorting import Column, Order
@@ -146,15 +148,20 @@ FULL JOIN (
         count(*) FILTER (WHERE waiting_for = 'agency') AS for_agency,
         count(*) FILTER (WHERE waiting_for = 'citizen') AS for_citizen,
         min(since) FILTER (WHERE waiting_for = 'clerk') AS oldest
-    FROM clerk_queue
-    WHERE {valid} AND {scope} AND (%(centre)s::text IS NULL OR centre = %(centre)s)
-        AND clerk IS NOT NULL AND waiting_for <> 'post'
+    FROM ({work}) AS work
     GROUP BY centre, clerk
 ) AS w ON w.centre = r.centre AND w.clerk = r.code
 WHERE (coalesce(r.centre, w.centre), coalesce(r.code, w.clerk))
     > (%(after_centre)s, %(after_code)s)
 ORDER BY at_centre, code LIMIT %(limit)s
 """
+
+
+_WORK_COLUMNS = "centre, clerk, waiting_for, until, since"
+_WORK = (
+    f"SELECT {_WORK_COLUMNS} FROM clerk_queue WHERE valid_to IS NULL AND {{conditions}}"
+)
+_IS_WORK = "clerk IS NOT NULL AND waiting_for <> 'post'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,12 +373,19 @@ class SupervisorDeskQueries:
         """
         place = decode_cursor(after, str, str) or ("", "")
         scoped, params = condition(scope)
+        conditions = f"{scoped} AND {_IS_WORK}"
+        if centre is not None:
+            conditions += " AND centre = %(centre)s"
+        work = _WORK.format(conditions=conditions)
+        if as_of is not None:
+            is_at_one = "centre =" in conditions
+            work = held_work(_WORK_COLUMNS, conditions, is_at_one=is_at_one)
+            params |= held_params(as_of)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _LOAD.format(valid=valid(as_of), scope=scoped),
+                _LOAD.format(valid=valid(as_of), scope=scoped, work=work),
                 {
                     **params,
-                    "as_of": as_of,
                     "now": now,
                     "day": day,
                     "centre": centre,

@@ -16,6 +16,7 @@ from api.problems import responses
 from api.v1.bodies import Code
 from domain.access import Permission
 from domain.requests import Answer
+from office.acts import LARGEST_SKEW
 from projections.agency_inbox import InboxFilter, InboxItem, InboxState, InboxTotals
 
 router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
@@ -156,6 +157,8 @@ def get_inbox(
             after=part.after,
             limit=part.limit,
             as_of=part.as_of,
+            # Nothing is effective after it was recorded, but for clocks apart.
+            known_by=part.now + LARGEST_SKEW,
         ),
         InboxAnswer.of,
         views=["agency_inbox"],

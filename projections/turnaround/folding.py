@@ -27,6 +27,7 @@ from projections.copying import (
     copy_lines,
 )
 from projections.facts import Fact
+from projections.lasting import LEVEL, LEVEL_S
 from projections.memory import Memory, Remembering
 from projections.office_days import day_of
 from projections.requests import PREFIX, SUBMITTED
@@ -99,7 +100,7 @@ _ENDED = (
     "is_answer_in_time",
 )
 _RECEIVED = ("position", *PLACE, "day", "received_at", "post_minutes")
-_DDL = """
+_DDL = f"""
 CREATE TABLE turnaround_calendars (
     position bigint PRIMARY KEY,
     year integer NOT NULL,
@@ -125,8 +126,8 @@ CREATE TABLE turnaround_open (
 );
 CREATE INDEX turnaround_open_now ON turnaround_open (accepted_at)
     WHERE valid_to IS NULL AND stage = 'in_progress';
-CREATE INDEX turnaround_open_then ON turnaround_open (valid_to)
-    WHERE stage = 'in_progress';
+CREATE INDEX turnaround_open_then ON turnaround_open (({LEVEL}), valid_to, valid_from)
+    WHERE valid_to IS NOT NULL AND stage = 'in_progress';
 -- Accepted and ended: completed with what was measured, or given up without.
 CREATE TABLE turnaround_ended (
     position bigint PRIMARY KEY,
@@ -147,7 +148,9 @@ CREATE TABLE turnaround_ended (
     is_answer_in_time boolean
 );
 CREATE INDEX turnaround_ended_by_day ON turnaround_ended (day);
-CREATE INDEX turnaround_ended_by_time ON turnaround_ended (ended_at);
+CREATE INDEX turnaround_ended_then ON turnaround_ended (
+    ({LEVEL_S}), ended_at, accepted_at, position
+);
 -- Received by post; the day is that of the completion.
 CREATE TABLE turnaround_received (
     position bigint PRIMARY KEY,
@@ -178,7 +181,7 @@ class Turnaround(Remembering[Life]):
     """The view: what is being measured, and what has been."""
 
     name = "turnaround"
-    version = 2
+    version = 3
     tables = (
         "turnaround_calendars",
         "turnaround_open",

@@ -14,6 +14,7 @@ from psycopg2 import sql
 from domain.access import Scope
 from domain.working_minutes import minute_at
 from ledger.persistence.datastore import PostgresDatastore
+from projections.lasting import OPEN_THEN, held, held_params, open_then
 from projections.office_days import not_yet_at
 from projections.scope import of_places
 from projections.turnaround.calendars import Calendars
@@ -49,33 +50,26 @@ FROM (
 {grouped}
 """
 # Open then: in progress as it was known, or known to have ended later than that.
-_OPEN_ROWS = """
-    SELECT {places}, calendars, accepted_at, stops FROM turnaround_open
-    WHERE {valid} AND stage = 'in_progress' AND accepted_at < %(before)s AND {scope}
-    UNION ALL
-    SELECT {places}, calendars, accepted_at, stops FROM turnaround_ended
-    WHERE position <= %(as_of)s AND accepted_at < %(before)s
-        AND ended_at >= %(before)s AND {scope}
+_OPEN_COLUMNS = "governorate, centre, agency, service, calendars, accepted_at, stops"
+_IS_OPEN = "stage = 'in_progress' AND accepted_at < %(before)s AND {scope}"
+_OPEN_NOW = f"""
+SELECT {_OPEN_COLUMNS} FROM turnaround_open WHERE valid_to IS NULL AND {_IS_OPEN}
 """
-# Without a stop of the clock the first accepted is the oldest; the others are few.
-_OPEN = (
-    """
-SELECT {columns} calendars, min(accepted_at), NULL, count(*)
-FROM ("""
-    + _OPEN_ROWS
-    + """) AS open WHERE stops IS NULL GROUP BY {columns} calendars
-UNION ALL
-SELECT {columns} calendars, accepted_at, stops, 1
-FROM ("""
-    + _OPEN_ROWS
-    + """) AS open WHERE stops IS NOT NULL
-"""
+_OPEN_LATER = open_then(
+    "turnaround_ended", _OPEN_COLUMNS, "position <= %(as_of)s AND {scope}"
 )
+# Without a stop of the clock the first accepted is the oldest; the others are few.
+_OPEN = """
+WITH open AS (({held}) UNION ALL ({later}))
+SELECT {columns} calendars, min(accepted_at), NULL, count(*)
+FROM open WHERE stops IS NULL GROUP BY {columns} calendars
+UNION ALL
+SELECT {columns} calendars, accepted_at, stops, 1 FROM open WHERE stops IS NOT NULL
+"""
 _CALENDARS = """
 SELECT year, version, facts FROM turnaround_calendars
 WHERE position <= %s ORDER BY position
 """
-_PLACES = ("governorate", "centre", "agency", "service")
 
 
 class TurnaroundBy(StrEnum):
@@ -169,7 +163,10 @@ class TurnaroundQueries:
             "last": last,
             "as_of": _NEWEST if as_of is None else as_of,
             "before": not_yet_at(now if effective_at is None else effective_at),
+            **OPEN_THEN,
         }
+        if as_of is not None:
+            asked |= held_params(as_of)
         queries = _statements(names, scoped, is_past=as_of is not None)
         width = len(names)
         with self._datastore.autocommit() as cursor:
@@ -205,15 +202,18 @@ def _statements(
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
     columns = sql.SQL("{}, ").format(listed) if names else sql.SQL("")
     grouped = sql.SQL("GROUP BY {}").format(listed) if names else sql.SQL("")
-    valid = "valid_to IS NULL"
-    if is_past:
-        valid = "valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s)"
+    is_open = _IS_OPEN.format(scope=scoped)
+    rows = (
+        held("turnaround_open", _OPEN_COLUMNS, is_open)
+        if is_past
+        else _OPEN_NOW.format(scope=scoped)
+    )
     shared = {
         "columns": columns,
         "grouped": grouped,
         "scope": sql.SQL(scoped),
-        "valid": sql.SQL(valid),
-        "places": sql.SQL(", ").join(map(sql.Identifier, _PLACES)),
+        "held": sql.SQL(rows),
+        "later": sql.SQL(_OPEN_LATER.format(scope=scoped)),
         **{
             name: sql.SQL(_PART.format(name))
             for name in ("whole", "centre", "agency", "answer", "post")
