@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -22,14 +22,12 @@ from domain.persons import (
 from domain.reads import Purpose
 from domain.records import MergedBecause, PersonRecord
 from domain.requests import Party, PartyRole, ServiceRequest
-from ledger.bodies import parse_body
-from ledger.entries import Entry
 from ledger.reader import LedgerReader
 from ledger.records import KnownParty, PersonRecords
 from ledger.vault import KeptCorrection, Vault
 from office.acts import Acts, Done, Envelope, On, translated
+from office.held import Held, HeldParty, HeldRequest, corrected_in, held_event
 from office.looking import Looking
-from office.sweeping import CORRECTED
 from projections.looks import LookRow, LooksQueries
 from projections.pages import LARGEST_PAGE, Page
 from projections.sorting import PositionSort
@@ -44,7 +42,6 @@ PARTIES_AN_EXPORT = 1_000
 """A representative may stand in many requests; a paper for one person is finite."""
 LOOKS_A_REQUEST = 10 * LARGEST_PAGE
 """Looks an export tells of one request: more than an office takes in a year."""
-_IDENTIFIERS = (PersonField.NATIONAL_NUMBER, PersonField.OTHER_IDENTIFIER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,76 +80,6 @@ class Hits:
     def is_complete(self) -> bool:
         """Whether every row in scope was looked at."""
         return self.next is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corrected:
-    """A correction that counts: what was corrected, to what, why and when."""
-
-    correction: KeptCorrection
-    reason: str | None
-    corrected_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldParty:
-    """All that is held on a person for one part in one request."""
-
-    role: PartyRole
-    told: PersonDetails | None = field(repr=False)
-    corrections: tuple[Corrected, ...]
-    notes: dict[str, str] = field(repr=False)
-
-    @property
-    def identifiers(self) -> set[tuple[PersonField, str]]:
-        """The person's number and identifier as they stand after corrections."""
-        values = {name: getattr(self.told, name, None) for name in _IDENTIFIERS}
-        for each in self.corrections:
-            if each.correction.field in values:
-                values[each.correction.field] = each.correction.value
-        return {(name, value) for name, value in values.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldEvent:
-    """Something that happened to a request: by office and role, no clerk."""
-
-    topic: str
-    happened_at: datetime
-    recorded_at: datetime
-    actor_kind: str
-    actor_place: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldRequest:
-    """All that is held on a person in one request."""
-
-    request: ServiceRequest
-    parties: tuple[HeldParty, ...]
-    asks_again_of: UUID | None
-    events: tuple[HeldEvent, ...]
-    looks: tuple[LookRow, ...]
-    is_every_look: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """All that is held on one person: the request asked by, then the newest."""
-
-    made_at: datetime
-    is_complete: bool
-    merged_at: tuple[datetime, ...]
-    asked_by: frozenset[tuple[PersonField, str]] = field(repr=False)
-    requests: tuple[HeldRequest, ...]
-
-    def is_identified_alike(self, party: HeldParty) -> bool:
-        """Whether a party has an identifier of the one that was asked by.
-
-        Where not, records were merged or a number was corrected, and whoever hands
-        the paper over makes sure first that all of it is this person's.
-        """
-        return not self.asked_by.isdisjoint(party.identifiers)
 
 
 class People:
@@ -402,7 +329,7 @@ class People:
         notes: dict[UUID, dict[str, str]],
     ) -> HeldRequest:
         entries = self._reader.aggregate(request.id)
-        corrected = list(_corrected(entries, corrections))
+        corrected = list(corrected_in(entries, corrections))
         ids = [party.id for party in parties]
         looks, is_every_look = self._looks_at(ids)
         return HeldRequest(
@@ -421,7 +348,7 @@ class People:
                 for party in parties
             ),
             asks_again_of=self._vault.refused_before(request.id),
-            events=tuple(_event(entry) for entry in entries),
+            events=tuple(held_event(entry) for entry in entries),
             looks=looks,
             is_every_look=is_every_look,
         )
@@ -478,31 +405,3 @@ def _in_role(request: ServiceRequest, role: PartyRole) -> Party:
         if party.role == role:
             return party
     raise NotFoundError(thing="party")
-
-
-def _event(entry: Entry) -> HeldEvent:
-    body = parse_body(entry.body)
-    return HeldEvent(
-        topic=entry.topic,
-        happened_at=datetime.fromisoformat(body["effective_at"]),
-        recorded_at=entry.recorded_at,
-        actor_kind=body["actor"]["kind"],
-        actor_place=body["actor"]["place"],
-    )
-
-
-def _corrected(
-    entries: Sequence[Entry], corrections: dict[UUID, KeptCorrection]
-) -> Iterable[Corrected]:
-    """The corrections that events name, in the order of the ledger."""
-    for entry in entries:
-        if not entry.topic.startswith(CORRECTED):
-            continue
-        body = parse_body(entry.body)
-        kept = corrections.get(UUID(body["command_id"]))
-        if kept is not None:
-            yield Corrected(
-                correction=kept,
-                reason=body["data"].get("reason"),
-                corrected_at=datetime.fromisoformat(body["effective_at"]),
-            )

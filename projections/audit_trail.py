@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +16,7 @@ import psycopg2.extensions
 
 from domain.acts import ActorKind
 from ledger.bodies import canonical, read_body
+from ledger.bundles import recorded_text
 from ledger.entries import leaf_hash_of
 from ledger.names import LEDGER_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
@@ -184,7 +184,7 @@ def _line(fact: Fact) -> str:
     actor = fact.actor
     if b"\\" in fact.stored:
         actor = copied(actor)
-    recorded_at = _recorded(fact.recorded_us)
+    recorded_at = recorded_text(fact.recorded_us)
     leaf_hash = leaf_hash_of(
         position, recorded_at, key, fact.version, topic, fact.stored
     )
@@ -205,18 +205,6 @@ _SUBJECTS = {
 }
 """Attempts and looks stand under what they were made on, as does a payment that was
 reported for a request and is not its fee."""
-
-
-def _recorded(microseconds: int) -> str:
-    """``rfc3339`` of a time in microseconds since 1970."""
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{_second(seconds)}.{rest:06d}Z"
-
-
-@lru_cache(maxsize=1_024)
-def _second(seconds: int) -> str:
-    """A whole second: what is recorded at one time is recorded together."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class AuditTrailQueries:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from api.asking import TheHouse, ThePrincipal
@@ -112,6 +112,28 @@ class InboxTotalsList(BaseModel):
     next: str | None = Field(examples=[None])
 
 
+def asked_inbox(
+    state: Annotated[
+        InboxState, Query(examples=["unanswered"])
+    ] = InboxState.UNANSWERED,
+    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
+    governorate: Annotated[Code | None, Query(examples=["SY-DI"])] = None,
+    centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
+    service: Annotated[Code | None, Query(examples=["CIV-06"])] = None,
+) -> InboxFilter:
+    """Which part of the inbox is asked for, as a list or live."""
+    return InboxFilter(
+        state=state,
+        agency=agency,
+        governorate=governorate,
+        centre=centre,
+        service=service,
+    )
+
+
+AskedInbox = Annotated[InboxFilter, Depends(asked_inbox)]
+
+
 @router.get(
     "",
     operation_id="get_inbox",
@@ -123,13 +145,7 @@ def get_inbox(
     listing: TheListing,
     principal: ThePrincipal,
     house: TheHouse,
-    state: Annotated[
-        InboxState, Query(examples=["unanswered"])
-    ] = InboxState.UNANSWERED,
-    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
-    governorate: Annotated[Code | None, Query(examples=["SY-DI"])] = None,
-    centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
-    service: Annotated[Code | None, Query(examples=["CIV-06"])] = None,
+    asked: AskedInbox,
     overdue: Annotated[
         bool,
         Query(description="Only what is unanswered past its limit.", examples=[False]),
@@ -141,19 +157,12 @@ def get_inbox(
     answered, the newest first.
     """
     principal.must_be_allowed(Permission.READ_INBOX)
-    only = InboxFilter(
-        state=state,
-        agency=agency,
-        governorate=governorate,
-        centre=centre,
-        service=service,
-    )
     return listing.answer(
         InboxList,
         lambda part: house.queries.inbox.page(
             principal.scope,
             now=part.now,
-            only=replace(only, overdue_at=part.now if overdue else None),
+            only=replace(asked, overdue_at=part.now if overdue else None),
             after=part.after,
             limit=part.limit,
             as_of=part.as_of,

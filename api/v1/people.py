@@ -31,15 +31,8 @@ from domain.errors import InvalidValueError
 from domain.persons import LONGEST_IDENTIFIER, LONGEST_NAME, PersonDetails, PersonField
 from domain.records import MergedBecause
 from domain.requests import PartyRole
-from office.people import (
-    Corrected,
-    Held,
-    HeldParty,
-    HeldRequest,
-    Hit,
-    MergePersons,
-    PartyOf,
-)
+from office.held import Corrected, Held, HeldParty, HeldRequest
+from office.people import Hit, MergePersons, PartyOf
 from projections.looks import LookRow
 from projections.sorting import PositionSort
 from projections.words import WORDS

@@ -2,7 +2,8 @@
 
 ``mapping`` says what they are and ``declared`` of which office; ``sources`` reads the
 rows, ``acts`` makes commands of them, ``places`` publishes what is declared and what
-became of it, ``importer`` does it in batches and ``report`` counts.
+became of it, ``cases`` knows where each case is, ``importer`` does it all in batches,
+row by row (``rows``), and ``report`` counts.
 """
 
 from office.importing.importer import Importer

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,16 +36,15 @@ from office.importing.acts import (
     command_of,
     facts_of_row,
 )
+from office.importing.cases import MOST_CASES, Case, Cases
 from office.importing.mapping import Activity, Choice, Mapping
 from office.importing.places import Places
 from office.importing.report import UNKNOWN_ACTIVITY, ImportReport, RowFate
+from office.importing.rows import Row
 from office.importing.sources import Source, SourceError, SourceRow, open_source
-from office.requests.taking_in import request_id_of
 
 ROWS_A_BATCH = 1_000
 """Rows decided and stored together."""
-MOST_CASES = 50_000
-"""Cases and clerks whose whereabouts stay in memory; of the others the ledger knows."""
 
 Progress = Callable[[ImportReport, float | None], None]
 
@@ -59,49 +57,6 @@ class _RowError(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class _Case:
-    """Where a case is: its request, and the line of its submission.
-
-    ``last_line`` is the last line of the source in the ledger when the case was looked
-    up; None while nobody has looked, 0 for a case that this run began.
-    """
-
-    request_id: UUID
-    line: int
-    last_line: int | None
-    is_pending: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Row:
-    """A row on its way: read, then with its items, then with its fate.
-
-    ``name`` is the activity's name in the mapping, or what stands for others.
-    """
-
-    line: int
-    name: str = UNKNOWN_ACTIVITY
-    case: str = ""
-    at: datetime | None = None
-    activity: Activity | None = None
-    values: dict[str, str] = field(default_factory=dict)
-    command_id: UUID | None = None
-    is_known: bool = False
-    items: list[Item] = field(default_factory=list)
-    fate: RowFate | None = None
-    reason: str = ""
-
-    def refuse(self, reason: str) -> None:
-        """Refuse the row; the first reason stands."""
-        self.fate, self.reason = RowFate.REFUSED, reason
-
-    @property
-    def is_submission(self) -> bool:
-        """Whether the row begins a case."""
-        return self.activity is not None and self.activity.act is ActName.SUBMITTED
-
-
 class Importer:
     """Imports one source into the ledger of one house."""
 
@@ -112,10 +67,10 @@ class Importer:
         self._mapping = mapping
         self._places = Places(house, mapping)
         self._rows_a_batch = rows_a_batch
-        self._cases: OrderedDict[str, _Case] = OrderedDict()
+        self._actor = f"{ActorKind.IMPORT}:{mapping.source}"
+        self._cases = Cases(mapping.source, self._actor)
         self._clerks: OrderedDict[str, None] = OrderedDict()
         self._principals: dict[str, Principal] = {}
-        self._actor = f"{ActorKind.IMPORT}:{mapping.source}"
         centres, services = mapping.centre_codes, mapping.service_codes
         self._centre = centres[0] if len(centres) == 1 else ""
         self._service = services[0] if len(services) == 1 else ""
@@ -192,10 +147,10 @@ class Importer:
     def _take_all(self, source: Source, progress: Progress) -> None:
         """Batch after batch: one is read while the one before is being stored."""
         desk = BulkDesk(self._house)
-        under_way: list[_Row] = []
+        under_way: list[Row] = []
         try:
             for batch in self._batches(source):
-                self._look_up(desk, batch)
+                self._cases.look_up(desk.window, batch)
                 first = 0
                 while first < len(batch):
                     last = self._make_items(batch, first)
@@ -215,8 +170,8 @@ class Importer:
         finally:
             desk.close()
 
-    def _batches(self, source: Source) -> Iterator[list[_Row]]:
-        batch: list[_Row] = []
+    def _batches(self, source: Source) -> Iterator[list[Row]]:
+        batch: list[Row] = []
         for read in source:
             batch.append(self._row(read))
             if len(batch) == self._rows_a_batch:
@@ -232,9 +187,9 @@ class Importer:
         is_named = name in self._mapping.activities or name in self._mapping.unmapped
         return name if is_named else UNKNOWN_ACTIVITY
 
-    def _row(self, read: SourceRow) -> _Row:
+    def _row(self, read: SourceRow) -> Row:
         """A row as it was read; refused when it cannot be."""
-        row = _Row(line=read.line, name=self._name_of(read.values or {}))
+        row = Row(line=read.line, name=self._name_of(read.values or {}))
         if read.fault is not None or read.values is None:
             row.refuse(read.fault or "not-readable")
             return row
@@ -258,81 +213,9 @@ class Importer:
     def _id_of(self, case: str, line: int, at: datetime, also: str = "") -> UUID:
         return derived_id(f"import/{self._mapping.source}/{case}/{line}{also}", at)
 
-    # Cases ----------------------------------------------------------------------
-
-    def _case_id(self, case: str) -> UUID:
-        """The id of the command without events that remembers where a case is."""
-        return code_id("import-case", f"{self._mapping.source}/{case}")
-
-    def _remembered(self, case: str, request_id: UUID, line: int) -> Command:
-        """What is remembered of a case beside its submission: request and line.
-
-        No secret is in it, so the digest is what it says: that is how it is read.
-        """
-        return Command(
-            id=self._case_id(case),
-            actor=self._actor,
-            digest=request_id.bytes + line.to_bytes(8, "big"),
-        )
-
-    def _look_up(self, desk: BulkDesk, batch: list[_Row]) -> None:
-        """Which acts of a batch are in the ledger, and where its cases are.
-
-        Two statements a batch: the commands, and the last lines of cases that are
-        continued.
-        """
-        window = desk.window
-        cases = {row.case for row in batch if row.at}
-        for case in cases & self._cases.keys():
-            self._cases.move_to_end(case)
-        cases -= self._cases.keys()
-        ids = {self._case_id(case): case for case in cases}
-        rows = [row for row in batch if row.command_id is not None]
-        with translated():
-            known = window.find_commands(
-                [*ids, *(row.command_id for row in rows if row.command_id)]
-            )
-        for case_id, case in ids.items():
-            if case_id in known:
-                digest = known[case_id].digest
-                self._keep(
-                    case,
-                    _Case(
-                        UUID(bytes=digest[:16]),
-                        int.from_bytes(digest[16:], "big"),
-                        None,
-                    ),
-                )
-        continued: dict[UUID, _Case] = {}
-        for row in rows:
-            row.is_known = row.command_id in known
-            if row.is_known and row.is_submission and row.case not in self._cases:
-                # A former version remembered no cases.
-                self._keep(row.case, _Case(self._request_of(row), row.line, None))
-            found = self._cases.get(row.case)
-            is_new = row.activity is not None and not row.is_known
-            if is_new and found is not None and found.last_line is None:
-                continued[found.request_id] = found
-        if continued:
-            with translated():
-                lines = window.last_lines(continued, self._mapping.source)
-            for request_id, case_ in continued.items():
-                case_.last_line = lines.get(request_id, 0)
-
-    def _keep(self, case: str, found: _Case) -> None:
-        self._cases[case] = found
-        while len(self._cases) > MOST_CASES:
-            self._cases.popitem(last=False)
-
-    @staticmethod
-    def _request_of(row: _Row) -> UUID:
-        if row.command_id is None or row.at is None:
-            raise TypeError(row.line)
-        return request_id_of(row.command_id, row.at)
-
     # Items ----------------------------------------------------------------------
 
-    def _make_items(self, batch: list[_Row], first: int) -> int:
+    def _make_items(self, batch: list[Row], first: int) -> int:
         """Give rows their items, or their fate; the number of the first row left.
 
         It stops before a second submission of a case whose first is under way.
@@ -355,7 +238,7 @@ class Importer:
                 row.refuse(f"facts-do-not-fit: {', '.join(error.names)}")
         return len(batch)
 
-    def _leave_unmapped(self, row: _Row) -> None:
+    def _leave_unmapped(self, row: Row) -> None:
         """Unmapped; or changed, when an earlier mapping made an act of it."""
         if row.is_known:
             row.fate, row.reason = RowFate.CHANGED, "was-mapped-before"
@@ -363,7 +246,7 @@ class Importer:
         row.fate = RowFate.UNMAPPED
         row.reason = self._mapping.unmapped.get(row.name, "not in the mapping")
 
-    def _make_item(self, row: _Row, activity: Activity, case: _Case | None) -> None:
+    def _make_item(self, row: Row, activity: Activity, case: Case | None) -> None:
         centre = self._chosen(row, self._mapping.chosen.centre, self._centre, "centre")
         told = facts_of_row(activity.act, activity.columns, activity.values, row.values)
         facts = {**activity.facts, **told}
@@ -387,7 +270,7 @@ class Importer:
         )
 
     def _submit(
-        self, row: _Row, facts: dict[str, Any], case: _Case | None, centre: str
+        self, row: Row, facts: dict[str, Any], case: Case | None, centre: str
     ) -> None:
         if case is not None and case.line != row.line:
             raise _RowError("case-submitted-before")
@@ -409,20 +292,20 @@ class Importer:
         if "channel" not in facts:
             defaults["channel"] = self._channel(row)
         envelope = self._envelope(row, ActName.SUBMITTED, centre)
-        request_id = self._request_of(row)
+        request_id = row.request_id
         row.items.append(
             Item(
                 command=command_of(ActName.SUBMITTED, {**defaults, **facts}),
                 envelope=envelope,
-                also=(self._remembered(row.case, request_id, row.line),),
+                also=(self._cases.remembered(row.case, request_id, row.line),),
             )
         )
         if case is None:
-            self._keep(row.case, _Case(request_id, row.line, 0, is_pending=True))
+            self._cases.keep(row.case, Case(request_id, row.line, 0, is_pending=True))
         self._assign(row, request_id, centre, envelope)
 
     def _assign(
-        self, row: _Row, request_id: UUID, centre: str, envelope: Envelope
+        self, row: Row, request_id: UUID, centre: str, envelope: Envelope
     ) -> None:
         """Give the case to whom the source holds responsible, if it says.
 
@@ -482,7 +365,7 @@ class Importer:
                 self._clerks.popitem(last=False)
         return code
 
-    def _chosen(self, row: _Row, choice: Choice | None, only: str, what: str) -> str:
+    def _chosen(self, row: Row, choice: Choice | None, only: str, what: str) -> str:
         """The centre or service of a row. A submission MUST say; none is assumed."""
         if choice is None:
             return only
@@ -493,7 +376,7 @@ class Importer:
             raise _RowError(f"{what}-not-mapped")
         return only
 
-    def _channel(self, row: _Row) -> str:
+    def _channel(self, row: Row) -> str:
         """The channel by the mapping's column: none is assumed."""
         channels = self._mapping.channels
         value = "" if channels is None else row.values[channels.column].strip()
@@ -502,7 +385,7 @@ class Importer:
             raise _RowError("channel-not-mapped")
         return channel
 
-    def _envelope(self, row: _Row, act: ActName, centre: str) -> Envelope:
+    def _envelope(self, row: Row, act: ActName, centre: str) -> Envelope:
         if row.command_id is None:
             raise TypeError(row.line)
         column = self._mapping.columns.clerk
@@ -528,7 +411,7 @@ class Importer:
 
     # Fates ----------------------------------------------------------------------
 
-    def _settle(self, rows: list[_Row], settled: list[Settled]) -> None:
+    def _settle(self, rows: list[Row], settled: list[Settled]) -> None:
         """Count rows whose items are settled now."""
         outcomes = iter(settled)
         for row in rows:
@@ -539,7 +422,7 @@ class Importer:
                 raise TypeError(row.line)
             self.report.add(row.line, row.name, row.fate, row.reason)
 
-    def _take_in(self, row: _Row, mine: list[Settled]) -> None:
+    def _take_in(self, row: Row, mine: list[Settled]) -> None:
         first = mine[0]
         case = self._cases.get(row.case)
         if row.is_submission and case is not None and case.line == row.line:
@@ -547,7 +430,7 @@ class Importer:
             if first.error is not None and not isinstance(
                 first.error, CommandReusedError
             ):
-                del self._cases[row.case]
+                self._cases.drop(row.case)
         if first.done is not None:
             is_repeat = first.done.is_repeat
             row.fate = RowFate.REPEATED if is_repeat else RowFate.WRITTEN

@@ -114,7 +114,8 @@ class TestAgain:
     def test_cases_that_memory_forgot_are_found_in_the_ledger(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("office.importing.importer.MOST_CASES", 20)
+        for each in ("importer", "cases"):
+            monkeypatch.setattr(f"office.importing.{each}.MOST_CASES", 20)
         desk.write(
             [row(f"c{n}", "in", n % 60) for n in range(100)]
             + [row(f"c{n}", "ok", n % 60) for n in range(100)]
@@ -128,7 +129,8 @@ class TestAgain:
     def test_memory_does_not_grow_with_the_cases(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("office.importing.importer.MOST_CASES", 500)
+        for each in ("importer", "cases"):
+            monkeypatch.setattr(f"office.importing.{each}.MOST_CASES", 500)
         monkeypatch.setattr("ledger.window.MOST_KEPT", 500)
         mapping = read_mapping(desk.toml)
 

@@ -1,17 +1,16 @@
 """An agency's inbox as it changes: what is forwarded to it, what it answers."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Response, status
 
 from api.asking import TheHouse, TheLogin
 from api.streams import EventStream
-from api.v1.bodies import Code
 from api.v1.events.items import ItemsTelling
 from api.v1.events.shared import STREAMING, LastEventId, TheLive
-from api.v1.inbox import InboxAnswer
+from api.v1.inbox import AskedInbox, InboxAnswer
 from domain.access import Permission
-from projections.agency_inbox import InboxFilter, InboxItem, InboxState
+from projections.agency_inbox import InboxItem
 from projections.pages import LARGEST_PAGE
 
 router = APIRouter(prefix="/v1")
@@ -35,32 +34,19 @@ def follow_inbox(
     login: TheLogin,
     house: TheHouse,
     live: TheLive,
-    state: Annotated[
-        InboxState, Query(examples=["unanswered"])
-    ] = InboxState.UNANSWERED,
-    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
-    governorate: Annotated[Code | None, Query(examples=["SY-DI"])] = None,
-    centre: Annotated[Code | None, Query(examples=["SY-DI-01"])] = None,
-    service: Annotated[Code | None, Query(examples=["CIV-06"])] = None,
+    asked: AskedInbox,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow what comes into an agency's inbox, changes in it and leaves it."""
     principal = login.principal
     principal.must_be_allowed(Permission.READ_INBOX)
-    only = InboxFilter(
-        state=state,
-        agency=agency,
-        governorate=governorate,
-        centre=centre,
-        service=service,
-    )
     telling = ItemsTelling(
         scope=principal.scope,
-        only=only,
+        only=asked,
         page=lambda after, position: house.queries.inbox.page(
             principal.scope,
             now=house.clock(),
-            only=only,
+            only=asked,
             after=after,
             limit=LARGEST_PAGE,
             as_of=position,

@@ -1,20 +1,18 @@
 """The queue as it changes: what comes into it, changes in it and leaves it."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Response, status
 
 from api.asking import TheHouse, TheLogin
 from api.streams import EventStream
 from api.v1.answers import QueueAnswer
-from api.v1.bodies import Code
 from api.v1.events.items import ItemsTelling
 from api.v1.events.shared import STREAMING, LastEventId, TheLive
+from api.v1.queue import AskedQueue, own_queue
 from domain.access import Permission
-from domain.acts import ActorKind
-from domain.stages import NextAct, Stage, WaitingFor
 from projections.pages import LARGEST_PAGE
-from projections.queue_items import QueueFilter, QueueItem
+from projections.queue_items import QueueItem
 
 router = APIRouter(prefix="/v1")
 
@@ -38,35 +36,13 @@ def follow_queue(
     login: TheLogin,
     house: TheHouse,
     live: TheLive,
-    clerk: Annotated[
-        Code | None,
-        Query(
-            description="A supervisor's choice; a clerk follows the own queue.",
-            examples=["clk-DI-1"],
-        ),
-    ] = None,
-    unassigned: Annotated[
-        bool, Query(description="Only what nobody has.", examples=[False])
-    ] = False,
-    waiting_for: Annotated[WaitingFor, Query(examples=["clerk"])] = WaitingFor.CLERK,
-    service: Annotated[Code | None, Query(examples=["CIV-01"])] = None,
-    agency: Annotated[Code | None, Query(examples=["CIV"])] = None,
-    stage: Annotated[Stage | None, Query(examples=["in_progress"])] = None,
-    next_act: Annotated[NextAct | None, Query(examples=["take_fee"])] = None,
+    asked: AskedQueue,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow what comes into your queue, changes in it and leaves it."""
     principal = login.principal
     principal.must_be_allowed(Permission.READ_QUEUE)
-    only = QueueFilter(
-        clerk=principal.id if principal.role is ActorKind.CLERK else clerk,
-        is_unassigned=unassigned,
-        waiting_for=waiting_for,
-        service=service,
-        agency=agency,
-        stage=stage,
-        next_act=next_act,
-    )
+    only = own_queue(principal, asked)
     telling = ItemsTelling(
         scope=principal.scope,
         only=only,
