@@ -16,8 +16,11 @@ help: ## list these tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / \
 		{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/runtime.installed ## start everything on 127.0.0.1:8000 (SIJIL_PORT)
-	@exec $(BIN)/sijil run
+# With a Kafka, its own (KAFKA=1) or the one of SIJIL_KAFKA, the analytics run too.
+STREAMS := $(filter-out 0,$(KAFKA))$(SIJIL_KAFKA)
+
+run: .venv/runtime.installed $(if $(STREAMS),.venv/analytics.installed) ## start everything on 127.0.0.1:8000 (SIJIL_PORT); KAFKA=1 adds Kafka
+	@exec $(BIN)/sijil run $(if $(filter-out 0,$(KAFKA)),--kafka)
 
 test: .venv/dev.installed ## run the whole suite
 	$(SUITE)

@@ -20,7 +20,12 @@ from rich.table import Table
 
 from consumers import describing
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
-from consumers.relay import OtherLedgerError, Relay, TopicMissingError
+from consumers.relay import (
+    OtherLedgerError,
+    Relay,
+    TopicMissingError,
+    read_published,
+)
 from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import Difference, TopicAdmin
@@ -36,6 +41,8 @@ from office.processes import end_with_parent as follow_parent
 
 STAND_BY_S = 0.5
 """How soon a relay that stands by notices that the turn is free."""
+LARGEST_LAG = 10_000
+"""Entries that a follower may stand behind before a check says no: seconds of work."""
 MAKE_TOPICS = "`sijil topics apply` makes the topics"
 
 _console = Console(highlight=False)
@@ -152,6 +159,10 @@ def _print(differences: list[Difference]) -> None:
 
 def relay(
     *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say how far the topic is; 1 if far behind."),
+    ] = False,
     end_with_parent: Annotated[
         bool, typer.Option("--end-with-parent", hidden=True, help="For the supervisor.")
     ] = False,
@@ -163,6 +174,9 @@ def relay(
     """
     settings = LedgerSettings.load()
     options = KafkaSettings.load(settings.home).client()
+    if check:
+        _check(settings, options)
+        return
     stop = Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -179,6 +193,25 @@ def relay(
         _end_at_once(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 -- the top of the process
         _end_at_once(f"the relay ends, because of {type(error).__name__}", 2)
+
+
+def _check(settings: LedgerSettings, options: dict[str, object]) -> None:
+    """Say how far the topic is behind the ledger, as the relay itself has said."""
+    datastore = PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
+    try:
+        head = LedgerReader(datastore).head()
+    finally:
+        datastore.close()
+    with in_words():
+        said = read_published(options).get(EVENTS.name)
+    say_how_far(EVENTS.name, 0 if said is None else said.position, head.position)
+
+
+def say_how_far(what: str, position: int, of: int) -> None:
+    """One line; exit code 1 where more than LARGEST_LAG is missing."""
+    _console.print(f"{what}: {position} of {of}", markup=False, soft_wrap=True)
+    if of - position > LARGEST_LAG:
+        raise typer.Exit(1)
 
 
 def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) -> None:

@@ -36,6 +36,28 @@ class AnalyticsSettings(BaseSettings):
         return self.analytics or home / "analytics"
 
 
+class BrokerSettings(BaseSettings):
+    """The Kafka node of one's own (``make run KAFKA=1``)."""
+
+    model_config = SettingsConfigDict(env_prefix="SIJIL_", extra="ignore", frozen=True)
+
+    broker_port: int = Field(
+        default=9092, ge=1, le=65535, description="Its port, on 127.0.0.1."
+    )
+    broker_jars: Path = Field(
+        default=Path("build/kafka"), description="Where Kafka's jars are kept."
+    )
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients begin."""
+        return f"127.0.0.1:{self.broker_port}"
+
+    def serves(self, home: Path) -> Path:
+        """The file that is there while it serves and has its topics."""
+        return home / "kafka" / "serves"
+
+
 class KafkaSettings(BaseSettings):
     """Where Kafka is. Without ``SIJIL_KAFKA`` there is none, and all else works."""
 

@@ -1,4 +1,4 @@
-"""A process that some supervisor started: it must not outlive whoever watches it."""
+"""Processes under a supervisor: what packages contribute, and how they end with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,40 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+GROUP = "sijil.processes"
+"""Entry points of the packages that contribute to ``sijil run``: a function of the home
+and of whether a broker is wanted, which returns a Contribution."""
+
+
+def _at_once() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process that ``sijil run`` keeps alive: a command of ours, in short.
+
+    ``environment`` is added to the supervisor's own; it starts, and is started again,
+    when ``may_start`` says so.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    may_start: Callable[[], bool] = _at_once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What a package adds: processes, a line to say, and lines of the welcome."""
+
+    processes: tuple[Process, ...] = ()
+    said: str = ""
+    shown: Mapping[str, str] = field(default_factory=dict)
+
 
 STOP_TIMEOUT_S = 20.0
 """How long a child may take to end by itself: longer than any open request."""

@@ -53,12 +53,15 @@ def free_port() -> int:
 class Running:
     """``sijil run`` as a process, with everything it starts."""
 
-    def __init__(self, home: Path | None = None, *, simulate: int = 0) -> None:
+    def __init__(
+        self, home: Path | None = None, *, simulate: int = 0, kafka: bool = False
+    ) -> None:
         # Not pytest's tmp_path: as root the server's own account has to pass through.
         self.place = Path(tempfile.mkdtemp(prefix="sijil-run-"))
         self.place.chmod(0o711)
         self.home = home or self.place / "home"
         self.simulate = simulate
+        self.kafka_port = free_port() if kafka else None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
@@ -72,8 +75,16 @@ class Running:
         """The environment that finds this run."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SIJIL_")}
         scripts = str(Path(sys.executable).parent)
+        kafka = {}
+        if self.kafka_port is not None:
+            # Also for the commands of this run, as its welcome says.
+            kafka = {
+                "SIJIL_BROKER_PORT": str(self.kafka_port),
+                "SIJIL_BROKER_JARS": str(REPOSITORY / "build" / "kafka"),
+            }
         return {
             **kept,
+            **kafka,
             "PATH": os.pathsep.join((scripts, os.environ.get("PATH", ""))),
             "SIJIL_HOME": str(self.home),
             # One test loads a history; the others would wait for it.
@@ -87,7 +98,10 @@ class Running:
         self._printed_before = len(self.printed())
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", "run"],
+                [
+                    *(sys.executable, "-m", "api.cli", "run"),
+                    *(["--kafka"] if self.kafka_port is not None else []),
+                ],
                 cwd=REPOSITORY,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -120,10 +134,13 @@ class Running:
         self, *arguments: str, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """One command of ``sijil`` against this run."""
+        kafka = {}
+        if self.kafka_port is not None:
+            kafka = {"SIJIL_KAFKA": f"127.0.0.1:{self.kafka_port}"}
         return subprocess.run(
             [sys.executable, "-m", "api.cli", *arguments],
             cwd=REPOSITORY,
-            env=self.environment,
+            env={**self.environment, **kafka},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

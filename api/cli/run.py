@@ -11,11 +11,14 @@ import fcntl
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Annotated
 
 import httpx2
+import typer
 from rich.console import Console
 
 from api.cli.failures import COULD_NOT_ASK, Failure
@@ -28,6 +31,7 @@ from api.health import RETURNED
 from api.settings import ApiSettings
 from ledger.embedded import EmbeddedServer, EmbeddedServerError, make_private
 from ledger.settings import LedgerSettings
+from office.processes import GROUP, Contribution, Process
 
 PORT_TIMEOUT_S = 30.0
 """How long the port may still be held by what a killed run left behind."""
@@ -39,15 +43,29 @@ SAY_EVERY_S = 10.0
 DATABASE_PAUSE_S = 5.0
 """How soon a database that could not be started again is tried the next time."""
 
+_OURS = (
+    Process(name="runner", arguments=("runner",)),
+    Process(name="serve", arguments=("serve",)),
+)
+
 _console = Console(highlight=False)
 
 
-def run() -> None:
+def run(
+    *,
+    kafka: Annotated[
+        bool,
+        typer.Option(
+            "--kafka", help="Start a Kafka of its own too, unless one is named."
+        ),
+    ] = False,
+) -> None:
     """Start everything, print where it is and whom to log in as, and keep it running.
 
-    The database, its tables and the reference data; then the runner of the views and
-    the HTTP server, which are started again when they die; at the first start of an
-    empty home a simulated history. Ctrl-C stops all in order.
+    The database, its tables and the reference data; then the runner of the views, the
+    HTTP server and, where there is a Kafka, the streams, which are started again when
+    they die; at the first start of an empty home a simulated history. Ctrl-C stops all
+    in order.
     """
     # From here on every polite end is a KeyboardInterrupt, so that all is stopped.
     for politely in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -58,7 +76,7 @@ def run() -> None:
         with _the_only_run(settings.home), _database(settings) as tend:
             bring_up_to_date(settings, say=_say, is_seeded=True)
             _wait_for_port(door)
-            _supervise(settings, door, tend)
+            _supervise(settings, door, tend, _contributed(settings, kafka=kafka))
     except KeyboardInterrupt:
         _say("stopped")
 
@@ -144,17 +162,35 @@ def _wait_for_port(door: ApiSettings) -> None:
         time.sleep(LOOK_EVERY_S)
 
 
-def _supervise(settings: LedgerSettings, door: ApiSettings, tend: _Tending) -> None:
+def _contributed(settings: LedgerSettings, *, kafka: bool) -> list[Contribution]:
+    """What other packages add to this run, by name; each says its line."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    made = [point.load()(settings.home, with_broker=kafka) for point in points]
+    for each in made:
+        if each.said:
+            _say(each.said)
+    return made
+
+
+def _supervise(
+    settings: LedgerSettings,
+    door: ApiSettings,
+    tend: _Tending,
+    contributed: Sequence[Contribution],
+) -> None:
     logs = settings.home / "logs"
+    more = [process for each in contributed for process in each.processes]
     ourselves = (sys.executable, "-m", "api.cli")
     supervisor = Supervisor(
         [
             Child(
-                name=name,
-                command=(*ourselves, name, "--end-with-parent"),
-                log=logs / f"{name}.log",
+                name=each.name,
+                command=(*ourselves, *each.arguments, "--end-with-parent"),
+                log=logs / f"{each.name}.log",
+                environment=each.environment,
+                may_start=each.may_start,
             )
-            for name in ("runner", "serve")
+            for each in (*_OURS, *more)
         ],
         say=_say,
         tend=tend,
@@ -163,7 +199,8 @@ def _supervise(settings: LedgerSettings, door: ApiSettings, tend: _Tending) -> N
     try:
         supervisor.start()
         _wait_until_ready(supervisor, door)
-        _print_welcome(settings, door, history=first.described)
+        shown = {k: v for each in contributed for k, v in each.shown.items()}
+        _print_welcome(settings, door, history=first.described, shown=shown)
         first.start()
         while True:
             time.sleep(LOOK_EVERY_S)
@@ -200,7 +237,11 @@ def _is_ready(door: ApiSettings) -> bool:
 
 
 def _print_welcome(
-    settings: LedgerSettings, door: ApiSettings, *, history: str
+    settings: LedgerSettings,
+    door: ApiSettings,
+    *,
+    history: str,
+    shown: Mapping[str, str],
 ) -> None:
     def say(line: str) -> None:
         _console.print(line, soft_wrap=True, markup=False)
@@ -212,6 +253,8 @@ def _print_welcome(
     say(f"  health   {url}/readyz\n  state    {settings.home.absolute()}")
     if settings.is_embedded:
         say(f"  data     {settings.server().place}")
+    for what, where in shown.items():
+        say(f"  {what:<8} {where}")
     if history:
         say(f"\n{history}")
     if door.is_local:

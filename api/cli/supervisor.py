@@ -7,9 +7,10 @@ is gone, however it went, the kernel closes the pipe and the child ends by itsel
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,11 +30,16 @@ LONGEST_LOG_BYTES = 10_000_000
 
 @dataclass(kw_only=True)
 class Child:
-    """One process to keep alive: its name, command and log."""
+    """One process to keep alive: its name, command and log.
+
+    ``environment`` is added to ours. It is not started while ``may_start`` says no.
+    """
 
     name: str
     command: Sequence[str]
     log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    may_start: Callable[[], bool] = lambda: True
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
@@ -50,6 +56,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self.environment},
                 # Ctrl-C in the terminal is the supervisor's, which stops in order.
                 start_new_session=True,
             )
@@ -108,9 +115,10 @@ class Supervisor:
         self._tend = tend
 
     def start(self) -> None:
-        """Start every child."""
+        """Start every child that may."""
         for child in self.children:
-            child.start()
+            if child.may_start():
+                child.start()
 
     def look(self) -> None:
         """One look at every child; the dead are started again after their pause."""
@@ -121,7 +129,7 @@ class Supervisor:
                 continue
             if child.start_at is None:
                 self._mourn(child, now)
-            elif now >= child.start_at:
+            elif now >= child.start_at and child.may_start():
                 child.start()
 
     def _mourn(self, child: Child, now: float) -> None:

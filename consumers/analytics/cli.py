@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumers.cli import in_words
+from consumers.cli import in_words, say_how_far
+from consumers.relay import read_published
 from consumers.settings import AnalyticsSettings, KafkaSettings
 from consumers.topics import EVENTS
 from ledger.settings import LedgerSettings
@@ -216,6 +217,23 @@ def files() -> None:
             raise NothingThereError(str(place))
     for each in manifest.files:
         typer.echo(str((place / each.path).absolute()))
+
+
+@analytics.command("check")
+def check() -> None:
+    """Say how far the folder is behind what the relay has published; 1 if far."""
+    _must_be_installed()
+    from consumers.analytics.folder import manifest_of  # noqa: PLC0415
+
+    home = LedgerSettings.load().home
+    place = AnalyticsSettings().place(home)
+    options = KafkaSettings.load(home).client()
+    with _in_words(place):
+        manifest = manifest_of(place)
+        topic = EVENTS.name if manifest is None else manifest.origin.topic
+        said = read_published(options).get(topic)
+    position = 0 if manifest is None else manifest.position
+    say_how_far(str(place), position, position if said is None else said.position)
 
 
 def _print_csv(found: Answer) -> None:

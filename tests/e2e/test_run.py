@@ -62,6 +62,15 @@ def test_it_prints_addresses_a_login_for_each_role_and_what_to_try(
     assert "Three things to try" in printed
 
 
+def test_without_a_kafka_it_says_so_in_a_line_and_nothing_of_the_streams_runs(
+    run: Running,
+) -> None:
+    assert run.printed().count("no Kafka is named") == 1
+    commands = {word for p in run.processes() for word in p.cmdline()}
+    assert {"serve", "runner"} <= commands
+    assert not {"relay", "analytics", "broker"} & commands
+
+
 def test_a_request_is_walked_to_both_ends_and_every_view_shows_each_step(
     run: Running,
 ) -> None:

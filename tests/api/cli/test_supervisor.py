@@ -50,6 +50,29 @@ def test_a_child_that_was_killed_starts_again(tmp_path: Path) -> None:
     assert not made.is_alive
 
 
+def test_a_child_starts_when_it_may_and_with_what_is_given_to_it(
+    tmp_path: Path,
+) -> None:
+    sign = tmp_path / "sign"
+    command = (sys.executable, "-c", "import os; print(os.environ['GIVEN'])")
+    made = Child(
+        name="child",
+        command=command,
+        log=tmp_path / "child.log",
+        environment={"GIVEN": "this and that"},
+        may_start=sign.exists,
+    )
+    said: list[str] = []
+    supervisor = Supervisor([made], say=said.append)
+    supervisor.start()
+    supervisor.look()
+    assert made.process is None
+    sign.touch()
+    until(lambda: bool(said), supervisor.look)
+    supervisor.stop()
+    assert said[0].endswith("this and that")
+
+
 def test_a_child_that_cannot_live_is_started_ever_more_rarely(tmp_path: Path) -> None:
     made = child(tmp_path, sys.executable, "-c", "raise SystemExit('no such setting')")
     said: list[str] = []

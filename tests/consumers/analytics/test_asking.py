@@ -280,6 +280,34 @@ class TestTheCommands:
             str(followed.place / each.path) for each in manifest.files
         ]
 
+    def test_how_far_topic_and_folder_are_is_said_and_too_far_is_a_no(
+        self,
+        followed: Followed,
+        options: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings = followed.database.settings
+        monkeypatch.setenv("SIJIL_KAFKA", options["bootstrap_servers"][0])
+        monkeypatch.setenv("SIJIL_HOME", str(settings.home))
+        monkeypatch.setenv("SIJIL_DATABASE_NAME", settings.database_name)
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+            monkeypatch.setenv("SIJIL_DATABASE_URL", url)
+        head = followed.position
+        assert f": {head} of {head}\n" in self.said("check")
+        # Nobody has published to the catalogue's own topic here.
+        relay = command_line(only="relay")
+        done = CliRunner().invoke(relay, ["relay", "--check"])
+        assert (done.exit_code, done.stdout) == (0, f"sijil.events.v1: 0 of {head}\n")
+        monkeypatch.setattr("consumers.cli.LARGEST_LAG", head - 1)
+        assert CliRunner().invoke(relay, ["relay", "--check"]).exit_code == 1
+        self.said("check")
+        monkeypatch.setattr("consumers.cli.LARGEST_LAG", -1)
+        done = CliRunner().invoke(
+            command_line(only="analytics"), ["analytics", "check"]
+        )
+        assert done.exit_code == 1
+
     def test_a_question_that_is_none_is_said(self) -> None:
         with pytest.raises(OperatorError, match="counts, days"):
             self.said("query", "cuonts")

@@ -1,0 +1,100 @@
+"""``make run KAFKA=1``: the streams run beside all else, and survive as it does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from consumers.broker.jars import why_not
+from tests.kafka import shared
+from tests.kafka.jars import KEPT
+from tests.running import Running
+
+TIMEOUT_S = 180.0
+"""A broker starts in six seconds, and in many more on a shared machine."""
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Running]:
+    missing = why_not(KEPT)
+    if missing is not None and not shared.is_demanded():
+        pytest.skip(f"no real Kafka: {missing}")
+    made = Running(kafka=True)
+    try:
+        made.start()
+        made.wait_until_ready()
+        yield made
+    finally:
+        made.close()
+
+
+def test_the_topic_gets_everything_and_the_files_count_it_as_the_ledger_does(
+    run: Running,
+) -> None:
+    walked = run.sijil("walk", "--outcome", "issued")
+    assert walked.returncode == 0, walked.stdout + walked.stderr
+    level(run)
+    counts = json.loads(run.sijil("counts", "--json").stdout)
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        asked = run.sijil("analytics", "query", "counts", "--json")
+        told = json.loads(asked.stdout) if asked.returncode == 0 else {"rows": []}
+        if sum(row["submitted"] for row in told["rows"]) > 0:
+            break
+        assert time.monotonic() < deadline, asked.stderr + run.logs()
+        time.sleep(0.5)
+    theirs = {
+        item["group"]["governorate"]: item["submitted"]
+        for item in counts["items"]
+        if item["submitted"]
+    }
+    assert {row["governorate"]: row["submitted"] for row in told["rows"]} == theirs
+    assert f"127.0.0.1:{run.kafka_port}" in run.printed()
+
+
+def test_a_dead_relay_is_started_again(run: Running) -> None:
+    (relay,) = children(run, "relay")
+    relay.kill()
+    deadline = time.monotonic() + TIMEOUT_S
+    while "relay ended with code -9" not in run.printed():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert run.sijil("walk", "--outcome", "refused").returncode == 0
+    level(run)
+
+
+def test_after_the_death_of_everything_nothing_is_missing(run: Running) -> None:
+    before = json.loads(run.sijil("ledger", "head", "--json").stdout)
+    run.kill_everything()
+    run.start()
+    run.wait_until_ready()
+    assert run.sijil("walk", "--outcome", "issued").returncode == 0
+    assert level(run) > before["position"]
+    assert run.interrupt() == 0
+    assert run.processes() == []
+
+
+def children(run: Running, command: str) -> list[psutil.Process]:
+    """Its processes of one command, but not of what these have started."""
+    return [
+        process
+        for process in run.processes()
+        if "api.cli" in process.cmdline() and command in process.cmdline()
+    ]
+
+
+def level(run: Running) -> int:
+    """The head, once the topic was proved to have everything up to it."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        head = json.loads(run.sijil("ledger", "head", "--json").stdout)["position"]
+        proved = run.sijil("verify-topic")
+        if proved.returncode == 0 and f"1 to {head}," in proved.stdout:
+            return int(head)
+        assert proved.returncode != 1, proved.stdout
+        assert time.monotonic() < deadline, proved.stdout + proved.stderr + run.logs()
+        time.sleep(0.5)
