@@ -1,22 +1,43 @@
-"""The compose file names settings, commands, images and secrets that there are."""
+"""The compose file names settings, commands, images and secrets that there are.
+
+And of Kafka the version, the port and the settings that the tests' own nodes have.
+"""
 
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
-from api.cli import commands
+from api.cli import command_line
+from consumers.broker.jars import POM
 from ledger.embedded import MAJOR
 from ledger.settings import GENERATED_SECRETS
 from tests.docs.surface import NOT_FIELDS, settings_fields
+from tests.kafka.broker import Cluster
 from tests.running import REPOSITORY
 
 POSTGRES = "sijil_superuser_password"
 """The one secret that is the database image's own."""
+THEIRS = {"postgres", "kafka"}
+"""Services that are images of others."""
+ONCE = {"migrate", "topics"}
+"""Services that do their work and end."""
+KAFKAS_OWN = {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
+"""What the image takes that is no setting of a node."""
+PLACES = {
+    "controller.quorum.voters",
+    "listeners",
+    "advertised.listeners",
+    "log.dirs",
+}
+"""Settings whose values are another machine's."""
 _PINNED = re.compile(r"[a-z/]+:\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?")
 
 
@@ -29,12 +50,25 @@ def compose() -> dict[str, Any]:
 
 def ours(compose: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, service in compose["services"].items():
-        if name != "postgres":
+        if name not in THEIRS:
             yield name, service
 
 
+def parsed(command: list[str]) -> Any:
+    """The command of ours that these words are; raises where they are none."""
+    found: Any = typer.main.get_command(command_line())
+    words = list(command)
+    while getattr(found, "commands", None) and not words[0].startswith("-"):
+        found = found.commands[words.pop(0)]
+    found.make_context("sijil", words)
+    return found
+
+
 def test_the_services_are_those_of_one_installation(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"postgres", "migrate", "api", "runner"}
+    assert set(compose["services"]) == {
+        *("postgres", "migrate", "api", "runner"),
+        *("kafka", "topics", "relay", "analytics"),
+    }
 
 
 def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
@@ -47,10 +81,14 @@ def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
 def test_every_secret_is_a_setting_with_a_file(compose: dict[str, Any]) -> None:
     known = {name.lower() for name in settings_fields()}
     for name, service in compose["services"].items():
-        for secret in service["secrets"]:
+        for secret in service.get("secrets", []):
             assert secret in known | {POSTGRES}, f"{name}: {secret}"
             assert compose["secrets"][secret]["file"] == f"secrets/{secret}"
-    used = {s for service in compose["services"].values() for s in service["secrets"]}
+    used = {
+        secret
+        for service in compose["services"].values()
+        for secret in service.get("secrets", [])
+    }
     assert used == set(compose["secrets"])
 
 
@@ -66,7 +104,7 @@ def test_only_the_migration_has_the_administrators_login(
 ) -> None:
     for name, service in ours(compose):
         has_it = {"sijil_database_url", "sijil_owner_password"} & set(
-            service["secrets"]
+            service.get("secrets", [])
         )
         assert bool(has_it) == (name == "migrate"), name
         assert "@" not in service["environment"].get("SIJIL_DATABASE_URL", "")
@@ -74,10 +112,15 @@ def test_only_the_migration_has_the_administrators_login(
 
 def test_every_command_is_one_of_ours(compose: dict[str, Any]) -> None:
     for name, service in ours(compose):
-        assert service["command"][0] in commands(), name
-    check = compose["services"]["runner"]["healthcheck"]["test"]
-    assert check[:2] == ["CMD", "sijil"]
-    assert check[2] in commands()
+        assert parsed(service["command"]), name
+        check = service.get("healthcheck", {}).get("test", [])
+        if check[1:2] == ["sijil"]:
+            assert check[0] == "CMD"
+            assert parsed(check[2:]), name
+    with pytest.raises(Exception, match="chekc"):
+        parsed(["relay", "--chekc"])
+    with pytest.raises(KeyError):
+        parsed(["analytics", "folow"])
 
 
 def test_every_image_is_pinned(compose: dict[str, Any]) -> None:
@@ -99,7 +142,92 @@ def test_postgresql_is_of_the_embedded_servers_major_version(
 
 def test_every_service_that_stays_has_a_health_check(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        assert ("healthcheck" in service) == (name != "migrate"), name
+        assert ("healthcheck" in service) == (name not in ONCE), name
+        assert (service["restart"] == "on-failure") == (name in ONCE), name
+
+
+def test_kafka_is_of_the_version_and_the_settings_that_are_tried(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    kafka = compose["services"]["kafka"]
+    version = re.findall(r"<version>(\d+\.\d+\.\d+)</version>", POM.read_text("utf-8"))
+    assert kafka["image"] == f"apache/kafka:{version[0]}"
+    ours_ = {k: str(v) for k, v in Cluster(tmp_path).nodes[0]._settings().items()}
+    said = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
+        for name, value in kafka["environment"].items()
+        if name not in KAFKAS_OWN
+    }
+    assert set(said) <= set(ours_)
+    for name in set(said) - PLACES - {"listener.security.protocol.map"}:
+        assert said[name] == ours_[name], name
+    # Whatever has no good default for one node must be said.
+    quick = {"offsets.topic.num.partitions", "transaction.state.log.num.partitions"}
+    quick |= {"broker.session.timeout.ms", "broker.heartbeat.interval.ms"}
+    assert set(ours_) - set(said) == quick
+    assert len(urlsafe_b64decode(kafka["environment"]["CLUSTER_ID"] + "==")) == 16
+
+
+def test_clients_find_kafka_where_it_listens(compose: dict[str, Any]) -> None:
+    kafka = compose["services"]["kafka"]["environment"]
+    at = kafka["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://")
+    port = at.rpartition(":")[2]
+    assert f"PLAINTEXT://:{port}" in kafka["KAFKA_LISTENERS"].split(",")
+    assert (
+        f"/localhost/{port}" in compose["services"]["kafka"]["healthcheck"]["test"][3]
+    )
+    clients = {
+        name
+        for name, service in ours(compose)
+        if "SIJIL_KAFKA" in service["environment"]
+    }
+    assert clients == {"topics", "relay", "analytics"}
+    for name in clients:
+        service = compose["services"][name]
+        assert service["environment"]["SIJIL_KAFKA"] == at
+        assert "streams" in service["networks"]
+
+
+def test_each_service_reaches_what_it_needs_and_nothing_else(
+    compose: dict[str, Any],
+) -> None:
+    for name, service in compose["services"].items():
+        wants_ledger = name == "postgres" or any(
+            "postgres" in str(value) for value in service["environment"].values()
+        )
+        wants_ledger |= name == "migrate"
+        assert ("ledger" in service["networks"]) == wants_ledger, name
+        assert ("doors" in service["networks"]) == (name in {"api", "runner"}), name
+    assert compose["networks"]["ledger"]["internal"]
+    assert compose["networks"]["streams"]["internal"]
+    assert compose["services"]["relay"]["secrets"] == ["sijil_reader_password"]
+    for name in ("analytics", "topics", "kafka"):
+        assert "secrets" not in compose["services"][name]
+
+
+def test_every_service_is_bounded_and_keeps_its_data_in_a_named_volume(
+    compose: dict[str, Any],
+) -> None:
+    volumes = []
+    for name, service in compose["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        volumes += [each.partition(":")[0] for each in service.get("volumes", [])]
+    assert (
+        sorted(volumes)
+        == sorted(compose["volumes"])
+        == [*("analytics", "kafka", "postgres")]
+    )
+
+
+def test_the_folder_of_the_analytics_is_one_that_the_image_has(
+    compose: dict[str, Any],
+) -> None:
+    service = compose["services"]["analytics"]
+    place = service["environment"]["SIJIL_ANALYTICS"]
+    assert service["volumes"] == [f"analytics:{place}"]
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--mode 1777 {place}\n" in dockerfile
 
 
 def test_the_image_copies_every_package() -> None:
