@@ -199,27 +199,45 @@ class Replay:
 
         Raises NotComparableError where a live view is not as far, or another version.
         """
+        with self.transaction() as cursor:
+            self._must_have_come_to(position, self._live(cursor))
         found = []
         with self.transaction() as cursor:
-            # One snapshot: what is compared and how far it was belong together.
+            # One snapshot: what is compared and how far it was belong together. First
+            # the tables, then the snapshot: else a view that is switched between the
+            # two has rows that the snapshot is too old to see.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute(self._hold_live())
             live = self._live(cursor)
+            self._must_have_come_to(position, live)
             for view in self._views:
-                level = live.get(view.name)
-                if level is None or level[0] != view.version:
-                    raise NotComparableError(f"{view.name} is of another version")
-                if level[1] < position:
-                    raise NotComparableError(
-                        f"{view.name} has come to position {level[1]} only"
-                    )
                 found += differences(
                     cursor,
                     view,
-                    live=Fold(schema=VIEWS_SCHEMA, level=level[1]),
+                    live=Fold(schema=VIEWS_SCHEMA, level=live[view.name][1]),
                     folded=Fold(schema=SCRATCH, level=position),
                     position=position,
                 )
         return found
+
+    def _must_have_come_to(
+        self, position: int, live: dict[str, tuple[int, int]]
+    ) -> None:
+        for view in self._views:
+            level = live.get(view.name)
+            if level is None or level[0] != view.version:
+                raise NotComparableError(f"{view.name} is of another version")
+            if level[1] < position:
+                raise NotComparableError(
+                    f"{view.name} has come to position {level[1]} only"
+                )
+
+    def _hold_live(self) -> sql.Composed:
+        """The statement after which no live table is put in another's place."""
+        tables = [sql.Identifier(VIEWS_SCHEMA, table) for table in self.tables()]
+        return sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(
+            sql.SQL(", ").join(tables)
+        )
 
     def _live(self, cursor: psycopg2.extensions.cursor) -> dict[str, tuple[int, int]]:
         progress = sql.Identifier(VIEWS_SCHEMA, "progress")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from typing import Any
@@ -17,9 +16,12 @@ from projections.rebuilding import RebuildUnderWayError, rebuilding
 from projections.runner import ViewRunner
 from projections.schema import VIEWS, views_named
 from tests.conftest import Database
+from tests.forks import forks
 from tests.projections.histories import publish_catalogue, random_history
 from tests.projections.test_replay import Forgetful
 from tests.projections.test_views import Views
+
+_FORKED = forks("projections.rebuilding", "projections.schema")
 
 
 @pytest.fixture
@@ -172,10 +174,9 @@ def test_killed_at_any_moment_the_live_views_are_what_they_were(views: Views) ->
     random_history(views.recorder, requests=20, seed=37)
     views.runner.catch_up()
     before = views.contents()
-    spawn = multiprocessing.get_context("spawn")
     left = 0
     for pause_s in (0.0, 0.05, 0.15, 0.3, 0.5):
-        process = spawn.Process(target=rebuild_all, args=(views.database.settings,))
+        process = _FORKED.Process(target=rebuild_all, args=(views.database.settings,))
         process.start()
         while process.is_alive() and not is_beside(views):
             time.sleep(0.01)

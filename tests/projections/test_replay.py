@@ -6,6 +6,7 @@ import json
 import time
 from io import BytesIO
 from random import Random
+from threading import Thread
 from typing import Any
 
 import psycopg2
@@ -15,8 +16,9 @@ from psycopg2 import sql
 from ledger.names import VIEWS_SCHEMA
 from ledger.reader import LedgerReader
 from projections.folding import CannotFoldError
-from projections.replay import NotComparableError, Until, replaying, steps_of
-from projections.schema import VIEWS
+from projections.rebuilding import rebuilding
+from projections.replay import NotComparableError, Replay, Until, replaying, steps_of
+from projections.schema import VIEWS, views_named
 from projections.tables import TableKind, columns_of, kind_of
 from projections.tracking import Tracking
 from tests.conftest import Database
@@ -148,6 +150,39 @@ class TestReplay:
         assert any(
             key.startswith("only live: request_id=") for key in found["tracking"].keys
         )
+
+    def test_a_view_switched_while_it_is_compared_is_the_same(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its new rows are younger than the snapshot of who compares."""
+        random_history(views.recorder, requests=5, seed=29)
+        views.runner.catch_up()
+        head = views.reader.head().position
+        live = Replay._live
+
+        def switch() -> None:
+            with rebuilding(views.database.settings, views_named("tracking")) as beside:
+                beside.fold()
+                beside.switch(*views_named("tracking"))
+
+        def live_and_switched(self: Replay, cursor: Any) -> Any:
+            found = live(self, cursor)
+            asked.append(found)
+            if len(asked) == 2:
+                # From the second on it is one snapshot.
+                switching.start()
+                # It is through by then, or waits for who compares.
+                switching.join(2)
+            return found
+
+        asked: list[Any] = []
+        switching = Thread(target=switch)
+        monkeypatch.setattr(Replay, "_live", live_and_switched)
+        with replaying(views.database.settings, views_named("tracking")) as (made, _):
+            made.fold(Until(position=head))
+            found = made.compare(head)
+        switching.join()
+        assert [each.table for each in found if not each.is_same] == []
 
     def test_an_effective_time_leaves_out_what_had_not_happened(
         self, views: Views
