@@ -23,14 +23,16 @@ from consumers.partitions import HangingTransactionError, PartitionUnreadableErr
 from consumers.relay import (
     OtherLedgerError,
     Relay,
+    TopicMadeAgainError,
     TopicMissingError,
     read_published,
 )
 from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import Difference, TopicAdmin
-from consumers.topics import EVENTS, TOPICS
+from consumers.topics import EVENTS, REQUEST_STATUS, TOPICS
 from consumers.verifying import TopicVerifier, Verdict
+from consumers.verifying_statuses import StatusVerifier
 from ledger.names import LEDGER_SCHEMA, Lock, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
@@ -56,6 +58,13 @@ def in_words() -> Iterator[None]:
         yield
     except TopicMissingError as error:
         raise OperatorError(f"the topic {error} is not there; {MAKE_TOPICS}") from error
+    except TopicMadeAgainError as error:
+        raise OperatorError(
+            f"the topic {error} was deleted and made again while a relay was at work, "
+            "and lacks its beginning; stop every relay, delete it, make it with `sijil "
+            "topics apply`, and start the relay",
+            exit_code=1,
+        ) from error
     except OtherLedgerError as error:
         raise OperatorError(
             f"the topic {error} holds what this ledger does not, because it belongs to "
@@ -225,7 +234,12 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
             stop.wait(STAND_BY_S)
         if stop.is_set():
             return
-        Relay(LedgerReader(datastore), options, goes_on=turn.is_ours).run(stop)
+        Relay(
+            LedgerReader(datastore),
+            options,
+            statuses=REQUEST_STATUS,
+            goes_on=turn.is_ours,
+        ).run(stop)
 
 
 def _end_at_once(sentence: str, code: int) -> None:
@@ -257,10 +271,24 @@ def verify_topic(
             PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
         )
     with in_words():
-        verdict = TopicVerifier(options, topic=topic, ledger=ledger).verify()
+        verdict = _verified(topic, options, ledger)
     _say(verdict)
     if not verdict.is_whole:
         raise typer.Exit(1)
+
+
+def _verified(
+    topic: str, options: dict[str, object], ledger: LedgerReader | None
+) -> Verdict:
+    """What is found of a topic: of events, or of the statuses of requests."""
+    if not topic.startswith(REQUEST_STATUS.name):
+        return TopicVerifier(options, topic=topic, ledger=ledger).verify()
+    if ledger is None:
+        raise OperatorError(
+            "a topic that keeps the last of each key proves nothing alone; without "
+            "--alone it is compared with the ledger"
+        )
+    return StatusVerifier(options, ledger, topic=topic).verify()
 
 
 def _say(verdict: Verdict) -> None:

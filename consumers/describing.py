@@ -27,10 +27,12 @@ from consumers.schemas import (
     event_headers,
     event_schemas,
 )
+from consumers.statuses import STATUS_HEADERS, status_headers, status_schema
 from consumers.topics import (
     DEAD_LETTERS,
     EVENTS,
     RELAY_POSITION,
+    REQUEST_STATUS,
     TOPICS,
     Direction,
     Topic,
@@ -73,6 +75,8 @@ def schemas() -> dict[str, Schema]:
     return {
         **event_schemas(),
         EVENT_HEADERS: event_headers(),
+        STATUS_HEADERS: status_headers(),
+        REQUEST_STATUS.name: status_schema(),
         RELAY_POSITION.name: _relay_position(),
         **{name: _inward(name, type_) for name, type_ in _inward_types().items()},
         INWARD_HEADERS: _inward_headers(),
@@ -124,6 +128,15 @@ def messages() -> dict[str, Sequence[Message]]:
                 headers=EVENT_HEADERS,
             )
             for name, schema in event_schemas().items()
+        ],
+        REQUEST_STATUS.name: [
+            Message(
+                name=REQUEST_STATUS.name,
+                summary=REQUEST_STATUS.about,
+                payload=REQUEST_STATUS.name,
+                key={"type": "string", "pattern": UUID_PATTERN},
+                headers=STATUS_HEADERS,
+            )
         ],
         RELAY_POSITION.name: [
             Message(

@@ -99,7 +99,7 @@ def read(
     key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
 ) -> Enveloped:
     """The entry of a record. Raises EnvelopeError for what cannot be one."""
-    told = _told(headers)
+    told = told_of(headers)
     if value is None:
         raise EnvelopeError("no-value")
     aggregate_id, _, version = told["ce_id"].rpartition("/")
@@ -130,8 +130,11 @@ def read(
     )
 
 
-def _told(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """The headers as texts: each once, all that an entry needs, each in its form."""
+def told_of(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """The headers as texts: each once, all that an entry needs, each in its form.
+
+    Raises EnvelopeError.
+    """
     told: dict[str, str] = {}
     for name, text in headers:
         if name in told:

@@ -25,6 +25,9 @@ LOOK_BACK = (16, 256, 4_096, 65_536)
 """How far before the end a committed record is looked for: markers and aborted ones
 stand between."""
 SEND_TIMEOUT_S = 30.0
+SETTLE_TIMEOUT_S = 10.0
+SETTLE_PAUSE_S = 0.1
+"""How long a transaction under way is waited for, and how often looked at."""
 
 
 class HangingTransactionError(RuntimeError):
@@ -78,7 +81,7 @@ def close_hanging(
         for future in sent:
             future.get(SEND_TIMEOUT_S)
         producer.abort_transaction()
-        if _ends(options, partitions, "read_committed") == _ends(
+        if ends_of(options, partitions, "read_committed") == ends_of(
             options, partitions, "read_uncommitted"
         ):
             return
@@ -86,12 +89,31 @@ def close_hanging(
     raise HangingTransactionError
 
 
-def _ends(
+def ends_of(
     options: Mapping[str, Any], partitions: Sequence[TopicPartition], level: str
 ) -> dict[TopicPartition, int]:
+    """Where each partition ends, for a reader of that isolation level."""
     with closing(reader_of(options, isolation_level=level)) as reader:
         ends: dict[TopicPartition, int] = reader.end_offsets(list(partitions))
     return ends
+
+
+def settled_ends(
+    options: Mapping[str, Any], partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The ends for who reads committed, when all that is written now is decided.
+
+    A transaction ends in each partition for itself, moments after its producer was
+    told. Where one stays open for SETTLE_TIMEOUT_S, the ends are those before it.
+    """
+    written = ends_of(options, partitions, "read_uncommitted")
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while True:
+        ends = ends_of(options, partitions, "read_committed")
+        is_settled = all(ends[each] >= written[each] for each in partitions)
+        if is_settled or time.monotonic() > deadline:
+            return ends
+        time.sleep(SETTLE_PAUSE_S)
 
 
 def last_records(

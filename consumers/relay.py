@@ -3,17 +3,17 @@
 What has been published is what the partitions say, never what the relay remembers: at
 every start it closes what hangs, reads each partition's last record, and sends to each
 only what lies above it. Within a partition records stand in the ledger's order, so this
-can neither skip nor double. It ends at the first error and is started again by whoever
-watches over it; nothing is repaired in place (decision 0028).
+can neither skip nor double. The statuses of requests go out in the same transactions.
+It ends at the first error and is started again by whoever watches over it; nothing is
+repaired in place (decision 0028).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import closing
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -21,19 +21,26 @@ from uuid import UUID
 import structlog
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.partitioner.default import murmur2
 
 from consumers import envelope
-from consumers.partitions import (
-    close_hanging,
-    last_records,
-    reader_of,
-    records_between,
-)
+from consumers.outward import Events, Outward, partition_of, send
+from consumers.partitions import close_hanging, last_records, reader_of
+from consumers.positions import Published, TopicMissingError, read_published
+from consumers.statuses import Statuses
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
-from ledger.bodies import canonical, read_body
 from ledger.bundles import BareRow, recorded_text
 from ledger.reader import Head, LedgerReader
+
+__all__ = [
+    "OtherLedgerError",
+    "Published",
+    "Relay",
+    "TopicMadeAgainError",
+    "TopicMissingError",
+    "TurnLostError",
+    "partition_of",
+    "read_published",
+]
 
 TRANSACTIONAL_ID = "sijil-relay"
 """One for all relays of a ledger: whoever comes last fences off who was before."""
@@ -42,6 +49,8 @@ LARGEST_BATCH = 2_000
 LEAST_PAUSE_S = 0.04
 """Between two transactions that follow live: each costs the broker a marker in every
 partition, and nobody sees a delay of this length."""
+LOOK_AGAIN_S = 5.0
+"""How often a relay at work looks whether its topics are still the same ones."""
 TRANSACTION_TIMEOUT_MS = 30_000
 """When the broker itself ends the transaction of a relay that went silent."""
 DELIVERY_TIMEOUT_MS = 25_000
@@ -49,10 +58,6 @@ DELIVERY_TIMEOUT_MS = 25_000
 FUTURE_TIMEOUT_S = 30.0
 
 _log = structlog.get_logger()
-
-
-class TopicMissingError(RuntimeError):
-    """A topic is not there; ``sijil topics apply`` makes it."""
 
 
 class TurnLostError(RuntimeError):
@@ -67,51 +72,21 @@ class OtherLedgerError(RuntimeError):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """How far a topic has come, as the record on the position topic says."""
+class TopicMadeAgainError(RuntimeError):
+    """A topic was deleted and made again while a relay was at work: it has a hole.
 
-    ledger_id: UUID
-    incarnation: int
-    position: int
-    topic_id: UUID
-
-    def to_bytes(self) -> bytes:
-        """The record's value."""
-        return canonical(
-            {
-                "incarnation": self.incarnation,
-                "ledger_id": str(self.ledger_id),
-                "position": self.position,
-                "topic_id": str(self.topic_id),
-            }
-        )
-
-    @classmethod
-    def of(cls, value: bytes) -> Published:
-        """What a record's value says."""
-        said = read_body(value)
-        return cls(
-            ledger_id=UUID(said["ledger_id"]),
-            incarnation=said["incarnation"],
-            position=said["position"],
-            topic_id=UUID(said["topic_id"]),
-        )
-
-
-@lru_cache(maxsize=65_536)
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key, as every client computes it by default (murmur2)."""
-    number: int = (murmur2(key) & 0x7FFFFFFF) % partitions
-    return number
+    What it has is above what it lacks, so nothing can fill it in order. It must be made
+    again while no relay runs.
+    """
 
 
 class Relay:
-    """Publishes one ledger to one topic. One thread's own, used once.
+    """Publishes one ledger: its events, the statuses of its requests, or both.
 
-    ``options`` are those of every client (KafkaSettings.client). ``goes_on`` says
-    before each transaction whether the turn is still ours; ``published`` hears the
-    position after each.
+    One thread's own, used once. ``options`` are those of every client
+    (KafkaSettings.client). ``topic`` takes the events, ``statuses`` the statuses; None
+    leaves them out. ``goes_on`` says before each transaction whether the turn is still
+    ours; ``published`` hears the position after each.
     """
 
     def __init__(
@@ -119,17 +94,23 @@ class Relay:
         reader: LedgerReader,
         options: Mapping[str, Any],
         *,
-        topic: Topic = EVENTS,
+        topic: Topic | None = EVENTS,
+        statuses: Topic | None = None,
         goes_on: Callable[[], bool] = lambda: True,
         published: Callable[[int], None] | None = None,
     ) -> None:
         self._reader = reader
         self._options = options
-        self._topic = topic.name
+        self._outward: list[Outward] = []
+        if topic is not None:
+            self._outward.append(Outward(name=topic.name, kind=Events()))
+        if statuses is not None:
+            kind = Statuses(reader)
+            self._outward.append(Outward(name=statuses.name, kind=kind))
         self._goes_on = goes_on
         self._heard = published
-        self._last: dict[int, int] = {}
         self._published_at = 0.0
+        self._looked_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Publish all there is and follow, until ``stop`` is set.
@@ -139,32 +120,48 @@ class Relay:
         """
         producer = self._producer()
         producer.init_transactions()
-        head, topic_id, number = self._prepare(producer)
-        after = min(self._last.values())
-        _log.info("relay.begins", topic=self._topic, after=after, head=head.position)
-        with ThreadPoolExecutor(1, thread_name_prefix="relay-reading") as reading:
-            for _ in self._reader.pulses(stop=stop):
-                _must_be_the_same(head, self._reader.head())
-                ahead = self._read(reading, after)
-                while rows := ahead.result():
-                    if not self._goes_on():
-                        raise TurnLostError
-                    last = rows[-1][0]
-                    ahead = self._read(reading, last)
-                    self._publish(producer, rows, head, topic_id, number)
-                    after = last
+        with closing(KafkaAdminClient(**self._options)) as admin:
+            head = self._prepare(producer, admin)
+            after = min(min(each.last.values()) for each in self._outward)
+            topics = [each.name for each in self._outward]
+            _log.info("relay.begins", topics=topics, after=after, head=head.position)
+            with ThreadPoolExecutor(1, thread_name_prefix="relay-reading") as reading:
+                for _ in self._reader.pulses(stop=stop):
+                    _must_be_the_same(head, self._reader.head())
+                    self._topics_must_be_the_same(admin)
+                    after = self._catch_up(producer, admin, reading, head, after, stop)
                     if stop.is_set():
                         break
-                if stop.is_set():
-                    break
         producer.close(timeout=FUTURE_TIMEOUT_S)
+
+    def _catch_up(  # noqa: PLR0917 -- what the loop has at hand
+        self,
+        producer: KafkaProducer,
+        admin: KafkaAdminClient,
+        reading: ThreadPoolExecutor,
+        head: Head,
+        after: int,
+        stop: Event,
+    ) -> int:
+        """Publish what there is above ``after``; the last position of it."""
+        ahead = self._read(reading, after)
+        while rows := ahead.result():
+            if not self._goes_on():
+                raise TurnLostError
+            after = rows[-1][0]
+            ahead = self._read(reading, after)
+            self._publish(producer, rows, head)
+            self._topics_must_be_the_same(admin)
+            if stop.is_set():
+                break
+        return after
 
     # Beginning ------------------------------------------------------------------
 
     def _producer(self) -> KafkaProducer:
         return KafkaProducer(
             **self._options,
-            transactional_id=f"{TRANSACTIONAL_ID}:{self._topic}",
+            transactional_id=f"{TRANSACTIONAL_ID}:{self._outward[0].name}",
             # Given, so that a setting that excludes it is an error, not a warning.
             enable_idempotence=True,
             acks="all",
@@ -179,82 +176,106 @@ class Relay:
             metrics_enabled=False,
         )
 
-    def _prepare(self, producer: KafkaProducer) -> tuple[Head, UUID, int]:
-        """Learn what every partition has; the head, the topic's id and its width."""
+    def _prepare(self, producer: KafkaProducer, admin: KafkaAdminClient) -> Head:
+        """Learn what every partition has, after whatever hung there was ended."""
         head = self._reader.head()
-        topic_id, number = self._topic_as_it_is()
-        partitions = [TopicPartition(self._topic, each) for each in range(number)]
+        told = self._topics_as_they_are(admin)
+        for each in self._outward:
+            each.topic_id, each.width = told[each.name]
         position = TopicPartition(RELAY_POSITION.name, 0)
-        close_hanging(producer, self._options, [*partitions, position])
-        said = self._said()
-        self._must_be_ours(said, head, topic_id)
-        records = last_records(self._options, partitions)
-        for each in partitions:
-            record = records.get(each)
-            if record is None:
-                self._last[each.partition] = self._where_nothing_is(
-                    each, said, topic_id
-                )
-            else:
-                self._last[each.partition] = self._must_be_of_the_ledger(record)
-        return head, topic_id, number
+        every = [partition for each in self._outward for partition in each.partitions]
+        close_hanging(producer, self._options, [*every, position])
+        said = read_published(self._options)
+        for each in self._outward:
+            self._learn(each, said.get(each.name), head)
+        anew = [
+            each
+            for each in self._outward
+            if each.name not in said or said[each.name].topic_id != each.topic_id
+        ]
+        if anew:
+            # Before any record: a topic that has records under another's name was made
+            # again behind a relay's back.
+            producer.begin_transaction()
+            sent = [
+                self._send_position(producer, each, head, min(each.last.values()))
+                for each in anew
+            ]
+            self._commit(producer, sent)
+        return head
 
-    def _topic_as_it_is(self) -> tuple[UUID, int]:
-        admin = KafkaAdminClient(**self._options)
-        try:
-            told = {
-                each["name"]: each
-                for each in admin.describe_topics([self._topic, RELAY_POSITION.name])
-                if each["error_code"] == 0
-            }
-        finally:
-            admin.close()
-        for name in (self._topic, RELAY_POSITION.name):
+    def _topics_as_they_are(
+        self, admin: KafkaAdminClient
+    ) -> dict[str, tuple[UUID, int]]:
+        """The id and the number of partitions of each topic that is needed."""
+        names = [*(each.name for each in self._outward), RELAY_POSITION.name]
+        told = {
+            each["name"]: (UUID(str(each["topic_id"])), len(each["partitions"]))
+            for each in admin.describe_topics(names)
+            if each["error_code"] == 0
+        }
+        for name in names:
             if name not in told:
                 raise TopicMissingError(name)
-        return UUID(str(told[self._topic]["topic_id"])), len(
-            told[self._topic]["partitions"]
-        )
+        self._looked_at = time.monotonic()
+        return told
 
-    def _said(self) -> Published | None:
-        """What the last position record of this topic says, or None."""
-        return read_published(self._options).get(self._topic)
-
-    def _must_be_ours(self, said: Published | None, head: Head, topic_id: UUID) -> None:
-        if said is None:
+    def _topics_must_be_the_same(self, admin: KafkaAdminClient) -> None:
+        """Look now and then whether a topic was deleted, and made again perhaps."""
+        if time.monotonic() < self._looked_at + LOOK_AGAIN_S:
             return
-        if said.topic_id != topic_id:
-            # Deleted and made again: its partitions say that they are empty, and the
-            # whole ledger goes in anew.
+        told = self._topics_as_they_are(admin)
+        for each in self._outward:
+            if told[each.name] != (each.topic_id, each.width):
+                raise TopicMadeAgainError(each.name)
+
+    def _learn(self, outward: Outward, said: Published | None, head: Head) -> None:
+        """How far each partition has come, by its own last record."""
+        is_made_again = said is not None and said.topic_id != outward.topic_id
+        if said is not None and not is_made_again:
+            before = (said.ledger_id, said.incarnation)
+            if before != (head.ledger_id, head.incarnation):
+                raise OtherLedgerError(outward.name)
+        partitions = outward.partitions
+        records = last_records(self._options, partitions)
+        if said is not None and is_made_again:
+            if records:
+                raise TopicMadeAgainError(outward.name)
+            # Its partitions say that they are empty, and the whole ledger goes in anew.
             _log.warning(
-                "relay.topic_was_made_again", topic=self._topic, until=said.position
+                "relay.topic_was_made_again", topic=outward.name, until=said.position
             )
-        elif (said.ledger_id, said.incarnation) != (head.ledger_id, head.incarnation):
-            raise OtherLedgerError(self._topic)
+            said = None
+        outward.last = {
+            each.partition: self._must_be_of_the_ledger(record, outward.name)
+            for each, record in records.items()
+        }
+        empty = [each for each in partitions if each not in records]
+        outward.last |= self._where_nothing_is(empty, said)
 
     def _where_nothing_is(
-        self, partition: TopicPartition, said: Published | None, topic_id: UUID
-    ) -> int:
-        """Where a partition without records stands: at its beginning, or retained away.
+        self, partitions: Sequence[TopicPartition], said: Published | None
+    ) -> dict[int, int]:
+        """Where partitions without records stand: at their beginning, or retained away.
 
         Only the position record can tell of records that are all gone by their age.
         """
-        reader = reader_of(self._options)
-        try:
-            begin = reader.beginning_offsets([partition])[partition]
-        finally:
-            reader.close()
-        if begin == 0 or said is None or said.topic_id != topic_id:
-            return 0
-        return said.position
+        if not partitions:
+            return {}
+        with closing(reader_of(self._options)) as reader:
+            begins = reader.beginning_offsets(list(partitions))
+        position = 0 if said is None else said.position
+        return {
+            each.partition: 0 if begins[each] == 0 else position for each in partitions
+        }
 
-    def _must_be_of_the_ledger(self, record: Any) -> int:
+    def _must_be_of_the_ledger(self, record: Any, name: str) -> int:
         """The position of a partition's last record, which the ledger has just so."""
-        told = envelope.read(record.key, record.value, record.headers)
-        entry = self._reader.entry(told.entry.position)
-        if entry is None or entry.leaf_hash() != told.leaf_hash:
-            raise OtherLedgerError(self._topic)
-        return told.entry.position
+        told = envelope.told_of(record.headers)
+        entry = self._reader.entry(int(told["ce_sequence"]))
+        if entry is None or entry.leaf_hash().hex() != told["ce_leafhash"]:
+            raise OtherLedgerError(name)
+        return entry.position
 
     # Publishing -----------------------------------------------------------------
 
@@ -265,93 +286,59 @@ class Relay:
         )
 
     def _publish(
-        self,
-        producer: KafkaProducer,
-        rows: list[BareRow],
-        head: Head,
-        topic_id: UUID,
-        number: int,
+        self, producer: KafkaProducer, rows: list[BareRow], head: Head
     ) -> None:
-        """One transaction: the entries that their partitions lack, and the position."""
+        """One transaction: what the partitions lack of the rows, and the positions."""
         pause_s = self._published_at + LEAST_PAUSE_S - time.monotonic()
         if pause_s > 0 and len(rows) < LARGEST_BATCH:
             time.sleep(pause_s)
         source = envelope.source_of(head.ledger_id).encode()
-        reached = dict(self._last)
         producer.begin_transaction()
-        sent = []
-        for row in rows:
-            key = row[2].encode()
-            partition = partition_of(key, number)
-            position = row[0]
-            if position <= reached[partition]:
-                continue
+        sent: list[Any] = []
+        for outward in self._outward:
+            outward.last = send(producer, outward, rows, source, sent)
             sent.append(
-                producer.send(
-                    self._topic,
-                    partition=partition,
-                    key=key,
-                    value=row[5],
-                    headers=envelope.headers_of(row, source),
-                    timestamp_ms=row[1] // 1000,
-                )
+                self._send_position(producer, outward, head, rows[-1][0], rows[-1][1])
             )
-            reached[partition] = position
-        last = rows[-1][0]
+        self._commit(producer, sent)
+        self._published_at = time.monotonic()
+        if self._heard is not None:
+            self._heard(rows[-1][0])
+
+    def _send_position(
+        self,
+        producer: KafkaProducer,
+        outward: Outward,
+        head: Head,
+        position: int,
+        recorded_us: int | None = None,
+    ) -> Any:
         published = Published(
             ledger_id=head.ledger_id,
             incarnation=head.incarnation,
-            position=last,
-            topic_id=topic_id,
+            position=position,
+            topic_id=outward.topic_id,
         )
-        sent.append(
-            producer.send(
-                RELAY_POSITION.name,
-                partition=0,
-                key=self._topic.encode(),
-                value=published.to_bytes(),
-                headers=[("sijil_recorded", recorded_text(rows[-1][1]).encode())],
-            )
+        headers = []
+        if recorded_us is not None:
+            headers.append(("sijil_recorded", recorded_text(recorded_us).encode()))
+        return producer.send(
+            RELAY_POSITION.name,
+            partition=0,
+            key=outward.name.encode(),
+            value=published.to_bytes(),
+            headers=headers,
         )
+
+    def _commit(self, producer: KafkaProducer, sent: Sequence[Any]) -> None:
+        """A commit may say yes over a record that was lost; its future never does."""
         producer.flush(FUTURE_TIMEOUT_S)
-        # A commit may say yes over a record that was lost; the record's own future
-        # never does.
         for future in sent:
             future.get(FUTURE_TIMEOUT_S)
         producer.commit_transaction()
-        self._last = reached
-        self._published_at = time.monotonic()
-        if self._heard is not None:
-            self._heard(last)
 
 
 def _must_be_the_same(before: Head, now: Head) -> None:
     """A relay follows one incarnation; a restored ledger is another history."""
     if (before.ledger_id, before.incarnation) != (now.ledger_id, now.incarnation):
         raise OtherLedgerError(str(now.ledger_id))
-
-
-def read_published(options: Mapping[str, Any]) -> dict[str, Published]:
-    """How far each outward topic has come, by its name.
-
-    Raises TopicMissingError where there is no position topic.
-    """
-    partition = TopicPartition(RELAY_POSITION.name, 0)
-    reader = reader_of(options)
-    try:
-        if reader.partitions_for_topic(RELAY_POSITION.name) is None:
-            raise TopicMissingError(RELAY_POSITION.name)
-        starts = reader.beginning_offsets([partition])
-        ends = reader.end_offsets([partition])
-        said: dict[str, Published] = {}
-        for records, _ in records_between(reader, starts, ends):
-            for record in records:
-                name = record.key.decode()
-                if record.value is None:
-                    # An operator took it away: the partitions alone say what there is.
-                    said.pop(name, None)
-                else:
-                    said[name] = Published.of(record.value)
-        return said
-    finally:
-        reader.close()

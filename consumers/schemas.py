@@ -28,6 +28,7 @@ URN: Final = "urn:sijil:schema:"
 """What the ids of schemas begin with; the rest is the event's type or a topic's name,
 and the name of the file. ``ce_dataschema`` of a record is such an id."""
 EVENT_HEADERS: Final = "event-headers"
+_EVENT_TYPE = r"sijil\.[a-z-]+\.[a-z-]+\.v[1-9][0-9]*"
 UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 TIME_PATTERN: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 HASH_PATTERN: Final = "^[0-9a-f]{64}$"
@@ -60,15 +61,25 @@ def event_schemas() -> dict[str, Schema]:
 
 
 def event_headers() -> Schema:
-    """The schema of an event's headers: CloudEvents 1.0 in Kafka's binary mode."""
+    """The schema of an event's headers."""
+    return record_headers(EVENT_HEADERS, carried="an event", type_pattern=_EVENT_TYPE)
+
+
+def record_headers(
+    name: str, *, carried: str, type_pattern: str, id_begins: str = ""
+) -> Schema:
+    """The schema of a record's headers: CloudEvents 1.0 in Kafka's binary mode.
+
+    ``carried`` says what the record is of, ``type_pattern`` which types there are.
+    """
     text = {"type": "string", "pattern": "^[ -~]+$"}
     headers = {
         "content-type": {"const": "application/json"},
         "ce_specversion": {"const": "1.0"},
         "ce_id": {
             "type": "string",
-            "pattern": f"{UUID_PATTERN[:-1]}/(0|[1-9][0-9]{{0,9}})$",
-            "description": "<aggregate>/<version>; with the source, the event.",
+            "pattern": f"^{id_begins}{UUID_PATTERN[1:-1]}/(0|[1-9][0-9]{{0,9}})$",
+            "description": f"{id_begins}<aggregate>/<version>; with the source, it.",
         },
         "ce_source": {
             "type": "string",
@@ -77,14 +88,14 @@ def event_headers() -> Schema:
         },
         "ce_type": {
             "type": "string",
-            "pattern": r"^sijil\.[a-z-]+\.[a-z-]+\.v[1-9][0-9]*$",
+            "pattern": f"^{type_pattern}$",
             "maxLength": 100,
-            "description": "The event's type.",
+            "description": "The type: how the value is to be read.",
         },
         "ce_time": {
             "type": "string",
             "pattern": TIME_PATTERN,
-            "description": "When it was recorded, in UTC.",
+            "description": "When the entry was recorded, in UTC.",
         },
         "ce_subject": {
             "type": "string",
@@ -98,13 +109,13 @@ def event_headers() -> Schema:
         },
         "ce_dataschema": {
             "type": "string",
-            "pattern": rf"^{URN}sijil\.[a-z-]+\.[a-z-]+\.v[1-9][0-9]*$",
+            "pattern": f"^{URN}{type_pattern}$",
             "description": "The id of the value's schema.",
         },
         "ce_sequence": {
             "type": "string",
             "pattern": "^[1-9][0-9]{0,18}$",
-            "description": "The position in the ledger.",
+            "description": "The position of the entry in the ledger.",
         },
         "ce_leafhash": {
             "type": "string",
@@ -113,8 +124,8 @@ def event_headers() -> Schema:
         },
     }
     return document(
-        EVENT_HEADERS,
-        description="The headers of a record that carries an event, each as its text.",
+        name,
+        description=f"The headers of a record of {carried}, each as its text.",
         properties=headers,
         additionalProperties=text,
     )

@@ -83,6 +83,15 @@ EVENTS: Final = Topic(
     direction=Direction.OUTWARD,
     owner="the relay",
 )
+REQUEST_STATUS: Final = Topic(
+    name="sijil.request-status.v1",
+    about="The public status of each request",
+    key="the request's id",
+    value="the stage and since when, as JSON",
+    direction=Direction.OUTWARD,
+    owner="the relay",
+    keeping=Keeping.LAST_OF_KEY,
+)
 RELAY_POSITION: Final = Topic(
     name="sijil.relay-position.v1",
     about="How far each outward topic has come",
@@ -141,6 +150,7 @@ INWARD: Final = "inward"
 DEAD_LETTERS: Final = dead_letters_of(INWARD)
 TOPICS: Final = (
     EVENTS,
+    REQUEST_STATUS,
     RELAY_POSITION,
     AGENCY_REPLIES,
     POSTAL_SCANS,

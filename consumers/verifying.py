@@ -19,7 +19,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from consumers import envelope
 from consumers.envelope import EnvelopeError
-from consumers.partitions import reader_of, records_between
+from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.relay import TopicMissingError, partition_of
 from consumers.topics import EVENTS
 from ledger.entries import Entry
@@ -92,7 +92,7 @@ MOST_FINDINGS = 20
 """After so many the rest is counted no more: the topic is wrong."""
 
 
-class _Positions:
+class Positions:
     """Which positions were seen: one bit each, 38 MB for 300 million."""
 
     def __init__(self) -> None:
@@ -112,6 +112,13 @@ class _Positions:
         if self.first is None or position < self.first:
             self.first = position
         return True
+
+    def has(self, position: int) -> bool:
+        """Whether it was seen."""
+        place = position >> 3
+        return place < len(self._bits) and bool(
+            self._bits[place] & (1 << (position & 7))
+        )
 
     def missing(self, first: int, last: int) -> Iterator[int]:
         """The positions between two, both inclusive, that were not seen."""
@@ -141,11 +148,12 @@ class TopicVerifier:
         self._topic = topic
         self._ledger = ledger
         self._progress = progress
-        self._positions = _Positions()
+        self._positions = Positions()
         self._findings: list[Finding] = []
         self._last: dict[int, int] = {}
         self._sources: set[str] = set()
         self._compared = 0
+        self._records = 0
 
     def verify(self) -> Verdict:
         """Read the topic from its first retained record to its end now, and judge.
@@ -157,8 +165,7 @@ class TopicVerifier:
         head = None if self._ledger is None else self._ledger.head()
         if head is not None:
             self._sources.add(envelope.source_of(head.ledger_id))
-        records, begun_late = 0, 0
-        gone: set[int] = set()
+        begun_late = 0
         with closing(
             reader_of(
                 self._options,
@@ -169,6 +176,7 @@ class TopicVerifier:
             partitions = reader.partitions_for_topic(self._topic)
             if partitions is None:
                 raise TopicMissingError(self._topic)
+            width = len(partitions)
             every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
             starts = reader.beginning_offsets(every)
             ends = reader.end_offsets(every)
@@ -177,29 +185,34 @@ class TopicVerifier:
                 if partition.partition in gone:
                     gone.discard(partition.partition)
                     begun_late = max(begun_late, _position(batch[0]))
-                self._take(batch, len(partitions))
-                records += len(batch)
+                self._take(batch, width)
                 if self._progress is not None:
-                    self._progress(records)
+                    self._progress(self._records)
                 if len(self._findings) >= MOST_FINDINGS:
                     break
-        first, last = self._judge(begun_late, gone, len(partitions))
+            # What of the last transaction was not to be seen yet in each partition.
+            last = self._positions.last
+            settled = settled_ends(self._options, every)
+            for batch, _ in records_between(reader, ends, settled):
+                self._take(batch, width)
+        first, until = self._judge(begun_late, gone, width, last)
         return Verdict(
             topic=self._topic,
-            records=records,
+            records=self._records,
             first=first,
-            last=last,
+            last=until,
             compared=self._compared,
-            behind=max(0, (head.position if head else 0) - (last or 0)),
+            behind=max(0, (head.position if head else 0) - (until or 0)),
             findings=self._findings[:MOST_FINDINGS],
         )
 
     def _judge(
-        self, begun_late: int, gone: set[int], width: int
+        self, begun_late: int, gone: set[int], width: int, last: int
     ) -> tuple[int | None, int | None]:
         """Whether every position is there that has to be; the bounds.
 
-        ``gone`` are partitions of which every record has passed its time.
+        ``gone`` are partitions of which every record has passed its time; ``last`` is
+        the highest position that was there when the reading began.
         """
         positions = self._positions
         if positions.first is None:
@@ -218,14 +231,14 @@ class TopicVerifier:
                         offset=None,
                     )
                 )
-            return first, positions.last
-        for position in positions.missing(first, positions.last):
+            return first, last
+        for position in positions.missing(first, last):
             if len(self._findings) >= MOST_FINDINGS:
                 break
             if gone and self._partition_of(position, width) in gone:
                 continue
             self._find(Fault.MISSING, position)
-        return first, positions.last
+        return first, last
 
     def _partition_of(self, position: int, width: int) -> int | None:
         """Which partition the ledger's entry at a position belongs to."""
@@ -237,6 +250,7 @@ class TopicVerifier:
     # One batch ------------------------------------------------------------------
 
     def _take(self, records: Sequence[ConsumerRecord], width: int) -> None:
+        self._records += len(records)
         entries = []
         for record in records:
             entry = self._entry(record, width)

@@ -49,6 +49,21 @@ WHERE position > %s AND position <= %s AND starts_with(topic, %s)
 """
 # Recorded time rises strictly with position, so this is a search by bisection.
 _TIME_OF = "SELECT recorded_at FROM events WHERE position = %s"
+_COUNT = """
+SELECT count(*) FROM events AS e
+WHERE position > %(after)s AND topic = ANY(%(topics)s) AND NOT (
+    topic = ANY(%(once)s) AND EXISTS (
+        SELECT FROM events AS before
+        WHERE before.aggregate_id = e.aggregate_id AND before.version < e.version
+            AND before.topic = ANY(%(once)s)
+    )
+)
+"""
+_OF_THINGS = """
+SELECT aggregate_id::text, version, topic, position FROM events
+WHERE aggregate_id = ANY(%s::uuid[]) AND topic = ANY(%s) AND position <= %s
+ORDER BY aggregate_id, version
+"""
 _NO_ID = UUID(int=0)
 _LAST = 2**63 - 1
 _LAST_VERSION = 2**31 - 1
@@ -199,6 +214,30 @@ class LedgerReader:
         with self._datastore.autocommit() as cursor:
             cursor.execute(_AGGREGATES, (after, until, prefix))
             return {UUID(row[0]) for row in cursor.fetchall()}
+
+    def kinds(
+        self, things: Sequence[str], *, topics: Sequence[str], until: int
+    ) -> list[tuple[str, int, str, int]]:
+        """What happened to some aggregates up to a position, of some topics only.
+
+        Aggregate id, version, topic and position, by aggregate and version.
+        """
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_OF_THINGS, (list(things), list(topics), until))
+            return cursor.fetchall()
+
+    def count(
+        self, *, after: int, topics: Sequence[str], once: Sequence[str] = ()
+    ) -> int:
+        """How many entries of some topics stand above a position.
+
+        Of those ``once``, an aggregate's first alone counts, wherever it stands.
+        """
+        asked = {"after": after, "topics": list(topics), "once": list(once)}
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_COUNT, asked)
+            (number,) = cursor.fetchone() or (0,)
+        return int(number)
 
     def position_at(self, time_: datetime) -> int:
         """The highest position recorded at or before a time; 0 when there is none.

@@ -14,11 +14,13 @@ from uuid import UUID
 
 import pytest
 from eventsourcing.persistence import StoredEvent
+from kafka import TopicPartition
 
+from consumers.partitions import settled_ends
 from consumers.relay import Relay
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import EVENTS, RELAY_POSITION, Topic
+from consumers.topics import EVENTS, RELAY_POSITION, REQUEST_STATUS, Topic
 from domain.ids import new_id
 from ledger.names import Role
 from ledger.persistence.append import ActToAppend, Command
@@ -31,6 +33,8 @@ from tests.projections.whole_histories import whole_history
 
 _NUMBERS = count(1)
 TOPIC = "sijil.request.informed.v1"
+ENTERING = {1: "sijil.request.submitted.v1", 2: "sijil.request.accepted.v1"}
+"""What the first entries of each aggregate are: two that enter a stage."""
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +53,10 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return made
 
 
-def new_topic(options: dict[str, Any]) -> Topic:
-    """An empty topic of events that nobody else has."""
-    name = f"sijil.events.{os.getpid()}-{next(_NUMBERS)}"
-    made = dataclasses.replace(EVENTS, name=name)
+def new_topic(options: dict[str, Any], like: Topic = EVENTS) -> Topic:
+    """An empty topic that nobody else has."""
+    name = f"{like.name}.{os.getpid()}-{next(_NUMBERS)}"
+    made = dataclasses.replace(like, name=name)
     admin = TopicAdmin(options, replication=1)
     admin.apply([made])
     admin.close()
@@ -82,8 +86,10 @@ class Book:
 
 
 def _act(aggregate_id: UUID, version: int) -> ActToAppend:
-    body = b'{"data":{"said":"%s"}}' % ("ختم".encode() * (version % 5))
-    event = StoredEvent(aggregate_id, version, TOPIC, body)
+    body = b'{"data":{"said":"%s"},"effective_at":"2026-11-23T06:00:00.000000Z"}' % (
+        "ختم".encode() * (version % 5)
+    )
+    event = StoredEvent(aggregate_id, version, ENTERING.get(version, TOPIC), body)
     command = Command(id=new_id(datetime.now(UTC)), actor="test", digest=b"d")
     return ActToAppend(events=[event], command=command)
 
@@ -98,8 +104,10 @@ def book(database: Database) -> Book:
 class Lives:
     """Requests of every kind in a ledger, and all of it in a topic; only to be read."""
 
+    database: Database
     reader: LedgerReader
     topic: Topic
+    statuses: Topic
     head: int
 
 
@@ -107,11 +115,22 @@ class Lives:
 def lives(options: dict[str, Any], server: Server, template: str) -> Iterator[Lives]:
     database = fresh_database(server, template)
     try:
-        book, made = Book(database), new_topic(options)
-        whole_history(book.recorder, requests=40, seed=10)
+        book = Book(database)
+        events, statuses = new_topic(options), new_topic(options, REQUEST_STATUS)
+        whole_history(book.recorder, requests=80, seed=10)
         head = book.reader.head().position
-        relay_until(Relay(book.reader, options, topic=made), head)
-        yield Lives(reader=book.reader, topic=made, head=head)
+        relay_until(Relay(book.reader, options, topic=events, statuses=statuses), head)
+        for each in (events, statuses):
+            settled_ends(
+                options, [TopicPartition(each.name, n) for n in range(each.partitions)]
+            )
+        yield Lives(
+            database=database,
+            reader=book.reader,
+            topic=events,
+            statuses=statuses,
+            head=head,
+        )
     finally:
         database.close()
 

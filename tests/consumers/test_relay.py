@@ -10,11 +10,12 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from consumers import envelope
-from consumers.partitions import reader_of, records_between
+from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.relay import (
     TRANSACTIONAL_ID,
     OtherLedgerError,
     Relay,
+    TopicMadeAgainError,
     TopicMissingError,
     partition_of,
     read_published,
@@ -31,7 +32,7 @@ def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
     reader = reader_of(options)
     try:
         starts = reader.beginning_offsets(partitions)
-        ends = reader.end_offsets(partitions)
+        ends = settled_ends(options, partitions)
         return [
             record
             for records, _ in records_between(reader, starts, ends)
@@ -92,23 +93,65 @@ def test_the_position_says_which_ledger_and_which_topic(
     assert said.position == head
 
 
+def made_again(options: dict[str, Any], topic: Topic) -> None:
+    admin = TopicAdmin(options, replication=1)
+    admin._admin.delete_topics([topic.name])
+    until(lambda: bool(admin.differences([topic])))
+    admin.apply([topic])
+    admin.close()
+
+
 def test_a_topic_that_was_made_again_is_filled_again(
     options: dict[str, Any], topic: Topic, book: Book
 ) -> None:
     head = book.add(10)
     relay_until(Relay(book.reader, options, topic=topic), head)
     before = read_published(options)[topic.name].topic_id
-    admin = TopicAdmin(options, replication=1)
-    admin._admin.delete_topics([topic.name])
-    until(lambda: bool(admin.differences([topic])))
-    admin.apply([topic])
-    admin.close()
+    made_again(options, topic)
     head = book.add(1)
     relay_until(Relay(book.reader, options, topic=topic), head)
     assert read_published(options)[topic.name].topic_id != before
     verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
     assert verdict.is_whole
     assert verdict.records == head
+
+
+def test_a_topic_that_is_deleted_or_made_again_ends_the_relay_at_work(
+    options: dict[str, Any],
+    topic: Topic,
+    book: Book,
+    running: list[Running],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumers.relay.LOOK_AGAIN_S", 0.2)
+    book.add(2)
+    running.append(Running(Relay(book.reader, options, topic=topic)))
+    until(lambda: topic.name in read_published(options))
+    made_again(options, topic)
+    # With nothing to publish it looks all the same.
+    assert running[0].join(60)
+    assert isinstance(
+        running[0].error, (TopicMadeAgainError, TopicMissingError, KafkaError)
+    )
+
+
+def test_a_topic_made_again_behind_a_relays_back_is_never_taken_for_whole(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    head = book.add(3)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    made_again(options, topic)
+    # What a relay that has not noticed yet would write into the new one.
+    (row,) = book.reader.rows(after=head - 1, limit=1, until=head)
+    source = envelope.source_of(book.reader.head().ledger_id).encode()
+    producer = KafkaProducer(**options)
+    headers = envelope.headers_of(row, source)
+    producer.send(topic.name, key=row[2].encode(), value=row[5], headers=headers).get(
+        30
+    )
+    producer.close()
+    with pytest.raises(TopicMadeAgainError, match=topic.name):
+        relay_until(Relay(book.reader, options, topic=topic), head)
 
 
 def test_a_missing_topic_is_named(options: dict[str, Any], book: Book) -> None:

@@ -19,6 +19,7 @@ import pytest
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.verifying import TopicVerifier
+from consumers.verifying_statuses import StatusVerifier
 from tests.consumers.conftest import Book, until
 from tests.kafka import shared
 from tests.kafka.broker import Cluster
@@ -132,4 +133,7 @@ def test_a_topic_is_whole_after_kills_of_broker_and_relay(
     verdict = TopicVerifier(options, ledger=book.reader).verify()
     assert verdict.findings == []
     assert (verdict.first, verdict.last, verdict.records) == (1, head, head)
+    proved = StatusVerifier(options, book.reader).verify()
+    assert proved.findings == []
+    assert (proved.behind, proved.records > 0) == (0, True)
     assert supervised.starts > 1
