@@ -10,15 +10,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
 from kafka.errors import KafkaError
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from consumers import describing
+from consumers import backfilling, describing
+from consumers.backfilling import verified
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
 from consumers.relay import (
     OtherLedgerError,
@@ -30,9 +32,8 @@ from consumers.relay import (
 from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import Difference, TopicAdmin
-from consumers.topics import EVENTS, REQUEST_STATUS, TOPICS
-from consumers.verifying import TopicVerifier, Verdict
-from consumers.verifying_statuses import StatusVerifier
+from consumers.topics import EVENTS, REQUEST_STATUS, TOPICS, Topic
+from consumers.verifying import Verdict
 from ledger.names import LEDGER_SCHEMA, Lock, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
@@ -242,11 +243,75 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
         ).run(stop)
 
 
-def _end_at_once(sentence: str, code: int) -> None:
+def _end_at_once(sentence: str, code: int) -> NoReturn:
     """End without waiting for a producer that failed: it never goes away by itself."""
     Console(stderr=True).print(f"sijil: {sentence}", markup=False, highlight=False)
     sys.stderr.flush()
     os._exit(code)
+
+
+def backfill(
+    topic: Annotated[str, typer.Argument(help="The topic to fill anew.")] = EVENTS.name,
+    *,
+    number: Annotated[
+        int | None,
+        typer.Option(min=1, help="Go on with this one, or begin it; a new one if not."),
+    ] = None,
+) -> None:
+    """Publish all of the history once more, into a topic of its own, and prove it.
+
+    0 when the topic is whole; 1 when it is not; 2 when something went wrong: then the
+    same number goes on where it stopped.
+    """
+    live = backfilling.CAN_BE_FILLED.get(topic)
+    if live is None:
+        known = " and ".join(backfilling.CAN_BE_FILLED)
+        raise OperatorError(f"only {known} can be filled from the ledger")
+    try:
+        with in_words():
+            verdict = _backfilled(live, number)
+    except OperatorError as error:
+        _end_at_once(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _end_at_once("stopped; with the same --number it goes on", 130)
+    except Exception as error:  # noqa: BLE001 -- the top of the process
+        _end_at_once(f"the backfill ends, because of {type(error).__name__}", 2)
+    _say(verdict)
+    if not verdict.is_whole:
+        raise typer.Exit(1)
+
+
+def _backfilled(live: Topic, number: int | None) -> Verdict:
+    settings = LedgerSettings.load()
+    kafka = KafkaSettings.load(settings.home)
+    options = kafka.client()
+    reader = LedgerReader(
+        PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
+    )
+    with closing(TopicAdmin(options, replication=kafka.kafka_replication)) as admin:
+        if number is None:
+            number = backfilling.next_number(live, admin.names())
+        target = backfilling.target_of(live, number)
+        head = reader.head().position
+        with Progress(
+            TextColumn(target.name),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        ) as progress:
+            task = progress.add_task("", total=head)
+            left = backfilling.backfill(
+                reader,
+                options,
+                target,
+                admin=admin,
+                published=lambda at: progress.update(task, completed=at),
+            )
+    if left:
+        _print(left)
+        raise OperatorError(f"the topic {target.name} is not as it has to be")
+    return verified(reader, options, target.name)
 
 
 def verify_topic(
@@ -270,25 +335,16 @@ def verify_topic(
         ledger = LedgerReader(
             PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
         )
-    with in_words():
-        verdict = _verified(topic, options, ledger)
-    _say(verdict)
-    if not verdict.is_whole:
-        raise typer.Exit(1)
-
-
-def _verified(
-    topic: str, options: dict[str, object], ledger: LedgerReader | None
-) -> Verdict:
-    """What is found of a topic: of events, or of the statuses of requests."""
-    if not topic.startswith(REQUEST_STATUS.name):
-        return TopicVerifier(options, topic=topic, ledger=ledger).verify()
-    if ledger is None:
+    if ledger is None and topic.startswith(REQUEST_STATUS.name):
         raise OperatorError(
             "a topic that keeps the last of each key proves nothing alone; without "
             "--alone it is compared with the ledger"
         )
-    return StatusVerifier(options, ledger, topic=topic).verify()
+    with in_words():
+        verdict = verified(ledger, options, topic)
+    _say(verdict)
+    if not verdict.is_whole:
+        raise typer.Exit(1)
 
 
 def _say(verdict: Verdict) -> None:

@@ -58,7 +58,7 @@ def read_published(options: Mapping[str, Any]) -> dict[str, Published]:
     partition = TopicPartition(RELAY_POSITION.name, 0)
     reader = reader_of(options)
     try:
-        if reader.partitions_for_topic(RELAY_POSITION.name) is None:
+        if not reader.partitions_for_topic(RELAY_POSITION.name):
             raise TopicMissingError(RELAY_POSITION.name)
         starts = reader.beginning_offsets([partition])
         ends = reader.end_offsets([partition])

@@ -112,11 +112,12 @@ class Relay:
         self._published_at = 0.0
         self._looked_at = 0.0
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Event, *, until: int | None = None) -> None:
         """Publish all there is and follow, until ``stop`` is set.
 
-        Raises whatever went wrong; the process MUST end then, because a producer that
-        failed does not go away.
+        With ``until`` it ends by itself when that position is published. Raises
+        whatever went wrong; the process MUST end then, because a producer that failed
+        does not go away.
         """
         producer = self._producer()
         producer.init_transactions()
@@ -130,7 +131,7 @@ class Relay:
                     _must_be_the_same(head, self._reader.head())
                     self._topics_must_be_the_same(admin)
                     after = self._catch_up(producer, admin, reading, head, after, stop)
-                    if stop.is_set():
+                    if stop.is_set() or (until is not None and after >= until):
                         break
         producer.close(timeout=FUTURE_TIMEOUT_S)
 

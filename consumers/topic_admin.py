@@ -39,6 +39,10 @@ class TopicAdmin:
         """Close the connections."""
         self._admin.close()
 
+    def names(self) -> list[str]:
+        """Of every topic that the brokers have, the catalogue's and others."""
+        return sorted(self._admin.list_topics())
+
     def differences(self, topics: Sequence[Topic] = TOPICS) -> list[Difference]:
         """Everything that is not as the catalogue has it."""
         described = self._admin.describe_topics([topic.name for topic in topics])

@@ -174,7 +174,7 @@ class TopicVerifier:
             )
         ) as reader:
             partitions = reader.partitions_for_topic(self._topic)
-            if partitions is None:
+            if not partitions:
                 raise TopicMissingError(self._topic)
             width = len(partitions)
             every = [TopicPartition(self._topic, each) for each in sorted(partitions)]

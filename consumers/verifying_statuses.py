@@ -73,7 +73,7 @@ class StatusVerifier:
             )
         ) as reader:
             partitions = reader.partitions_for_topic(self._topic)
-            if partitions is None:
+            if not partitions:
                 raise TopicMissingError(self._topic)
             every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
             starts = reader.beginning_offsets(every)

@@ -12,7 +12,7 @@ from kafka.admin import KafkaAdminClient
 
 from consumers import envelope
 from consumers.partitions import last_records, reader_of
-from consumers.relay import Relay, partition_of
+from consumers.relay import Relay, TopicMissingError, partition_of
 from consumers.topics import Topic
 from consumers.verifying import Fault, Finding, TopicVerifier, Verdict
 from tests.consumers.conftest import Book, relay_until
@@ -224,3 +224,8 @@ def test_a_partition_of_which_all_is_gone_is_judged_by_the_ledger(
     verdict = published.verdict(with_ledger=True)
     assert verdict.is_whole
     assert verdict.records < 150
+
+
+def test_a_topic_that_is_not_there_is_no_empty_one(options: dict[str, Any]) -> None:
+    with pytest.raises(TopicMissingError, match="not-there"):
+        TopicVerifier(options, topic="sijil.not-there.v1").verify()

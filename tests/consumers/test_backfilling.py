@@ -1,0 +1,154 @@
+"""All of the history once more: whole whatever the live topic has lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from consumers.backfilling import backfill, next_number, target_of, verified
+from consumers.partitions import last_records
+from consumers.relay import Relay, TopicMissingError
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import EVENTS, REQUEST_STATUS, Topic
+from tests.consumers.conftest import Book, Lives, new_topic, relay_until, until
+from tests.running import REPOSITORY
+
+
+@pytest.fixture
+def admin(options: dict[str, Any]) -> Iterator[TopicAdmin]:
+    made = TopicAdmin(options, replication=1)
+    yield made
+    made.close()
+
+
+def test_a_number_is_never_used_twice() -> None:
+    names = [
+        "sijil.events.v1",
+        "sijil.events.v1.backfill-2",
+        "sijil.events.v1.backfill-11",
+        "sijil.events.v1.backfill-011",
+        "sijil.events.v1.backfill-x",
+        "sijil.request-status.v1.backfill-40",
+        "sijilxevents.v1.backfill-50",
+    ]
+    assert next_number(EVENTS, names) == 12
+    assert next_number(EVENTS, []) == 1
+    assert target_of(EVENTS, 12).name == "sijil.events.v1.backfill-12"
+    assert target_of(EVENTS, 12).partitions == EVENTS.partitions
+
+
+def own(live: Topic, number: int) -> Topic:
+    """The target of a backfill that no other run of the tests has."""
+    return target_of(live, os.getpid() * 100 + number)
+
+
+def test_what_has_passed_its_time_is_whole_in_the_new_topic(
+    options: dict[str, Any], topic: Topic, book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(10)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+    last = last_records(options, partitions)
+    with closing(KafkaAdminClient(**options)) as kafka:
+        kafka.delete_records({each: record.offset for each, record in last.items()})
+    left = verified(book.reader, options, topic.name)
+    assert left.first is not None
+    assert left.first > 1
+    target = own(EVENTS, 1)
+    heard: list[int] = []
+    assert not backfill(
+        book.reader, options, target, admin=admin, published=heard.append
+    )
+    whole = verified(book.reader, options, target.name)
+    assert whole.is_whole
+    assert (whole.first, whole.last, whole.records) == (1, head, head)
+    assert heard[-1] == head
+    # The same number again goes on where it stands.
+    head = book.add(2)
+    assert not backfill(book.reader, options, target, admin=admin)
+    whole = verified(book.reader, options, target.name)
+    assert (whole.is_whole, whole.records) == (True, head)
+
+
+def test_a_deleted_topic_is_noticed_and_a_backfill_has_everything(
+    options: dict[str, Any], lives: Lives, admin: TopicAdmin
+) -> None:
+    gone = new_topic(options, REQUEST_STATUS)
+    relay = {"reader": lives.reader, "options": options, "topic": None}
+    relay_until(Relay(**relay, statuses=gone), lives.head)
+    with closing(KafkaAdminClient(**options)) as kafka:
+        kafka.delete_topics([gone.name])
+    until(lambda: bool(admin.differences([gone])))
+    with pytest.raises(TopicMissingError):
+        relay_until(Relay(**relay, statuses=gone), lives.head)
+    with pytest.raises(TopicMissingError):
+        verified(lives.reader, options, gone.name)
+    target = own(REQUEST_STATUS, 2)
+    assert not backfill(lives.reader, options, target, admin=admin)
+    whole = verified(lives.reader, options, target.name)
+    assert (whole.is_whole, whole.behind) == (True, 0)
+    assert whole.records > 50
+
+
+def test_a_topic_of_another_shape_is_not_filled(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    book.add(1)
+    target = own(EVENTS, 3)
+    admin.apply([dataclasses.replace(target, partitions=2)])
+    (left,) = backfill(book.reader, options, target, admin=admin)
+    assert left.what == "partitions"
+    assert verified(book.reader, options, target.name).records == 0
+
+
+def ran(book: Book, options: dict[str, Any], *words: str) -> tuple[int, str, str]:
+    settings = book.database.settings
+    env = os.environ | {
+        "SIJIL_KAFKA": ",".join(options["bootstrap_servers"]),
+        "SIJIL_HOME": str(settings.home),
+        "SIJIL_DATABASE_NAME": settings.database_name,
+        "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
+    }
+    if settings.database_url is not None:
+        env["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
+    done = subprocess.run(
+        [sys.executable, "-m", "api.cli", "backfill", *words],
+        cwd=REPOSITORY,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_fills_proves_and_says_so(
+    options: dict[str, Any], book: Book
+) -> None:
+    head = book.add(4)
+    code, said, wrong = ran(book, options)
+    assert code == 0, wrong
+    name = said.partition(":")[0]
+    assert name.startswith("sijil.events.v1.backfill-")
+    assert said.startswith(f"{name}: whole, positions 1 to {head}, {head} records")
+    # Another history is never led into it.
+    owner = book.database.datastore("owner")
+    with owner.transaction() as cursor:
+        cursor.execute("SELECT resume_as_new_incarnation()")
+    code, _, wrong = ran(book, options, "--number", name.rpartition("-")[2])
+    assert code == 1, wrong
+    assert "holds what this ledger does not" in " ".join(wrong.split())
+    code, _, wrong = ran(book, options, "sijil.relay-position.v1")
+    assert code == 2
+    assert "can be filled from the ledger" in " ".join(wrong.split())
