@@ -7,7 +7,7 @@ names the one that counts, and each says where it came from (decision 0039).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,6 +27,7 @@ from kafka.errors import (
 from kafka.producer.future import RecordMetadata
 
 from consumers.inward.records import Headers, InwardMessage
+from consumers.inward.signatures import Senders, UnusableError
 from consumers.topics import dead_letters_of
 from domain.dead_letters import DeadLetter
 from office.dead_letters import DeadLettersDesk, SetAside
@@ -199,14 +200,23 @@ class Sender:
 
 
 class DeadLetters:
-    """Sets messages of one group aside. Many threads may use one; close it."""
+    """Sets messages of one group aside. Many threads may use one; close it.
+
+    ``senders`` gives who is believed now, so that events say whose a message was.
+    """
 
     def __init__(
-        self, options: Mapping[str, Any], desk: DeadLettersDesk, *, group: str
+        self,
+        options: Mapping[str, Any],
+        desk: DeadLettersDesk,
+        *,
+        group: str,
+        senders: Callable[[], Senders] | None = None,
     ) -> None:
         self._topic = dead_letters_of(group).name
         self._group = group
         self._desk = desk
+        self._senders = senders
         self._sender = Sender(options)
 
     def set_aside(
@@ -216,16 +226,14 @@ class DeadLetters:
         cause: str,
         attempts: int,
         detail: str | None = None,
-        sender: str | None = None,
         tracking: Tracking,
     ) -> None:
         """Keep a message that cannot be used, and pass its offset.
 
-        ``cause`` is a code; ``detail`` MUST have no value of the message; ``sender`` is
-        the code of whom it was proved to be from. Raises TrackingConflictError where
-        the offset was passed already, KafkaError where the message could not be kept,
-        and the office's errors where the ledger is away: each time it may be tried
-        again.
+        ``cause`` is a code; ``detail`` MUST have no value of the message. Raises
+        TrackingConflictError where the offset was passed already, KafkaError where the
+        message could not be kept, and the office's errors where the ledger is away:
+        each time it may be tried again.
         """
         place = (self._group, message.topic, message.partition, message.offset)
         marks = Marks(
@@ -250,7 +258,7 @@ class DeadLetters:
                 attempts=attempts,
                 kept_partition=kept.partition,
                 kept_offset=kept.offset,
-                sender=sender,
+                sender=self._proved(message),
                 replay_of=replayed_by(message.headers),
             ),
             tracking=tracking,
@@ -259,6 +267,15 @@ class DeadLetters:
     def close(self) -> None:
         """Let the producer go."""
         self._sender.close()
+
+    def _proved(self, message: InwardMessage) -> str | None:
+        """The code of whom a message was proved to be from, or None."""
+        if self._senders is None:
+            return None
+        try:
+            return self._senders().sender_of(message).id
+        except UnusableError:
+            return None
 
     def _keep(self, message: InwardMessage, marks: Marks) -> RecordMetadata:
         """Write a message to the dead-letter topic; its place there."""

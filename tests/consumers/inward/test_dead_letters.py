@@ -14,6 +14,7 @@ from consumers.topic_admin import TopicAdmin
 from consumers.topics import dead_letters_of
 from ledger.bodies import read_body
 from office.streams import LetterPlace
+from tests.consumers.inward.letters import OTHER_SECRET, by_secret, senders
 from tests.consumers.inward.post import Post, answers, forwarded
 
 
@@ -23,7 +24,13 @@ def real(post: Post) -> Iterator[Post]:
     group = post.group.removeprefix("sijil-")
     with closing(TopicAdmin(post.options, replication=1)) as admin:
         admin.apply([dead_letters_of(group)])
-    aside = DeadLetters(post.options, post.scene.house.dead_letters, group=group)
+    known = senders(post.folder)
+    aside = DeadLetters(
+        post.options,
+        post.scene.house.dead_letters,
+        group=group,
+        senders=lambda: known,
+    )
     with closing(aside):
         made: Any = aside
         post.aside = made
@@ -50,17 +57,18 @@ def test_what_could_not_be_used_is_kept_passed_and_used_when_it_is_sent_again(
     scene.pay(early)
     megabyte = b"x" * 1_000_000
     real.send(real.replies, megabyte, partition=0)
-    real.send(real.replies, b'{"type":', partition=0)
+    real.send(real.replies, b'{"type":', partition=0, sign=by_secret(OTHER_SECRET))
     real.reply(early, partition=0)
     real.reply(asked, partition=0)
     with real.working(), closing(Replaying(real.options)) as box:
         real.until_used(4)
         assert answers(scene) == {str(asked): 1}
         told = letters(real)
-        assert [(d["cause"], d.get("code"), d["attempts"]) for _, d in told] == [
-            ("too-large", None, 1),
-            ("not-json", None, 1),
-            ("refused", "not-found", 1),
+        assert [(d["cause"], d.get("code"), d.get("sender")) for _, d in told] == [
+            ("too-large", None, "officer-1"),
+            # Whose it was is only said where it was proved.
+            ("wrong-signature", None, None),
+            ("refused", "not-found", "officer-1"),
         ]
         (large, _), _, (letter, _) = told
         assert box.content(large).value == megabyte
