@@ -28,6 +28,7 @@ from consumers.partitions import close_hanging, last_records, reader_of
 from consumers.positions import Published, TopicMissingError, read_published
 from consumers.statuses import Statuses
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
+from ledger.backup.resuming import is_common
 from ledger.bundles import BareRow, recorded_text
 from ledger.reader import Head, LedgerReader
 
@@ -235,7 +236,14 @@ class Relay:
         is_made_again = said is not None and said.topic_id != outward.topic_id
         if said is not None and not is_made_again:
             before = (said.ledger_id, said.incarnation)
-            if before != (head.ledger_id, head.incarnation):
+            # A topic that has no more than came back may be followed on: what it has
+            # is the beginning of this history. Its last records are looked at below.
+            if before != (head.ledger_id, head.incarnation) and not is_common(
+                self._reader,
+                ledger_id=said.ledger_id,
+                incarnation=said.incarnation,
+                position=said.position,
+            ):
                 raise OtherLedgerError(outward.name)
         partitions = outward.partitions
         records = last_records(self._options, partitions)
@@ -340,6 +348,6 @@ class Relay:
 
 
 def _must_be_the_same(before: Head, now: Head) -> None:
-    """A relay follows one incarnation; a restored ledger is another history."""
+    """A relay follows one incarnation; only a new start may go on with the next."""
     if (before.ledger_id, before.incarnation) != (now.ledger_id, now.incarnation):
         raise OtherLedgerError(str(now.ledger_id))

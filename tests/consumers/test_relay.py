@@ -23,6 +23,8 @@ from consumers.relay import (
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from consumers.verifying import TopicVerifier
+from domain.resumptions import ResumedBecause
+from ledger.backup.resuming import resume, suspend
 from tests.conftest import Database
 from tests.consumers.conftest import Book, Running, relay_until, until
 
@@ -167,6 +169,30 @@ def test_another_ledger_and_another_incarnation_are_refused(
     owner = book.database.datastore("owner")
     with owner.transaction() as cursor:
         cursor.execute("SELECT resume_as_new_incarnation()")
+    with pytest.raises(OtherLedgerError):
+        relay_until(Relay(book.reader, options, topic=topic), book.add(1))
+
+
+def test_a_topic_that_has_no_more_than_came_back_is_followed_on(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    last = book.add(3)
+    relay_until(Relay(book.reader, options, topic=topic), last)
+    suspend(book.database.settings)
+    begins = resume(book.database.settings, ResumedBecause.RESTORED).position
+    head = book.add(2)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    said = read_published(options)[topic.name]
+    assert (said.incarnation, said.position) == (2, head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    # One that had seen what stood at that position before has another history.
+    more = dataclasses.replace(said, incarnation=1, position=begins)
+    producer = KafkaProducer(**options)
+    producer.send(
+        RELAY_POSITION.name, key=topic.name.encode(), value=more.to_bytes()
+    ).get(30)
+    producer.close()
     with pytest.raises(OtherLedgerError):
         relay_until(Relay(book.reader, options, topic=topic), book.add(1))
 
