@@ -137,6 +137,29 @@ def test_a_partition_that_is_far_ahead_waits(
     assert manifest.position == len(rows)
 
 
+def test_what_waited_when_it_was_stopped_is_read_again(
+    planted: Planted, rows: list[Any], options: Options, place: Path
+) -> None:
+    records = [planted.record(row) for row in rows]
+    begins: dict[int, int] = {}
+    for number, each in enumerate(records):
+        begins.setdefault(each["partition"], number)
+    # The one that begins last: some rows come before it, and some wait for it.
+    first, partition = max((at, which) for which, at in begins.items())
+    late = [each for each in records if each["partition"] == partition]
+    planted.write([each for each in records if each not in late])
+    with Folder.opened(place) as folder:
+        made = Follower(folder, options, topic=planted.topic.name, save_every_s=0.0)
+        running = Running(made)
+        until(lambda: folder.position == first and len(made._held) > 0)
+        until(lambda: len(made._held) == len(rows) - first - len(late))
+        running.stop()
+        assert running.error is None
+    planted.write(late)
+    assert follow(place, options, planted.topic) == len(rows)
+    assert whole(place) is not None
+
+
 @pytest.mark.parametrize("position", [1, 7])
 def test_a_missing_position_is_named_and_nothing_above_it_is_kept(
     planted: Planted, rows: list[Any], options: Options, place: Path, position: int
