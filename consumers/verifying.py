@@ -179,7 +179,7 @@ class TopicVerifier:
             width = len(partitions)
             every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
             starts = reader.beginning_offsets(every)
-            ends = reader.end_offsets(every)
+            ends = settled_ends(self._options, every)
             gone = {each.partition for each in every if starts[each] > 0}
             for batch, partition in records_between(reader, starts, ends):
                 if partition.partition in gone:
@@ -190,7 +190,7 @@ class TopicVerifier:
                     self._progress(self._records)
                 if len(self._findings) >= MOST_FINDINGS:
                     break
-            # What of the last transaction was not to be seen yet in each partition.
+            # A relay at work: of its last transaction some partitions show nothing yet.
             last = self._positions.last
             settled = settled_ends(self._options, every)
             for batch, _ in records_between(reader, ends, settled):

@@ -307,3 +307,25 @@ def test_what_the_ledger_has_more_is_behind_and_no_fault(
     assert proved.is_whole
     # In one transaction: submitted and accepted are one record.
     assert (proved.records, proved.behind) == (3, 4)
+
+
+def test_a_move_whose_later_one_is_above_what_was_read_first_is_no_fault(
+    options: dict[str, Any], lives: Lives
+) -> None:
+    """As where a reader sees a transaction in one partition and not yet in another."""
+    planted = Planted(options, lives)
+    assert planted.found() == []
+    verifier = StatusVerifier(options, lives.reader, topic=planted.topic.name)
+    assert verifier.verify().is_whole
+    for place in sorted(position_of(record) for record in planted.records):
+        verifier._judge(place - 1)
+    assert verifier._findings == []
+    # But where the later one is not there either, it is.
+    moved = {row[2] for row in rows_of(lives) if row[4].endswith("accepted.v1")}
+    newest = next(
+        record for record in planted.records if record["key"].decode() in moved
+    )
+    place = position_of(newest)
+    verifier._positions._bits[place >> 3] &= ~(1 << (place & 7))
+    verifier._judge(place - 1)
+    assert [each.fault for each in verifier._findings] == [Fault.MISSING]
