@@ -200,9 +200,9 @@ def relay(
         with in_words():
             _relay(settings, options, stop)
     except OperatorError as error:
-        _end_at_once(str(error), error.exit_code)
+        end_at_once(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 -- the top of the process
-        _end_at_once(f"the relay ends, because of {type(error).__name__}", 2)
+        end_at_once(f"the relay ends, because of {type(error).__name__}", 2)
 
 
 def _check(settings: LedgerSettings, options: dict[str, object]) -> None:
@@ -243,7 +243,7 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
         ).run(stop)
 
 
-def _end_at_once(sentence: str, code: int) -> NoReturn:
+def end_at_once(sentence: str, code: int) -> NoReturn:
     """End without waiting for a producer that failed: it never goes away by itself."""
     Console(stderr=True).print(f"sijil: {sentence}", markup=False, highlight=False)
     sys.stderr.flush()
@@ -271,11 +271,11 @@ def backfill(
         with in_words():
             verdict = _backfilled(live, number)
     except OperatorError as error:
-        _end_at_once(str(error), error.exit_code)
+        end_at_once(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _end_at_once("stopped; with the same --number it goes on", 130)
+        end_at_once("stopped; with the same --number it goes on", 130)
     except Exception as error:  # noqa: BLE001 -- the top of the process
-        _end_at_once(f"the backfill ends, because of {type(error).__name__}", 2)
+        end_at_once(f"the backfill ends, because of {type(error).__name__}", 2)
     _say(verdict)
     if not verdict.is_whole:
         raise typer.Exit(1)

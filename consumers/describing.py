@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from consumers.dead_letters import NAMES
-from consumers.inward.messages import INWARD, TYPES, Told
+from consumers.inward.messages import FOLLOWED, TYPES, Told
 from consumers.inward.signatures import KEY_ID, SIGNATURE
 from consumers.schemas import (
     EVENT_HEADERS,
@@ -157,7 +157,7 @@ def messages() -> dict[str, Sequence[Message]]:
                 )
                 for name, type_ in TYPES[kind].items()
             ]
-            for topic, kind in INWARD.items()
+            for topic, kind in FOLLOWED.items()
         },
         DEAD_LETTERS.name: [
             Message(

@@ -153,7 +153,7 @@ TYPES: dict[Correspondence, dict[str, type[Told]]] = {
     Correspondence.PAYMENTS: {"sijil.bank-payment.v1": BankPaid},
 }
 """The types of each topic, by name."""
-INWARD: dict[Topic, Correspondence] = {
+FOLLOWED: dict[Topic, Correspondence] = {
     AGENCY_REPLIES: Correspondence.REPLIES,
     POSTAL_SCANS: Correspondence.SCANS,
     BANK_PAYMENTS: Correspondence.PAYMENTS,

@@ -23,7 +23,7 @@ from kafka.structs import OffsetAndMetadata
 
 from consumers.inward.desk import InwardDesk
 from consumers.inward.lane import Lane, Place, SetsAside
-from consumers.inward.messages import INWARD, Correspondence
+from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage
 from consumers.inward.signatures import Senders
 from consumers.relay import TopicMissingError
@@ -82,7 +82,7 @@ class InwardWorker:
     ) -> None:
         self._ledger = house.ledger
         self._options = options
-        self._topics = topics or {each.name: kind for each, kind in INWARD.items()}
+        self._topics = topics or {each.name: kind for each, kind in FOLLOWED.items()}
         self._group = group
         self._session_ms = session_ms
         self._aside = aside

@@ -43,6 +43,7 @@ class Aside:
     def __init__(self, house: House) -> None:
         self._house = house
         self.found: list[tuple[InwardMessage, str, int]] = []
+        self.senders: list[str | None] = []
 
     def set_aside(
         self,
@@ -51,10 +52,12 @@ class Aside:
         cause: str,
         attempts: int,
         detail: str | None = None,
+        sender: str | None = None,
         tracking: Tracking,
     ) -> None:
         self._house.ledger.append(tracking=tracking)
         self.found.append((message, cause, attempts))
+        self.senders.append(sender)
 
 
 class Post:

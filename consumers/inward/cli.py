@@ -1,0 +1,82 @@
+"""``sijil inward``: one worker of the group, in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from consumers.cli import end_at_once, in_words
+from consumers.dead_letters import DeadLetters
+from consumers.inward.signatures import SendersFile
+from consumers.inward.worker import (
+    InwardWorker,
+    OffsetsLostError,
+    TopicMadeAgainError,
+)
+from consumers.settings import KafkaSettings
+from consumers.topics import INWARD
+from ledger.settings import LedgerSettings
+from office.errors import OperatorError
+from office.house import House
+from office.processes import end_with_parent as follow_parent
+
+SENDERS = "senders.toml"
+"""Its name in the home folder, where no other file is named."""
+
+_log = structlog.get_logger()
+
+
+def inward(
+    *,
+    end_with_parent: Annotated[
+        bool, typer.Option("--end-with-parent", hidden=True, help="For the supervisor.")
+    ] = False,
+) -> None:
+    """Make acts of what agencies, the post and banks send over Kafka, until stopped.
+
+    Start as many as you like: they share the partitions. A worker ends with 2 at an
+    error that it cannot wait out, and is to be started again.
+    """
+    settings = LedgerSettings.load()
+    kafka = KafkaSettings.load(settings.home)
+    stop = Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for politely in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(politely, ask_to_stop)
+    if end_with_parent:
+        follow_parent()
+    try:
+        with in_words():
+            _inward(settings, kafka, stop)
+    except OperatorError as error:
+        end_at_once(str(error), error.exit_code)
+    except OffsetsLostError as error:
+        end_at_once(
+            f"the partition {error} ends before what the ledger has of it, because its"
+            " records were lost; new messages would be taken for done: delete the topic"
+            " and make it again, and have its senders send what was not answered",
+            1,
+        )
+    except TopicMadeAgainError:
+        end_at_once("a topic was made again; the next start reads the new one", 2)
+    except Exception as error:  # noqa: BLE001 -- the top of the process
+        end_at_once(f"the worker ends, because of {type(error).__name__}", 2)
+
+
+def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None:
+    options = kafka.client()
+    senders = SendersFile(kafka.senders_file or settings.home / SENDERS)
+    with (
+        House(settings) as house,
+        closing(DeadLetters(options, house.dead_letters, group=INWARD)) as aside,
+    ):
+        InwardWorker(house, options, senders=senders, aside=aside).run(stop)

@@ -1,0 +1,90 @@
+"""``sijil inward`` as a process: what it takes in, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import TOPICS
+from domain.requests import Answer
+from tests.consumers.conftest import until
+from tests.consumers.inward.letters import FILE, senders_file
+from tests.consumers.inward.post import Post, forwarded
+from tests.running import REPOSITORY
+
+
+def environment(post: Post, **more: str) -> dict[str, str]:
+    settings = post.scene.database.settings
+    made = os.environ | {
+        "SIJIL_KAFKA": ",".join(post.options["bootstrap_servers"]),
+        "SIJIL_HOME": str(settings.home),
+        "SIJIL_DATABASE_NAME": settings.database_name,
+        "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
+        "SIJIL_SENDERS_FILE": str(post.folder / "senders.toml"),
+        **more,
+    }
+    if settings.database_url is not None:
+        made["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
+    return made
+
+
+def started(post: Post, **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "inward"],
+        cwd=REPOSITORY,
+        env=environment(post, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_reply_is_used_and_what_cannot_be_is_a_dead_letter(post: Post) -> None:
+    admin = TopicAdmin(post.options, replication=1)
+    admin.apply(TOPICS)
+    admin.close()
+    scene = post.scene
+    (asked,) = forwarded(scene)
+    # The topics of the catalogue, which all tests of this run share: a sender of ours.
+    key = f"cli-{os.getpid()}"
+    senders_file(post.folder, FILE.replace("civ-1", key))
+    post.topics = dict.fromkeys(["sijil.agency-replies.v1"], post.topics[post.replies])
+    post.replies = "sijil.agency-replies.v1"
+    post.send(post.replies, b"{", key_id=key)
+    post.reply(asked, key_id=key)
+    worker = started(post)
+    try:
+        until(lambda: scene.get(asked).answer is Answer.ISSUED, 120)
+        until(lambda: dead_letters(post) >= 1, 60)
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        said = worker.communicate(timeout=60)
+    assert worker.returncode == 0, said
+
+
+def dead_letters(post: Post) -> int:
+    topics = [entry.topic for entry in post.scene.entries()]
+    return topics.count("sijil.message.dead-lettered.v1")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"SIJIL_SENDERS_FILE": "missing.toml"}, "missing.toml cannot be read"),
+        ({"SIJIL_KAFKA": ""}, "SIJIL_KAFKA"),
+    ],
+)
+def test_it_says_what_is_missing(post: Post, more: dict[str, Any], said: str) -> None:
+    senders_file(post.folder)
+    worker = started(post, **more)
+    _, error = worker.communicate(timeout=120)
+    assert worker.returncode == 2
+    assert said in error
+    assert "Traceback" not in error
