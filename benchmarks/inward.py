@@ -97,7 +97,7 @@ class Bench:
     """The broker, the office, and what waits at the agency."""
 
     def __init__(self, cluster: Cluster, settings: LedgerSettings, place: Path) -> None:
-        self._options = KafkaSettings(kafka=cluster.bootstrap).client()
+        self.options = KafkaSettings(kafka=cluster.bootstrap).client()
         self._settings = settings
         file = place / "senders.toml"
         file.write_text(SENDERS, encoding="utf-8")
@@ -179,12 +179,8 @@ class Bench:
 
     def sent(self, waiting: list[UUID]) -> float:
         """Replies a second, from the worker's first to its last."""
-        topic = dataclasses.replace(
-            AGENCY_REPLIES, name=f"{AGENCY_REPLIES.name}.{next(_NUMBERS)}"
-        )
-        with closing(TopicAdmin(self._options, replication=1)) as admin:
-            admin.apply([topic])
-        self._send(topic.name, waiting)
+        topic = self.topic()
+        self.send(topic, waiting)
         times: list[float] = []
         with House(self._settings) as house:
 
@@ -193,11 +189,11 @@ class Bench:
 
             worker = InwardWorker(
                 house,
-                self._options,
+                self.options,
                 senders=lambda: self._senders,
                 aside=_Nowhere(),
-                topics={topic.name: Correspondence.REPLIES},
-                group=topic.name,
+                topics={topic: Correspondence.REPLIES},
+                group=topic,
                 done=done,
             )
             stop = Event()
@@ -210,8 +206,21 @@ class Bench:
         assert len(times) == len(waiting)
         return (len(times) - 1) / (max(times) - min(times))
 
-    def _send(self, topic: str, waiting: list[UUID]) -> None:
-        producer = KafkaProducer(**self._options, acks="all", linger_ms=5)
+    def topic(self) -> str:
+        """The name of an empty topic."""
+        made = dataclasses.replace(
+            AGENCY_REPLIES, name=f"{AGENCY_REPLIES.name}.{next(_NUMBERS)}"
+        )
+        with closing(TopicAdmin(self.options, replication=1)) as admin:
+            admin.apply([made])
+        return made.name
+
+    def send(
+        self, topic: str, waiting: list[UUID]
+    ) -> list[tuple[tuple[int, int], UUID]]:
+        """Send an answer to each, in their order; where each stands."""
+        sent = []
+        producer = KafkaProducer(**self.options, acks="all", linger_ms=5)
         for request_id in waiting:
             key = str(request_id).encode()
             value = json.dumps(
@@ -224,17 +233,15 @@ class Bench:
             ).encode()
             signed = signed_bytes(topic=topic, key_id="civ-1", key=key, value=value)
             signature = hmac.digest(SECRET, signed, hashlib.sha256)
-            producer.send(
-                topic,
-                key=key,
-                value=value,
-                headers=[
-                    (KEY_ID, b"civ-1"),
-                    (SIGNATURE, base64.b64encode(signature)),
-                ],
-            )
+            headers = [(KEY_ID, b"civ-1"), (SIGNATURE, base64.b64encode(signature))]
+            sent.append(producer.send(topic, key=key, value=value, headers=headers))
         producer.flush(60)
+        stand = [each.get(60) for each in sent]
         producer.close()
+        return [
+            ((at.partition, at.offset), request_id)
+            for at, request_id in zip(stand, waiting, strict=True)
+        ]
 
     def verify(self, requests: list[UUID]) -> None:
         """Every request has one answer."""

@@ -81,6 +81,7 @@ class Post:
         self.producer = KafkaProducer(**options, acks="all", max_request_size=2 * 2**20)
         self.used: Counter[str] = Counter()
         self.sent = 0
+        self.places: dict[tuple[int, int], UUID] = {}
 
     def _made(self, topic: Topic) -> Topic:
         made = dataclasses.replace(
@@ -110,7 +111,8 @@ class Post:
         sign: Sign | None = None,
         headers: list[tuple[str, bytes]] | None = None,
         partition: int | None = None,
-    ) -> None:
+    ) -> tuple[int, int]:
+        """Send a message, signed unless it is said; where it stands."""
         kind = self.topics[topic]
         usual = {
             Correspondence.REPLIES: "civ-1",
@@ -120,7 +122,7 @@ class Post:
         signed = signature(
             topic, key, value, key_id or usual[kind], sign or by_secret()
         )
-        self.producer.send(
+        at = self.producer.send(
             topic,
             key=key,
             value=value,
@@ -128,6 +130,7 @@ class Post:
             partition=partition,
         ).get(30)
         self.sent += 1
+        return at.partition, at.offset
 
     def reply(self, request_id: UUID, **more: Any) -> None:
         facts = {
@@ -137,7 +140,8 @@ class Post:
         }
         told = {name: more.pop(name) for name in ("happened_at",) if name in more}
         value = written(**{**facts, **told})
-        self.send(self.replies, value, key=str(request_id).encode(), **more)
+        at = self.send(self.replies, value, key=str(request_id).encode(), **more)
+        self.places[at] = request_id
 
     def worker(self) -> InwardWorker:
         known = senders(self.folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,10 +16,9 @@ from consumers.inward.worker import InwardWorker
 from consumers.settings import KafkaSettings
 from ledger.settings import LedgerSettings
 from office.house import House
+from tests.forks import forks
 
-_FORKS = multiprocessing.get_context("forkserver")
-# What is imported once is in every child: a start takes a moment, not two seconds.
-_FORKS.set_forkserver_preload(["tests.consumers.inward.process"])
+_FORKS = forks("tests.consumers.inward.process")
 
 
 @dataclass(frozen=True, kw_only=True)
