@@ -12,6 +12,7 @@ from office.processes import Contribution, Process
 _FOLLOWERS = (
     Process(name="relay", arguments=("relay",)),
     Process(name="analytics", arguments=("analytics", "follow")),
+    Process(name="inward", arguments=("inward",)),
 )
 
 
@@ -23,7 +24,7 @@ def processes(home: Path, *, with_broker: bool) -> Contribution:
     named = KafkaSettings.load(home).kafka
     if named is not None:
         return Contribution(
-            processes=_installed(),
+            processes=_installed(home),
             said=f"the streams go to the Kafka of SIJIL_KAFKA{_without_analytics()}",
             shown={"Kafka": named},
         )
@@ -52,7 +53,7 @@ def processes(home: Path, *, with_broker: bool) -> Contribution:
                     environment=here,
                     may_start=serves.exists,
                 )
-                for each in _installed()
+                for each in _installed(home)
             ),
         ),
         said=f"Kafka starts too, and the streams once it serves{_without_analytics()}",
@@ -60,9 +61,13 @@ def processes(home: Path, *, with_broker: bool) -> Contribution:
     )
 
 
-def _installed() -> tuple[Process, ...]:
-    """The followers that can run here."""
-    return tuple(e for e in _FOLLOWERS if e.name != "analytics" or is_installed())
+def _installed(home: Path) -> tuple[Process, ...]:
+    """The followers that can run here: messages need somebody who may send them."""
+    can_run = {
+        "analytics": is_installed(),
+        "inward": KafkaSettings.load(home).senders_of(home).exists(),
+    }
+    return tuple(each for each in _FOLLOWERS if can_run.get(each.name, True))
 
 
 def _without_analytics() -> str:

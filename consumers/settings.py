@@ -13,6 +13,8 @@ from ledger.settings import SettingMissingError, secrets_folder
 RECONNECT_MS = 50
 RECONNECT_MAX_MS = 300
 """The client's own 30 s make it sleep through a broker's restart."""
+SENDERS = "senders.toml"
+"""Its name in the home folder, where no other file is named."""
 REQUEST_TIMEOUT_MS = 10_000
 """How long one answer may take before it is asked again."""
 
@@ -87,6 +89,10 @@ class KafkaSettings(BaseSettings):
     def load(cls, home: Path) -> Self:
         """The settings of this environment; secrets also from the secrets folder."""
         return cls(_secrets_dir=secrets_folder(home))  # type: ignore[call-arg]
+
+    def senders_of(self, home: Path) -> Path:
+        """Where the senders of messages stand."""
+        return self.senders_file or home / SENDERS
 
     def client(self) -> dict[str, Any]:
         """What every client of kafka-python is made with.

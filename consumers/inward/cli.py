@@ -26,9 +26,6 @@ from office.errors import OperatorError
 from office.house import House
 from office.processes import end_with_parent as follow_parent
 
-SENDERS = "senders.toml"
-"""Its name in the home folder, where no other file is named."""
-
 _log = structlog.get_logger()
 
 
@@ -74,7 +71,7 @@ def inward(
 
 def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None:
     options = kafka.client()
-    senders = SendersFile(kafka.senders_file or settings.home / SENDERS)
+    senders = SendersFile(kafka.senders_of(settings.home))
     with (
         House(settings) as house,
         closing(DeadLetters(options, house.dead_letters, group=INWARD)) as aside,
