@@ -74,6 +74,8 @@ def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None
     senders = SendersFile(kafka.senders_of(settings.home))
     with (
         House(settings) as house,
-        closing(DeadLetters(options, house.dead_letters, group=INWARD)) as aside,
+        closing(
+            DeadLetters(options, house.dead_letters, group=INWARD, senders=senders)
+        ) as aside,
     ):
         InwardWorker(house, options, senders=senders, aside=aside).run(stop)

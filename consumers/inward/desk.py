@@ -98,13 +98,6 @@ class InwardDesk:
         )
         return first or message.name
 
-    def sender_of(self, message: InwardMessage) -> str | None:
-        """The code of whose signature a message has, or None."""
-        try:
-            return self._senders().sender_of(message).id
-        except UnusableError:
-            return None
-
     def _do(self, told: Told, envelope: Envelope) -> Done:
         reports = self._house.reports
         if isinstance(told, AgencyReply):

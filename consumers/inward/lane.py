@@ -56,14 +56,12 @@ class SetsAside(Protocol):
         cause: str,
         attempts: int,
         detail: str | None = None,
-        sender: str | None = None,
         tracking: Tracking,
     ) -> None:
         """Keep a message for people to look at, and pass its offset with that.
 
-        ``cause`` is a code, ``detail`` has no value of the message, ``sender`` is whose
-        signature it has. Raises TrackingConflictError where the offset was passed
-        already.
+        ``cause`` is a code, ``detail`` has no value of the message. Raises
+        TrackingConflictError where the offset was passed already.
         """
 
 
@@ -207,7 +205,6 @@ class Lane:
         """Set a message aside, however long that takes: nothing comes before it."""
         tries = _Tries(self._stop, message)
         tracking = message.tracking(self.place.topic_id)
-        sender = self._desk.sender_of(message)
         while not self._stop.is_set():
             if self._is_passed(message, tries):
                 return
@@ -217,7 +214,6 @@ class Lane:
                     cause=cause,
                     attempts=attempts,
                     detail=detail,
-                    sender=sender,
                     tracking=tracking,
                 )
             except TrackingConflictError:

@@ -302,7 +302,8 @@ def trail(moment: Moment, asked: Asked) -> list[Row]:
         narrowed = f"(id::text IN ({_SUBJECT}) OR data ->> 'target' = %(thing)s"
         narrowed += " AND topic = 'sijil.attempt.refused.v1'"
         narrowed += " OR data ->> 'request' = %(thing)s"
-        narrowed += " AND topic = 'sijil.payment.unmatched.v1')"
+        narrowed += " AND topic IN ('sijil.payment.unmatched.v1',"
+        narrowed += " 'sijil.read.looked.v1'))"
     for name, column in (
         ("topic", "topic"),
         ("actor", "body #>> '{actor,id}'"),

@@ -43,7 +43,6 @@ class Aside:
     def __init__(self, house: House) -> None:
         self._house = house
         self.found: list[tuple[InwardMessage, str, int]] = []
-        self.senders: list[str | None] = []
 
     def set_aside(
         self,
@@ -52,12 +51,10 @@ class Aside:
         cause: str,
         attempts: int,
         detail: str | None = None,
-        sender: str | None = None,
         tracking: Tracking,
     ) -> None:
         self._house.ledger.append(tracking=tracking)
         self.found.append((message, cause, attempts))
-        self.senders.append(sender)
 
 
 class Post:

@@ -80,9 +80,6 @@ class Office:
             self.used.append(message.offset)
         return outcome
 
-    def sender_of(self, message: InwardMessage) -> str | None:
-        return "officer-1"
-
     def _mark(self, tracking: Tracking) -> None:
         name, at = tracking.application_name, tracking.notification_id
         if self.marks.get(name, -1) >= at:
@@ -112,10 +109,8 @@ class Office:
         cause: str,
         attempts: int,
         detail: str | None = None,
-        sender: str | None = None,
         tracking: Tracking,
     ) -> None:
-        assert sender == "officer-1"
         if self.aside_plan:
             raise self.aside_plan.pop(0)
         self._mark(tracking)

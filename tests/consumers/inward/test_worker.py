@@ -116,11 +116,6 @@ def test_what_cannot_be_used_is_set_aside_and_the_partition_moves_on(
     ):
         assert message.value == value
         assert attempts == 1
-    # Who sent it is told where that is certain, whatever is wrong with it.
-    nobodys = {"wrong-signature", "unsigned", "unknown-key"}
-    told = {cause: "officer-1" for _, _, cause in wrong if cause not in nobodys}
-    told["wrong-sender"] = "bank-1"
-    assert post.aside.senders == [told.get(cause) for _, _, cause in wrong]
     assert len(wrong[0][0]) > LARGEST_MESSAGE_BYTES
     assert answers(scene) == {str(asked): 1, str(answered): 1}
     # What a rule refused is an attempt as well, and what is nobody's is none.
