@@ -157,7 +157,7 @@ def get_trail(principal: ThePrincipal, trail: TheTrail) -> TrailList | Response:
 def get_request_trail(
     request_id: RequestId, principal: ThePrincipal, house: TheHouse, trail: TheTrail
 ) -> TrailList | Response:
-    """Read every event of a request, and every refused attempt on it, in words."""
+    """Read every event of a request, refused attempts on it, and looks, in words."""
     principal.must_be_allowed(Permission.READ_TRAIL)
     house.requests.get(request_id, principal)
     return trail.of(request_id)
