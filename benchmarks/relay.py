@@ -2,8 +2,9 @@
 
 One real Apache Kafka and one embedded ledger on this machine. In the same run:
 
-- the relay of so many entries, beside a bare kafka-python producer that sends the same
-  keys, values and headers with the same settings but without transactions;
+- the relay of so many entries, with the statuses of the requests, beside a bare
+  kafka-python producer that sends the same keys, values and headers to the same two
+  topics with the same settings but without transactions;
 - ``verify-topic`` over them, with and without the ledger, beside a bare consumer that
   only counts records;
 - from the commit of an act to a consumer that reads committed records, at a steady
@@ -34,10 +35,11 @@ from benchmarks.bars import Line, keep
 from benchmarks.writers import BODY
 from consumers import envelope
 from consumers.partitions import reader_of, records_between
-from consumers.relay import Relay
+from consumers.relay import LARGEST_BATCH, Relay
 from consumers.settings import KafkaSettings
+from consumers.statuses import Statuses, headers_of
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import EVENTS, RELAY_POSITION, Topic
+from consumers.topics import EVENTS, RELAY_POSITION, REQUEST_STATUS, Topic
 from consumers.verifying import FETCH_BYTES, TopicVerifier
 from domain.ids import new_id
 from ledger.names import LEDGER_SCHEMA, Role
@@ -57,6 +59,14 @@ RATE = 500
 RATE_S = 20
 LATENCY_MUST_BE_MS = 300
 TOPIC = "sijil.request.informed.v1"
+MOVES = {
+    1: "sijil.request.submitted.v1",
+    2: "sijil.request.accepted.v1",
+    EVENTS_AN_AGGREGATE: "sijil.request.mailed.v1",
+}
+"""By version: the events that enter a stage, as many as a request has."""
+SAID = b'{"effective_at":"2026-11-23T06:00:00.000000Z",' + BODY[1:]
+"""A body that says when, and some 645 bytes."""
 
 
 class Bench:
@@ -72,10 +82,10 @@ class Bench:
         reading = PostgresDatastore(settings.dsn(Role.READER), schema=LEDGER_SCHEMA)
         self.reader = LedgerReader(reading)
 
-    def topic(self) -> Topic:
+    def topic(self, like: Topic = EVENTS) -> Topic:
         """A new, empty topic."""
         self._number += 1
-        made = dataclasses.replace(EVENTS, name=f"sijil.events.bench-{self._number}")
+        made = dataclasses.replace(like, name=f"{like.name}.bench-{self._number}")
         self._admin.apply([made])
         return made
 
@@ -99,12 +109,22 @@ class Bench:
             if position >= head:
                 stop.set()
 
+        statuses = self.topic(REQUEST_STATUS)
         began = time.perf_counter()
-        Relay(self.reader, self.options, topic=topic, published=heard).run(stop)
+        Relay(
+            self.reader,
+            self.options,
+            topic=topic,
+            statuses=statuses,
+            published=heard,
+        ).run(stop)
         return head / (time.perf_counter() - began)
 
-    def sent_bare(self, topic: Topic, records: list[dict[str, Any]]) -> float:
-        """Records a second of a producer that only sends, to its last answer."""
+    def sent_bare(
+        self, topic: Topic, records: list[dict[str, Any]], moves: list[dict[str, Any]]
+    ) -> float:
+        """Entries a second of a producer that only sends, to its last answer."""
+        statuses = self.topic(REQUEST_STATUS)
         began = time.perf_counter()
         producer = KafkaProducer(
             **self.options,
@@ -115,6 +135,7 @@ class Bench:
             metrics_enabled=False,
         )
         sent = [producer.send(topic.name, **record) for record in records]
+        sent += [producer.send(statuses.name, **record) for record in moves]
         for future in sent:
             future.get(60)
         spent_s = time.perf_counter() - began
@@ -150,7 +171,13 @@ class Bench:
         """From an act's commit to its record at a consumer, at a steady rate."""
         stop = Event()
         relay = Thread(
-            target=Relay(self.reader, self.options, topic=topic).run, args=(stop,)
+            target=Relay(
+                self.reader,
+                self.options,
+                topic=topic,
+                statuses=self.topic(REQUEST_STATUS),
+            ).run,
+            args=(stop,),
         )
         relay.start()
         committed: dict[bytes, float] = {}
@@ -193,7 +220,7 @@ class Bench:
 
 
 def _event(aggregate_id: UUID, version: int) -> StoredEvent:
-    return StoredEvent(aggregate_id, version, TOPIC, BODY)
+    return StoredEvent(aggregate_id, version, MOVES.get(version, TOPIC), SAID)
 
 
 def _act(events: list[StoredEvent]) -> ActToAppend:
@@ -220,10 +247,11 @@ def main() -> None:
         "relay",
         title="The relay to Kafka",
         about=[
-            f"{head:,} entries of {len(BODY)} bytes, one broker (Apache Kafka 4.4.0);",
+            f"{head:,} entries of {len(SAID)} bytes with the statuses of their requests,",
+            "one broker (Apache Kafka 4.4.0);",
             f"medians of {ROUNDS} rounds in turn.",
         ],
-        header=("what", "ours, records/s", "bare client, records/s"),
+        header=("what", "ours, a second", "bare client, a second"),
         lines=lines,
         more=[latency],
         is_trial=entries < ENTRIES,
@@ -242,11 +270,21 @@ def _rates(bench: Bench, entries: int) -> tuple[list[Line], int]:
         }
         for row in rows
     ]
+    kind = Statuses(bench.reader)
+    moves = [
+        {
+            "key": row[2].encode(),
+            "value": value,
+            "headers": headers_of(row, source),
+        }
+        for first in range(0, len(rows), LARGEST_BATCH)
+        for row, value in kind.picked(rows[first : first + LARGEST_BATCH])
+    ]
     relayed, bare, counted, alone, compared = [], [], [], [], []
     for _ in range(ROUNDS):
         topic = bench.topic()
         relayed.append(bench.relayed(topic, head))
-        bare.append(bench.sent_bare(bench.topic(), records))
+        bare.append(bench.sent_bare(bench.topic(), records, moves))
         counted.append(bench.counted(topic))
         alone.append(bench.verified(topic, None))
         compared.append(bench.verified(topic, bench.reader))
