@@ -247,7 +247,7 @@ def main() -> None:
         "relay",
         title="The relay to Kafka",
         about=[
-            f"{head:,} entries of {len(SAID)} bytes with the statuses of their requests,",
+            f"{head:,} entries of {len(SAID)} bytes, their requests' statuses,",
             "one broker (Apache Kafka 4.4.0);",
             f"medians of {ROUNDS} rounds in turn.",
         ],
