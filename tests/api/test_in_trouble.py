@@ -33,7 +33,7 @@ from tests.own_server import own_database, own_home
 
 WITHOUT_THE_DATABASE = ("livez", "get_problem", "list_governorates", "approve_act")
 """What is answered all the same: it rests on keys and on what is built in."""
-STREAMS = ("follow_queue", "follow_counts")
+STREAMS = ("follow_queue", "follow_counts", "follow_desk", "follow_inbox")
 """They begin, say when to come again, and end: their clients come by themselves."""
 QUEUE = "/v1/queue/events"
 WAIT_S = 0.3
