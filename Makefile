@@ -65,6 +65,7 @@ bench: .venv/dev.installed ## measure the claims of speed, and kill what claims 
 	$(BIN)/python -m benchmarks.relay
 	$(BIN)/python -m benchmarks.inward
 	$(BIN)/python -m benchmarks.inward_under_kills
+	$(BIN)/python -m benchmarks.relay_under_kills
 	$(BIN)/python -m benchmarks.recount_over_http
 	$(BIN)/python -m benchmarks.recount_over_http --desk
 

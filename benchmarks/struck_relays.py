@@ -1,0 +1,392 @@
+"""Relays, workers, a broker and a ledger at work, what strikes them, and the judge."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+from uuid import UUID
+
+import psycopg2
+from eventsourcing.persistence import PersistenceError
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from benchmarks.inward import SENDERS, Bench
+from benchmarks.small_disks import mounted, unmounted
+from consumers.inward.messages import Correspondence
+from consumers.inward.records import tracking_name
+from consumers.inward.worker import topic_ids
+from consumers.partitions import (
+    PartitionUnreadableError,
+    reader_of,
+    records_between,
+)
+from consumers.settings import KafkaSettings
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import AGENCY_REPLIES
+from consumers.verifying import TopicVerifier, Verdict
+from consumers.verifying_statuses import StatusVerifier
+from ledger.reader import LedgerReader
+from tests.conftest import Database
+from tests.consumers.conftest import Book
+from tests.consumers.inward import process as workers
+from tests.consumers.inward.effects import faults
+from tests.consumers.simpler_relays import Given, begin
+from tests.kafka.broker import Cluster
+from tests.own_server import own_database, own_home
+
+BROKER = "a node killed and started"
+MID_COMMIT = "a node killed in the middle of a commit"
+ALL_NODES = "all nodes killed at once"
+STOPPED = "a node stopped for seconds"
+LONG_STOPPED = "a node stopped for longer than a delivery may take"
+FULL = "a node's disk full"
+RELAY = "the relays killed, one after the other"
+STANDBY = "one of two relays killed"
+WORKER = "a worker killed"
+SERVER = "PostgreSQL killed and started"
+_OFTEN = (BROKER, MID_COMMIT, STOPPED, RELAY, STANDBY, WORKER, SERVER, FULL)
+_SELDOM_EVERY = 40
+"""Rounds to one long stop: it lasts as long as many others."""
+STOP_S = (1.0, 6.0)
+LONG_STOP_S = 45.0
+"""A delivery may take 25 s, a transaction 30 s."""
+FULL_S = (2.0, 6.0)
+LONGEST_REST_S = 2.0
+AIM_S = 10.0
+"""How long the middle of a commit is waited for."""
+WAVE = 40
+"""Requests whose lives come in together, with two answers each."""
+WAVE_PAUSE_S = 3.0
+LIVES_AT_ONCE = 12
+LIVES_PAUSE_S = 0.06
+LOOK_S = 300.0
+"""How long the topic may take to be readable, or level."""
+SEED = 20261127
+
+
+class Trial:
+    """Everybody at work; ``blows`` strike them in turn, shuffled each time."""
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: Cluster,
+        place: Path,
+        *,
+        which: str,
+        blows: Sequence[str],
+        left_out: Sequence[str],
+    ) -> None:
+        self.blows: Counter[str] = Counter()
+        self.left_out = left_out
+        self.sent: dict[tuple[int, int], UUID] = {}
+        self.starts = 0
+        self.head = 0
+        self._database = database
+        self._settings = database.settings
+        self._cluster = cluster
+        self._place = place
+        self._which = which
+        self._kinds = blows
+        self._next: list[str] = []
+        self._chance = Random(SEED)  # noqa: S311 -- repeatable, no secret
+        self._options = KafkaSettings(kafka=cluster.bootstrap).client()
+        copies = min(3, len(cluster.nodes))
+        with closing(TopicAdmin(self._options, replication=copies)) as admin:
+            admin.apply()
+        self._bench = Bench(cluster, self._settings, place)
+        self._senders = place / "senders.toml"
+        self._senders.write_text(SENDERS, encoding="utf-8")
+        self._senders.chmod(0o600)
+        self._book = Book(database)
+        self._stop = Event()
+        self._numbers = 0
+        self._rounds = 1
+        self._committing = place / "committing"
+        self._relays = [self._relay() for _ in range(2)]
+        self._workers = [self._worker() for _ in range(2)]
+        self._threads = [
+            Thread(target=self._live, args=(self._some_entries, LIVES_PAUSE_S)),
+            Thread(target=self._live, args=(self._whole_lives, WAVE_PAUSE_S)),
+            Thread(target=self._live, args=(self._start_again, 0.2)),
+        ]
+        for each in self._threads:
+            each.start()
+
+    # At work ----------------------------------------------------------------------
+
+    def _relay(self) -> BaseProcess:
+        self.starts += 1
+        return begin(
+            Given(
+                settings=self._settings,
+                bootstrap=self._cluster.bootstrap,
+                which=self._which,
+                committing=self._committing,
+                log=self._place / "relays.log",
+            )
+        )
+
+    def _worker(self) -> BaseProcess:
+        self._numbers += 1
+        return workers.begin(
+            workers.Given(
+                settings=self._settings,
+                bootstrap=self._cluster.bootstrap,
+                senders=self._senders,
+                topics={AGENCY_REPLIES.name: Correspondence.REPLIES},
+                group=f"struck-{self._numbers}",
+            )
+        )
+
+    def _live(self, once: Callable[[], None], pause_s: float) -> None:
+        while not self._stop.is_set():
+            # The database is away, or the broker: what came in whole is there.
+            with suppress(PersistenceError, KafkaError, psycopg2.Error):
+                once()
+            self._stop.wait(pause_s)
+
+    def _some_entries(self) -> None:
+        self._book.add(LIVES_AT_ONCE, 2)
+
+    def _whole_lives(self) -> None:
+        waiting = self._bench.waiting(WAVE)
+        self._bench.send(AGENCY_REPLIES.name, [*waiting, *waiting])
+
+    def _start_again(self) -> None:
+        """Start what has ended, as a service manager does."""
+        for all_, another in (
+            (self._relays, self._relay),
+            (self._workers, self._worker),
+        ):
+            for place, each in enumerate(all_):
+                if not each.is_alive():
+                    all_[place] = another()
+
+    # Blows ------------------------------------------------------------------------
+
+    def strike(self) -> None:
+        """One blow, and its end."""
+        time.sleep(self._chance.random() * LONGEST_REST_S)
+        if not self._next:
+            self._next = self._chance.sample(self._kinds, len(self._kinds))
+        is_long = STOPPED in self._kinds and self._rounds % _SELDOM_EVERY == 0
+        self._rounds += 1
+        blow = LONG_STOPPED if is_long else self._next.pop()
+        {
+            BROKER: self._kill_a_node,
+            MID_COMMIT: self._kill_in_a_commit,
+            ALL_NODES: self._kill_all,
+            STOPPED: lambda: self._stop_a_node(self._chance.uniform(*STOP_S)),
+            LONG_STOPPED: lambda: self._stop_a_node(LONG_STOP_S),
+            FULL: self._fill_the_disk,
+            RELAY: self._kill_the_relays,
+            STANDBY: lambda: self._chance.choice(self._relays).kill(),
+            WORKER: lambda: self._chance.choice(self._workers).kill(),
+            SERVER: self._kill_the_server,
+        }[blow]()
+        self.blows[blow] += 1
+
+    def _kill_a_node(self) -> None:
+        node = self._chance.choice(self._cluster.nodes)
+        node.kill()
+        node.start()
+        node.wait()
+
+    def _kill_in_a_commit(self) -> None:
+        deadline = time.monotonic() + AIM_S
+        # Left by one that was killed in the middle of it.
+        self._committing.unlink(missing_ok=True)
+        while not self._committing.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(self._chance.random() * 0.02)
+        self._kill_a_node()
+
+    def _kill_all(self) -> None:
+        for node in self._cluster.nodes:
+            node.kill()
+        for node in self._cluster.nodes:
+            node.start()
+        for node in self._cluster.nodes:
+            node.wait()
+
+    def _stop_a_node(self, for_s: float) -> None:
+        pid = self._chance.choice(self._cluster.nodes).pid
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(for_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _fill_the_disk(self) -> None:
+        """Leave no room for the first node, then give it back.
+
+        A node that gave up over it is started again.
+        """
+        node = self._cluster.nodes[0]
+        ballast = node.folder / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(65_536))
+        time.sleep(self._chance.uniform(*FULL_S))
+        ballast.unlink()
+        node.kill()
+        node.start()
+        node.wait()
+
+    def _kill_the_relays(self) -> None:
+        for each in list(self._relays):
+            each.kill()
+            time.sleep(self._chance.random())
+
+    def _kill_the_server(self) -> None:
+        server = self._settings.server()
+        pid = server.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        while server.pid() is not None:
+            time.sleep(0.05)
+        server.start()
+
+    # The judge --------------------------------------------------------------------
+
+    def findings(self, *, is_alone: bool = False) -> list[str]:
+        """What ``verify-topic`` finds wrong now; alone it asks no ledger."""
+        found = self._verdict(None if is_alone else self._book.reader).findings
+        return [str(each) for each in found]
+
+    def _verdict(self, ledger: LedgerReader | None) -> Verdict:
+        """As soon as it can be told: after a blow nothing may be there to be read."""
+        deadline = time.monotonic() + LOOK_S
+        while True:
+            try:
+                return TopicVerifier(self._options, ledger=ledger).verify()
+            except (KafkaError, PartitionUnreadableError, PersistenceError):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
+    def end(self) -> list[str]:
+        """Let all come to its end; what is wrong then."""
+        for each in self._threads[:2]:
+            self._end_thread(each)
+        self._stop.clear()
+        again = Thread(target=self._live, args=(self._start_again, 0.2))
+        again.start()
+        self._threads = [again]
+        self.sent = self._messages()
+        wrong = []
+        deadline = time.monotonic() + LOOK_S
+        while self._marks() != self._ends() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        if self._marks() != self._ends():
+            wrong.append(f"marks {self._marks()} at ends {self._ends()}")
+        self.head = self._book.reader.head().position
+        verdict = self._verdict(self._book.reader)
+        while verdict.behind and not verdict.findings and time.monotonic() < deadline:
+            time.sleep(0.5)
+            verdict = self._verdict(self._book.reader)
+        wrong += [str(each) for each in verdict.findings]
+        told = (verdict.first, verdict.last, verdict.records)
+        if told != (1, self.head, self.head):
+            wrong.append(f"first, last, records {told} of {self.head}")
+        proved = StatusVerifier(self._options, self._book.reader).verify()
+        wrong += [f"status: {each}" for each in proved.findings]
+        if proved.behind:
+            wrong.append(f"{proved.behind} statuses are behind")
+        entries = list(self._book.reader.stream())
+        wrong += faults(entries, topic=AGENCY_REPLIES.name, sent=self.sent)
+        if not self.sent:
+            wrong.append("no message came in")
+        return wrong
+
+    def _end_thread(self, thread: Thread) -> None:
+        self._stop.set()
+        thread.join()
+
+    def _places(self) -> list[TopicPartition]:
+        name = AGENCY_REPLIES.name
+        return [TopicPartition(name, n) for n in range(AGENCY_REPLIES.partitions)]
+
+    def _messages(self) -> dict[tuple[int, int], UUID]:
+        """What stands on the topic: a sender that broke off cannot tell."""
+        with closing(reader_of(self._options)) as reader:
+            starts = reader.beginning_offsets(self._places())
+            ends = reader.end_offsets(self._places())
+            return {
+                (record.partition, record.offset): UUID(record.key.decode())
+                for records, _ in records_between(reader, starts, ends)
+                for record in records
+            }
+
+    def _ends(self) -> list[int]:
+        with closing(reader_of(self._options)) as reader:
+            ends = reader.end_offsets(self._places())
+        return [ends[each] for each in self._places()]
+
+    def _marks(self) -> list[int]:
+        """One above the last offset that was passed, of each partition."""
+        name = AGENCY_REPLIES.name
+        with closing(KafkaAdminClient(**self._options)) as admin:
+            topic_id = topic_ids(admin, [name])[name]
+        marks = [
+            self._book.recorder.max_tracking_id(
+                tracking_name(name, topic_id, each.partition)
+            )
+            for each in self._places()
+        ]
+        return [0 if mark is None else mark + 1 for mark in marks]
+
+    def close(self) -> None:
+        """End every process and thread."""
+        for each in self._threads:
+            self._end_thread(each)
+        for process in [*self._relays, *self._workers]:
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def trial(
+    *, nodes: int, which: str = "the relay", blows: Sequence[str] = ()
+) -> Iterator[Trial]:
+    """A trial on a cluster and a server of its own, all gone afterwards."""
+    with ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix="sijil-struck-")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        place = Path(folder)
+        cluster = Cluster(place / "kafka", nodes=nodes)
+        first = cluster.nodes[0].folder
+        first.mkdir(parents=True)
+        kinds = list(blows or _OFTEN)
+        left_out = []
+        if nodes > 1 and not blows:
+            kinds.append(ALL_NODES)
+        if FULL in kinds:
+            if mounted(first):
+                stack.callback(unmounted, first)
+            else:
+                kinds.remove(FULL)
+                left_out = [FULL]
+        stack.callback(cluster.stop)
+        cluster.start()
+        database = stack.enter_context(own_database(stack.enter_context(own_home())))
+        struck = Trial(
+            database, cluster, place, which=which, blows=kinds, left_out=left_out
+        )
+        stack.callback(struck.close)
+        yield struck
