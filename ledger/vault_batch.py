@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+import psycopg2
 import psycopg2.extensions
 
-from ledger.persistence.datastore import PostgresDatastore
+from ledger.persistence.datastore import PostgresDatastore, translated
 from ledger.vault import Vault, VaultKeys
 
 
@@ -56,4 +57,8 @@ def _unless_abandoned() -> Iterator[None]:
 def _lent(
     cursor: psycopg2.extensions.cursor,
 ) -> Iterator[psycopg2.extensions.cursor]:
-    yield cursor
+    # The transaction translates what goes wrong at its own end only.
+    try:
+        yield cursor
+    except psycopg2.Error as error:
+        raise translated(error) from error
