@@ -36,6 +36,8 @@ NODES = (1, 3)
 PLANTED = ("trusts the commit", "believes its position record")
 PLANTED_ROUNDS = 80
 """Tries to catch one: a restart tears a commit in about one of fifteen."""
+PLANTED_LOOK_EVERY = 4
+"""A look reads the whole topic, and what is lost or doubled stays so."""
 
 
 class Storm:
@@ -79,6 +81,8 @@ def caught(which: str, rounds: int) -> str | None:
     with trial(nodes=1, which=which, blows=(MID_COMMIT, BROKER, RELAY)) as struck:
         for number in range(1, rounds + 1):
             struck.strike()
+            if number % PLANTED_LOOK_EVERY:
+                continue
             found = struck.findings(is_alone=True)
             if found:
                 return f"caught after {number} rounds, first: {found[0]}"
