@@ -32,7 +32,8 @@ LONGEST_LOG_BYTES = 10_000_000
 class Child:
     """One process to keep alive: its name, command and log.
 
-    ``environment`` is added to ours. It is not started while ``may_start`` says no.
+    ``environment`` is added to ours. It is not started while ``may_start`` says no;
+    ``waits`` is whether that was said.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Child:
     started_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
     start_at: float | None = field(default=0.0)
+    waits: bool = False
 
     def start(self) -> None:
         """Start the process; what it says goes to its log."""
@@ -62,6 +64,7 @@ class Child:
             )
         self.started_at = time.monotonic()
         self.start_at = None
+        self.waits = False
 
     @property
     def is_alive(self) -> bool:
@@ -129,8 +132,19 @@ class Supervisor:
                 continue
             if child.start_at is None:
                 self._mourn(child, now)
-            elif now >= child.start_at and child.may_start():
+            elif now < child.start_at:
+                continue
+            elif child.may_start():
                 child.start()
+            else:
+                self._say_that_it_waits(child)
+
+    def _say_that_it_waits(self, child: Child) -> None:
+        """Once, of a child that ran: whoever adds one that never ran has said why."""
+        if child.waits or child.process is None:
+            return
+        child.waits = True
+        self._say(f"{child.name} starts again once what it needs serves")
 
     def _mourn(self, child: Child, now: float) -> None:
         if now - child.started_at > STEADY_AFTER_S:
@@ -138,9 +152,13 @@ class Supervisor:
         child.start_at = now + child.pause_s
         child.let_go()
         code = child.process.returncode if child.process is not None else None
+        when = f"in {child.pause_s:g} s"
+        if not child.may_start():
+            child.waits = True
+            when = "once what it needs serves"
         self._say(
-            f"{child.name} ended with code {code} and starts again in "
-            f"{child.pause_s:g} s: {child.last_line()}"
+            f"{child.name} ended with code {code} and starts again {when}: "
+            f"{child.last_line()}"
         )
         child.pause_s = min(2 * child.pause_s, LONGEST_PAUSE_S)
 

@@ -73,6 +73,42 @@ def test_a_child_starts_when_it_may_and_with_what_is_given_to_it(
     assert said[0].endswith("this and that")
 
 
+def test_a_child_that_has_to_wait_says_so_once(tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+    made = child(tmp_path, sys.executable, "-c", "print('gone')")
+    made.may_start = sign.exists
+    said: list[str] = []
+    supervisor = Supervisor([made], say=said.append)
+    supervisor.start()
+    supervisor.look()
+    assert said == []
+    # What it needs goes away with it, as the broker of the streams does.
+    sign.touch()
+    supervisor.look()
+    sign.unlink()
+    until(lambda: bool(said), supervisor.look)
+    looks_past_the_pause(supervisor, made)
+    assert said == [
+        "child ended with code 0 and starts again once what it needs serves: gone"
+    ]
+    # And after it: what was said before is not true any more.
+    sign.touch()
+    until(lambda: len(said) == 2, supervisor.look)
+    assert "starts again in " in said[1]
+    sign.unlink()
+    looks_past_the_pause(supervisor, made)
+    assert said[2:] == ["child starts again once what it needs serves"]
+    supervisor.stop()
+
+
+def looks_past_the_pause(supervisor: Supervisor, dead: Child) -> None:
+    """Several looks after the time of its start."""
+    assert dead.start_at is not None
+    over = dead.start_at + 0.1
+    until(lambda: time.monotonic() > over, supervisor.look)
+    supervisor.look()
+
+
 def test_a_child_that_cannot_live_is_started_ever_more_rarely(tmp_path: Path) -> None:
     made = child(tmp_path, sys.executable, "-c", "raise SystemExit('no such setting')")
     said: list[str] = []
