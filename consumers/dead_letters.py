@@ -218,6 +218,10 @@ class DeadLetters:
         self._desk = desk
         self._senders = senders
         self._sender = Sender(options)
+        # Of each partition the message that was kept last, until it is passed: while
+        # the ledger takes no acts it is tried every few seconds, and kept once.
+        self._mutex = Lock()
+        self._kept: dict[tuple[str, int], tuple[Marks, RecordMetadata]] = {}
 
     def set_aside(
         self,
@@ -246,7 +250,7 @@ class DeadLetters:
             kept=Kept.WHOLE,
             detail=(detail or "")[:LONGEST_DETAIL],
         )
-        kept = self._keep(message, marks)
+        kept = self._kept_once(message, marks)
         self._desk.set_aside(
             SetAside(
                 group=self._group,
@@ -263,6 +267,8 @@ class DeadLetters:
             ),
             tracking=tracking,
         )
+        with self._mutex:
+            self._kept.pop((message.topic, message.partition), None)
 
     def close(self) -> None:
         """Let the producer go."""
@@ -276,6 +282,18 @@ class DeadLetters:
             return self._senders().sender_of(message).id
         except UnusableError:
             return None
+
+    def _kept_once(self, message: InwardMessage, marks: Marks) -> RecordMetadata:
+        """The message's place on the dead-letter topic; an earlier try may have it."""
+        partition = message.topic, message.partition
+        with self._mutex:
+            before = self._kept.get(partition)
+        if before is not None and before[0] == marks:
+            return before[1]
+        kept = self._keep(message, marks)
+        with self._mutex:
+            self._kept[partition] = marks, kept
+        return kept
 
     def _keep(self, message: InwardMessage, marks: Marks) -> RecordMetadata:
         """Write a message to the dead-letter topic; its place there."""

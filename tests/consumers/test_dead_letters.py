@@ -220,30 +220,30 @@ def test_one_larger_than_the_topic_takes_stays_where_it_came_from(
 
 
 class Away(DeadLettersDesk):
-    """A ledger that goes away once, just when a message was kept."""
+    """A ledger that is away so many times, just when a message was kept."""
 
-    def __init__(self, desk: DeadLettersDesk) -> None:
+    def __init__(self, desk: DeadLettersDesk, times: int) -> None:
         self._desk = desk
-        self.is_away = True
+        self.times = times
 
     def set_aside(self, command: SetAside, *, tracking: Tracking) -> Any:
-        if self.is_away:
-            self.is_away = False
+        if self.times:
+            self.times -= 1
             raise LedgerUnavailableError
         return self._desk.set_aside(command, tracking=tracking)
 
 
 def test_a_crash_between_keeping_and_storing_leaves_one_letter(office: Office) -> None:
     message = office.sent()
-    desk = Away(office.scene.house.dead_letters)
-    with closing(DeadLetters(office.options, desk, group=office.group)) as aside:
-        office.aside, kept = aside, office.aside
+    desk = Away(office.scene.house.dead_letters, 1)
+    with closing(DeadLetters(office.options, desk, group=office.group)) as ended:
+        office.aside, another = ended, office.aside
         with pytest.raises(LedgerUnavailableError):
             office.set_aside(message)
-        assert office.passed() is None
-        assert office.letters() == []
-        letter = office.set_aside(message, attempts=2)
-        office.aside = kept
+        office.aside = another
+    assert office.passed() is None
+    assert office.letters() == []
+    letter = office.set_aside(message, attempts=2)
     # It was kept twice; each says which letter it is, and the event which one counts.
     records = office.records(dead_letters_of(office.group).name)
     assert len(records) == 2
@@ -252,6 +252,32 @@ def test_a_crash_between_keeping_and_storing_leaves_one_letter(office: Office) -
     assert letter.kept_offset == records[1].offset
     assert len(office.letters()) == 1
     assert office.box.content(letter).value == message.value
+
+
+def test_while_the_ledger_takes_nothing_a_message_is_kept_once(
+    office: Office,
+) -> None:
+    first, second = office.sent(), office.sent(value=b"another")
+    desk = Away(office.scene.house.dead_letters, 3)
+    with closing(DeadLetters(office.options, desk, group=office.group)) as aside:
+        office.aside, other = aside, office.aside
+        for _ in range(3):
+            with pytest.raises(LedgerUnavailableError):
+                office.set_aside(first)
+        letters = [office.set_aside(each) for each in (first, second)]
+        desk.times = 1
+        third = office.sent(value=b"a third")
+        with pytest.raises(LedgerUnavailableError):
+            office.set_aside(third)
+        # It was made again: the same place, and another message.
+        after = dataclasses.replace(third, timestamp_ms=third.timestamp_ms + 1)
+        letters.append(office.set_aside(dataclasses.replace(after, value=b"after")))
+        office.aside = other
+    records = office.records(dead_letters_of(office.group).name)
+    told = [record.value for record in records]
+    assert told == [REPLY, b"another", b"a third", b"after"]
+    kept = [letter.kept_offset for letter in letters]
+    assert kept == [records[number].offset for number in (0, 1, 3)]
 
 
 def test_told_twice_it_is_one_letter_and_passed_once(office: Office) -> None:
