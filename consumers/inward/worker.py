@@ -22,6 +22,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from consumers.inward.desk import InwardDesk
+from consumers.inward.fetched import go_on
 from consumers.inward.lane import Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage
@@ -214,7 +215,7 @@ class InwardWorker:
                     done=self._done,
                 )
                 consumer.seek(each, begin)
-                consumer.resume(each)
+                go_on(consumer, each)
 
     def _regulate(self, consumer: KafkaConsumer) -> None:
         """Pause what has much in memory, and go on where little is left."""
@@ -225,7 +226,7 @@ class InwardWorker:
                 if partition in self._paused:
                     if lane.waiting < FEW_WAITING:
                         self._paused.discard(partition)
-                        consumer.resume(partition)
+                        go_on(consumer, partition)
                 elif lane.waiting > MOST_WAITING:
                     self._paused.add(partition)
                     consumer.pause(partition)

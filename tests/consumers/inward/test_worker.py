@@ -11,20 +11,24 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from eventsourcing.persistence import Tracking
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from consumers.inward.desk import InwardDesk
 from consumers.inward.messages import LARGEST_MESSAGE_BYTES
 from consumers.inward.records import InwardMessage
-from consumers.inward.worker import OffsetsLostError
+from consumers.inward.worker import MOST_WAITING, OffsetsLostError
 from consumers.relay import TopicMissingError
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import AGENCY_REPLIES
 from domain.requests import Answer
 from ledger.bodies import read_body
+from office.acts import Done
 from tests.consumers.conftest import until
 from tests.consumers.inward.letters import OTHER_SECRET, by_secret, written
 from tests.consumers.inward.post import PARTITIONS, Post, Running, answers, forwarded
+from tests.consumers.inward.test_lane import STORED
 
 
 def test_each_topic_becomes_acts_and_a_redelivery_does_nothing(post: Post) -> None:
@@ -170,6 +174,44 @@ def test_a_topic_that_was_made_again_begins_anew_and_lost_records_stop_us(
     scene.house.ledger.append(tracking=message.tracking(post.topic_id(post.replies)))
     with pytest.raises(OffsetsLostError, match=f"{post.replies}/0"):
         post.worker().run(Event())
+
+
+class SlowDesk(InwardDesk):
+    """Passes what comes on the first topic when it is told to, and the rest at once."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self.go_on = Event()
+
+    def use(self, message: InwardMessage, tracking: Tracking) -> Done:
+        if message.topic == self._post.replies:
+            assert self.go_on.wait(60)
+        if message.offset % 500 == 499 or message.topic != self._post.replies:
+            self._post.scene.house.ledger.append(tracking=tracking)
+        return STORED
+
+
+def test_a_backlog_is_paused_and_read_to_its_end(post: Post) -> None:
+    number = 2 * MOST_WAITING
+    for _ in range(number):
+        post.producer.send(post.replies, key=b"k", value=b"{}", partition=0)
+    post.producer.flush()
+    worker = post.worker()
+    worker._desk = desk = SlowDesk(post)
+    running = Running(worker)
+    try:
+        until(lambda: bool(worker._paused))
+        # Something else begins while the half of a fetch waits.
+        post.send(post.scans, b"{}", partition=1)
+        until(lambda: len(post.used) == 1)
+        assert worker._paused == {TopicPartition(post.replies, 0)}
+        desk.go_on.set()
+        until(lambda: len(post.used) == number + 1)
+    finally:
+        desk.go_on.set()
+        running.stop()
+    assert running.error is None
+    assert set(post.used.values()) == {1}
 
 
 def test_workers_come_and_go_under_load_and_every_reply_has_one_effect(
