@@ -49,8 +49,9 @@ _log = structlog.get_logger()
 class Kept(StrEnum):
     """How much of a message a dead letter has.
 
-    ELSEWHERE: larger than even this topic takes; it is where it came from, for as long
-    as that topic keeps it. NOTHING: it had neither key nor value.
+    ELSEWHERE: larger than even this topic takes, or not to be read by our client; it is
+    where it came from, for as long as that topic keeps it. NOTHING: it had neither key
+    nor value.
     """
 
     WHOLE = "whole"
@@ -298,6 +299,8 @@ class DeadLetters:
     def _keep(self, message: InwardMessage, marks: Marks) -> RecordMetadata:
         """Write a message to the dead-letter topic; its place there."""
         value = message.value
+        if message.is_unread:
+            return self._name(marks)
         if value is None and message.key is None:
             # The client sends no record with neither.
             value, marks = b"", replace(marks, kept=Kept.NOTHING)
@@ -313,10 +316,14 @@ class DeadLetters:
             # It was compressed better than we can: a place is worth more than nothing,
             # and a partition that stands still would be worth less.
             _log.warning("dead_letters.too_large", message=message.name)
-            marks = replace(marks, kept=Kept.ELSEWHERE)
-            return self._sender.send(
-                self._topic, partition=0, key=None, value=b"", headers=marks.headers()
-            )
+            return self._name(marks)
+
+    def _name(self, marks: Marks) -> RecordMetadata:
+        """Write where a message is, and nothing of it."""
+        marks = replace(marks, kept=Kept.ELSEWHERE)
+        return self._sender.send(
+            self._topic, partition=0, key=None, value=b"", headers=marks.headers()
+        )
 
 
 def origin_of(topic: str, partition: int, offset: int) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from consumers.inward.fetched import UNREADABLE, unreadable_at
+
 CLOSING_TRIES = 20
 """Aborted transactions until nothing hangs: one is enough unless a broker restarts."""
 CLOSING_PAUSE_S = 0.25
@@ -165,12 +167,14 @@ def records_between(
     ends: Mapping[TopicPartition, int],
     *,
     timeout_s: float = READ_TIMEOUT_S,
+    passes_unreadable: bool = False,
 ) -> Any:
     """Batches of committed records between two offsets of each partition.
 
     Yields lists of records of one partition with that partition. The end is reached by
     the reader's place, because markers at the end are no records. Raises
-    PartitionUnreadableError when nothing comes for ``timeout_s``.
+    PartitionUnreadableError when nothing comes for ``timeout_s``, and what the client
+    raises for a record that it cannot read, unless that is passed by.
     """
     open_ = {each for each, start in starts.items() if start < ends[each]}
     reader.assign(list(open_))
@@ -181,7 +185,7 @@ def records_between(
     moved = time.monotonic()
     places = dict(starts)
     while open_:
-        polled = reader.poll(timeout_ms=200)
+        polled = _polled(reader, passes_unreadable=passes_unreadable)
         for each, records in polled.items():
             if each in open_:
                 inside = [record for record in records if record.offset < ends[each]]
@@ -196,3 +200,19 @@ def records_between(
                 reader.pause(each)
         if time.monotonic() - moved > timeout_s:
             raise PartitionUnreadableError
+
+
+def _polled(
+    reader: KafkaConsumer, *, passes_unreadable: bool
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """What has come, by partition."""
+    try:
+        polled: dict[TopicPartition, list[ConsumerRecord]] = reader.poll(timeout_ms=200)
+    except UNREADABLE:
+        at = unreadable_at(reader) if passes_unreadable else None
+        if at is None:
+            raise
+        partition, offset = at
+        reader.seek(partition, offset + 1)
+        return {}
+    return polled

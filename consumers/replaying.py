@@ -18,6 +18,7 @@ from consumers.dead_letters import (
     origin_of,
     replay_mark,
 )
+from consumers.inward.fetched import UNREADABLE
 from consumers.inward.records import InwardMessage
 from consumers.partitions import reader_of, records_between
 from consumers.topics import dead_letters_of
@@ -26,6 +27,11 @@ from office.streams import LetterContent, LetterPlace, SentAgain
 
 READ_TIMEOUT_S = 30.0
 _GONE = "the content is gone: it was kept for 30 days, or its topic was made again"
+
+_UNREADABLE = (
+    "our client cannot read the record: its sender has to send it again, compressed "
+    "with gzip or not at all, and with header names in UTF-8"
+)
 
 
 class Replaying:
@@ -47,7 +53,7 @@ class Replaying:
         return self._sent_before(letter, replay) or self._send(letter, replay)
 
     def content(self, letter: LetterPlace) -> LetterContent:
-        """What was in a message. Raises OperatorError where it is gone."""
+        """What was in a message. Raises OperatorError where nobody can read it."""
         dead = dead_letters_of(letter.group).name
         record = self._record(dead, letter.kept_partition, letter.kept_offset)
         marked = None if record is None else Marks.of(InwardMessage.of(record).headers)
@@ -61,7 +67,10 @@ class Replaying:
         if marks.kept is Kept.NOTHING:
             key = value = None
         if marks.kept is Kept.ELSEWHERE:
-            message = self._record(letter.topic, letter.partition, letter.offset)
+            try:
+                message = self._record(letter.topic, letter.partition, letter.offset)
+            except UNREADABLE as error:
+                raise OperatorError(_UNREADABLE, exit_code=1) from error
             if message is None or message.timestamp != marks.sent_ms:
                 raise OperatorError(_GONE, exit_code=1)
             key, value = message.key, message.value
@@ -102,7 +111,9 @@ class Replaying:
             begins = reader.beginning_offsets([place])
             ends = reader.end_offsets([place])
             starts = {place: max(begins[place], letter.offset + 1)}
-            for records, _ in records_between(reader, starts, ends):
+            for records, _ in records_between(
+                reader, starts, ends, passes_unreadable=True
+            ):
                 for record in records:
                     if (REPLAY_OF, mark) in record.headers:
                         return SentAgain(

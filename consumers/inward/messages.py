@@ -33,6 +33,8 @@ from domain.services import Relationship
 from office.commands import RecordResponse
 from office.reports import BankPayment, PostalScan, Scanned
 
+UNREAD = "unreadable"
+"""The detail of a message that our client of Kafka cannot read."""
 LARGEST_MESSAGE_BYTES = 16_384
 """Of a value: the longest of these types has some 600 bytes."""
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -168,7 +170,12 @@ SENDERS = {
 
 
 def must_have_a_size(message: InwardMessage) -> bytes:
-    """A message's value. Raises UnusableError for none, and for one too large."""
+    """A message's value.
+
+    Raises UnusableError for none, one too large, and one that could not be read.
+    """
+    if message.is_unread:
+        raise UnusableError(Unusable.MALFORMED, UNREAD)
     if not message.value:
         raise UnusableError(Unusable.NO_VALUE)
     if len(message.value) > LARGEST_MESSAGE_BYTES:

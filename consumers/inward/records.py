@@ -18,8 +18,9 @@ class InwardMessage:
     """One message, byte for byte as it was sent.
 
     ``headers`` keep their order and their doubles. ``timestamp_ms`` is the record's
-    own, in milliseconds since 1970 UTC; -1 where there is none. The repr shows no
-    content: it may hold whatever somebody sent.
+    own, in milliseconds since 1970 UTC; -1 where there is none. An unread one has only
+    its place: the client cannot read what is there. The repr shows no content: it may
+    hold whatever somebody sent.
     """
 
     topic: str
@@ -29,6 +30,21 @@ class InwardMessage:
     value: bytes | None
     headers: Headers
     timestamp_ms: int
+    is_unread: bool = False
+
+    @classmethod
+    def unread(cls, topic: str, partition: int, offset: int) -> Self:
+        """The message at a place whose record cannot be read."""
+        return cls(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            key=None,
+            value=None,
+            headers=(),
+            timestamp_ms=-1,
+            is_unread=True,
+        )
 
     @classmethod
     def of(cls, record: Any) -> Self:

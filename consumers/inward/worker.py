@@ -22,7 +22,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from consumers.inward.desk import InwardDesk
-from consumers.inward.fetched import go_on
+from consumers.inward.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.lane import Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage
@@ -143,7 +143,12 @@ class InwardWorker:
         looked_at = time.monotonic()
         while not stop.is_set():
             self._open(consumer)
-            for partition, records in consumer.poll(timeout_ms=POLL_MS).items():
+            try:
+                polled = consumer.poll(timeout_ms=POLL_MS)
+            except UNREADABLE as error:
+                self._pass_by(consumer, error)
+                continue
+            for partition, records in polled.items():
                 lane = self._lanes.get(partition)
                 if lane is not None:
                     lane.put(InwardMessage.of(record) for record in records)
@@ -153,6 +158,29 @@ class InwardWorker:
                 looked_at = time.monotonic()
                 if topic_ids(admin, list(self._topics)) != self._ids:
                     raise TopicMadeAgainError
+
+    def _pass_by(self, consumer: KafkaConsumer, error: Exception) -> None:
+        """Have a record set aside that the client cannot read, and read on behind it.
+
+        Read again it would fail again, here and in every worker. Raises ``error`` where
+        nobody knows which it was, or it is ours no more.
+        """
+        at = unreadable_at(consumer)
+        with self._mutex:
+            lane = None if at is None else self._lanes.get(at[0])
+            if at is None or lane is None:
+                raise error
+            partition, offset = at
+            unread = InwardMessage.unread(partition.topic, partition.partition, offset)
+            lane.put([unread])
+            consumer.seek(partition, offset + 1)
+        _log.error(
+            "inward.unreadable",
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=offset,
+            because=type(error).__name__,
+        )
 
     # Partitions come and go -------------------------------------------------------
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from consumers.dead_letters import DeadLetters
 from consumers.replaying import Replaying
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import dead_letters_of
+from consumers.topics import AGENCY_REPLIES, dead_letters_of
 from ledger.bodies import read_body
+from office.errors import OperatorError
 from office.streams import LetterPlace
+from tests.consumers.conftest import until
+from tests.consumers.inward.crooked import Crooked, as_lz4
 from tests.consumers.inward.letters import OTHER_SECRET, by_secret, senders
-from tests.consumers.inward.post import Post, answers, forwarded
+from tests.consumers.inward.post import PARTITIONS, Post, answers, forwarded
 
 
 @pytest.fixture
@@ -79,3 +87,82 @@ def test_what_could_not_be_used_is_kept_passed_and_used_when_it_is_sent_again(
         real.until_used(6)
     assert answers(scene) == {str(asked): 1, str(early): 1}
     assert len(letters(real)) == 3
+
+
+@pytest.fixture
+def packed(real: Post, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sends batches that our client cannot read, unless the brokers write them anew."""
+
+    def send(values: list[bytes], **given: Any) -> None:
+        with (
+            monkeypatch.context() as patched,
+            closing(KafkaProducer(**real.options, **given, linger_ms=500)) as sender,
+        ):
+            if not given:
+                patched.setattr(DefaultRecordBatchBuilder, "_maybe_compress", as_lz4)
+            headers = [(Crooked("x"), b"")] if given else []
+            for value in values:
+                sender.send(
+                    real.replies,
+                    key=b"k",
+                    value=value,
+                    partition=0,
+                    headers=headers if value else [],
+                )
+            sender.flush()
+        real.sent += len(values)
+
+    return send
+
+
+def test_the_brokers_write_what_others_compress_as_we_can_read_it(
+    real: Post, packed: Callable[..., None]
+) -> None:
+    packed([b"{}", b"[]"])
+    with real.working():
+        real.until_used(2)
+    assert [data["cause"] for _, data in letters(real)] == ["unsigned", "unsigned"]
+
+
+def test_what_our_client_cannot_read_is_set_aside_and_holds_up_nobody(
+    real: Post, packed: Callable[..., None]
+) -> None:
+    # Somebody has changed the topic: the brokers keep what comes.
+    resource = ConfigResource(
+        ConfigResourceType.TOPIC,
+        real.replies,
+        configs={"compression.type": "producer"},
+    )
+    with closing(TopicAdmin(real.options, replication=1)) as admin:
+        admin._admin.alter_configs([resource])
+        wanted = dataclasses.replace(
+            AGENCY_REPLIES, name=real.replies, partitions=PARTITIONS
+        )
+        until(lambda: bool(admin.differences([wanted])))
+    scene = real.scene
+    asked = forwarded(scene, 3)
+    real.send(real.replies, b'{"type":', partition=0)
+    real.reply(asked[0], partition=0)
+    packed([b"{}", b"[]"])
+    real.reply(asked[1], partition=0)
+    # One with nothing wrong goes before the crooked one in its batch.
+    packed([b"", b"{}"], compression_type="gzip")
+    real.reply(asked[2], partition=0)
+    real.reply(asked[2], partition=1)
+    with real.working(), closing(Replaying(real.options)) as box:
+        real.until_used(9)
+        assert answers(scene) == {str(each): 1 for each in asked}
+        told = [(at.offset, d["cause"]) for at, d in letters(real) if not at.partition]
+        assert told[:5] == [
+            (0, "not-json"),
+            (2, "malformed"),
+            (3, "malformed"),
+            (5, "no-value"),
+            (6, "malformed"),
+        ]
+        (first, _), (unread, _) = letters(real)[:2]
+        for asking in (box.content, partial(box.send_again, replay=1)):
+            with pytest.raises(OperatorError, match="cannot read the record"):
+                asking(unread)
+        # What stands before them can still be sent again.
+        assert not box.send_again(first, replay=1).is_repeat
