@@ -249,11 +249,15 @@ def _action(topic: Topic) -> str:
     return "receive" if topic.direction is Direction.INWARD else "send"
 
 
+_RESTRICTED = " Restricted: what others wrote in it may be of persons."
+
+
 def _channel(topic: Topic, carried: Sequence[Message]) -> dict[str, Any]:
     return {
         "address": topic.name,
         "title": topic.about,
-        "description": f"Key: {topic.key}. Value: {topic.value}.",
+        "description": f"Key: {topic.key}. Value: {topic.value}."
+        + (_RESTRICTED if topic.is_restricted else ""),
         "messages": {
             each.name: {"$ref": f"#/components/messages/{each.name}"}
             for each in carried

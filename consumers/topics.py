@@ -47,8 +47,8 @@ class Keeping(StrEnum):
 class Topic:
     """One topic. ``retention_ms`` is FOR_EVER where nothing is dropped by age.
 
-    A restricted one may hold what its senders wrote of persons: nobody reads it but
-    ``owner`` and whoever has to look after it.
+    A restricted one has what others wrote, which may be of persons: nobody reads it but
+    the workers and whoever has to look after it.
     """
 
     name: str
@@ -113,6 +113,7 @@ AGENCY_REPLIES: Final = Topic(
     value="a reply, as JSON, signed",
     direction=Direction.INWARD,
     owner="the agencies",
+    is_restricted=True,
 )
 POSTAL_SCANS: Final = Topic(
     name="sijil.postal-scans.v1",
@@ -121,6 +122,7 @@ POSTAL_SCANS: Final = Topic(
     value="a scan, as JSON, signed",
     direction=Direction.INWARD,
     owner="the post",
+    is_restricted=True,
 )
 BANK_PAYMENTS: Final = Topic(
     name="sijil.bank-payments.v1",
@@ -129,6 +131,7 @@ BANK_PAYMENTS: Final = Topic(
     value="a payment, as JSON, signed",
     direction=Direction.INWARD,
     owner="the banks",
+    is_restricted=True,
 )
 
 

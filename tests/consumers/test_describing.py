@@ -90,6 +90,9 @@ def test_every_topic_of_the_catalogue_is_a_channel_with_messages() -> None:
     for channel in document["channels"].values():
         assert channel["messages"]
     assert len(document["operations"]) == len(TOPICS)
+    for topic in TOPICS:
+        about = document["channels"][topic.name]["description"]
+        assert ("Restricted" in about) is topic.is_restricted
 
 
 def test_every_schema_is_one_and_its_id_names_its_file() -> None:

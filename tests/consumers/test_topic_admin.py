@@ -11,7 +11,7 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import EVENTS, TOPICS, Keeping, Topic
+from consumers.topics import EVENTS, TOPICS, Direction, Keeping, Topic
 from tests.consumers.conftest import until
 
 
@@ -34,6 +34,13 @@ def test_names_are_lower_case_versioned_and_different() -> None:
         assert name.rpartition(".v")[2].isdigit()
         assert name == name.lower()
         assert "_" not in name
+
+
+def test_what_others_write_is_restricted_and_what_we_write_is_not() -> None:
+    # A national number in a field that is no field stays where its sender wrote it.
+    assert {topic.name for topic in TOPICS if topic.is_restricted} == {
+        topic.name for topic in TOPICS if topic.direction is not Direction.OUTWARD
+    }
 
 
 def test_a_missing_topic_is_named_and_then_made(admin: TopicAdmin) -> None:
