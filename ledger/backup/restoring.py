@@ -36,10 +36,13 @@ _CHUNK_BYTES = 2**18
 
 _SESSION = f"SET search_path = {{}}, pg_temp; SET lock_timeout = {_LOCK_TIMEOUT_MS}"
 # Whoever has the head is alone until the commit: nobody appends meanwhile.
+_LOCK = "SELECT FROM ledger_head FOR UPDATE"
+# A statement of its own: one that waits for the lock sees the other tables as they were
+# before it waited, without what the append that it waited for has put into them.
 _IS_EMPTY = """
 SELECT position = 0 AND NOT EXISTS (SELECT FROM events)
     AND NOT EXISTS (SELECT FROM commands) AND NOT EXISTS (SELECT FROM tracking)
-FROM ledger_head FOR UPDATE
+FROM ledger_head
 """
 _ENTRIES = """
 COPY events (position, recorded_at, aggregate_id, version, topic, body) FROM STDIN
@@ -88,6 +91,7 @@ def restore(
             cursor.execute(sql.SQL(_SESSION).format(sql.Identifier(LEDGER_SCHEMA)))
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
+            cursor.execute(_LOCK)
             cursor.execute(_IS_EMPTY)
             if cursor.fetchone() != (True,):
                 raise LedgerNotEmptyError

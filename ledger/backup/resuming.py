@@ -28,6 +28,8 @@ from ledger.settings import LedgerSettings
 
 OPERATOR = Actor(kind=ActorKind.SYSTEM, id="operator", place=MINISTRY)
 """Who resumes: whoever has the owner's password, which no login of the office is."""
+FIRST_INCARNATION = 1
+"""Before any resumption; no entry says where it began."""
 
 _SESSION = (
     "SET search_path = {}, pg_temp; SET lock_timeout = 10000;"
@@ -120,7 +122,8 @@ def is_common(
     """Whether a follower that came so far has followed what this ledger still is.
 
     It has when each resumption since its incarnation stands above its position: what
-    was lost with the backup it never saw.
+    was lost with the backup it never saw. Of an incarnation that this ledger does not
+    know nobody can say where it began, and so what its follower has seen.
     """
     head = reader.head()
     if ledger_id != head.ledger_id or incarnation > head.incarnation:
@@ -131,9 +134,14 @@ def is_common(
         ).incarnation: entry.position  # type: ignore[attr-defined]
         for entry in reader.aggregate(ReturnedLedger.id_of(ledger_id))
     }
-    return position <= head.position and all(
-        position < begins.get(number, 0)
-        for number in range(incarnation + 1, head.incarnation + 1)
+    is_ours = incarnation == FIRST_INCARNATION or incarnation in begins
+    return (
+        is_ours
+        and position <= head.position
+        and all(
+            position < begins.get(number, 0)
+            for number in range(incarnation + 1, head.incarnation + 1)
+        )
     )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from io import BytesIO
@@ -183,6 +184,24 @@ def forged(backup: Path, path: Path, change: Callable[[bytes], bytes]) -> Path:
     return final
 
 
+def wait_for_a_lock(database: Database) -> None:
+    """Until somebody waits for another's transaction in this database."""
+    with closing(psycopg2.connect(**database.superuser_dsn())) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                cursor.execute(
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                    " WHERE datname = current_database()"
+                    " AND wait_event_type = 'Lock')"
+                )
+                if cursor.fetchone() == (True,):
+                    return
+                time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
 def must_be_empty(database: Database) -> None:
     assert contents(database) == {table: [] for table in _TABLES}
     assert LedgerReader(database.datastore(Role.READER)).head().position == 0
@@ -285,6 +304,36 @@ class TestRefusals:
         with pytest.raises(LedgerNotEmptyError):
             restore(database.settings, backup)
         assert contents(database) == before
+
+    def test_a_ledger_that_takes_an_act_just_before(
+        self, backup: Path, database: Database
+    ) -> None:
+        """The restore waits for the act, and has to see what it has put in."""
+        errors: list[BaseException] = []
+
+        def bring_back() -> None:
+            try:
+                restore(database.settings, backup)
+            except BaseException as error:  # noqa: BLE001 -- whatever it was
+                errors.append(error)
+
+        # A command without events leaves the head's row as it is.
+        with closing(psycopg2.connect(**database.settings.dsn(Role.OWNER))) as other:
+            with other, other.cursor() as cursor:
+                cursor.execute("SELECT FROM sijil.ledger_head FOR UPDATE")
+                cursor.execute(
+                    "INSERT INTO sijil.commands (id, actor, digest, recorded_at)"
+                    " VALUES (%s, 'test', 'd', now())",
+                    (str(uuid4()),),
+                )
+                restoring = threading.Thread(target=bring_back)
+                restoring.start()
+                wait_for_a_lock(database)
+            before = contents(database)
+            restoring.join(60)
+        assert [type(each) for each in errors] == [LedgerNotEmptyError]
+        assert contents(database) == before
+        assert len(before["commands"]) == 1
 
     @pytest.mark.parametrize("role", [Role.APP, Role.RUNNER, Role.READER])
     def test_whoever_is_not_the_owner(
@@ -577,6 +626,41 @@ class TestReturn:
         resume(returned.settings, ResumedBecause.RESTORED, after=8)
         assert not common(1, last), "nobody says where the incarnations between began"
         assert not common(2, last + 2)
+
+    def test_who_followed_an_incarnation_that_was_lost_has_not(
+        self, returned: Database
+    ) -> None:
+        """An older backup had made a second one; this ledger has nothing of it."""
+        reader = LedgerReader(returned.datastore(Role.READER))
+        last = reader.head().position
+        done = resume(returned.settings, ResumedBecause.RESTORED, after=2)
+        assert done.incarnation == 3
+
+        def common(incarnation: int) -> bool:
+            return is_common(
+                reader,
+                ledger_id=done.ledger_id,
+                incarnation=incarnation,
+                position=last - 50,
+            )
+
+        assert not common(2), "what it saw may be of the incarnation that was lost"
+        assert not common(0)
+        assert common(3)
+
+    def test_who_followed_an_incarnation_that_came_back_has(
+        self, returned: Database
+    ) -> None:
+        reader = LedgerReader(returned.datastore(Role.READER))
+        second = resume(returned.settings, ResumedBecause.RESTORED)
+        suspend(returned.settings)
+        resume(returned.settings, ResumedBecause.RESTORED)
+        assert is_common(
+            reader,
+            ledger_id=second.ledger_id,
+            incarnation=second.incarnation,
+            position=second.position,
+        )
 
 
 def test_reading_and_writing_take_no_more_memory_for_more(
