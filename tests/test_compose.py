@@ -18,7 +18,8 @@ import yaml
 from api.cli import command_line
 from consumers.broker.jars import POM
 from ledger.embedded import MAJOR
-from ledger.settings import GENERATED_SECRETS
+from ledger.settings import GENERATED_SECRETS, LedgerSettings, SettingMissingError
+from office.house import House
 from tests.docs.surface import NOT_FIELDS, settings_fields
 from tests.kafka.broker import Cluster
 from tests.running import REPOSITORY
@@ -27,8 +28,12 @@ POSTGRES = "sijil_superuser_password"
 """The one secret that is the database image's own."""
 THEIRS = {"postgres", "kafka"}
 """Services that are images of others."""
+SENDERS_FILE = "senders.toml"
+"""The one secret that an operator writes: who may send messages, and their keys."""
 ONCE = {"migrate", "topics"}
 """Services that do their work and end."""
+UNCHECKED = {"inward"}
+"""Services that end, or log what they wait for, and have no command that asks them."""
 KAFKAS_OWN = {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
 """What the image takes that is no setting of a node."""
 PLACES = {
@@ -67,7 +72,7 @@ def parsed(command: list[str]) -> Any:
 def test_the_services_are_those_of_one_installation(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {
         *("postgres", "migrate", "api", "runner"),
-        *("kafka", "topics", "relay", "analytics"),
+        *("kafka", "topics", "relay", "analytics", "inward"),
     }
 
 
@@ -82,7 +87,7 @@ def test_every_secret_is_a_setting_with_a_file(compose: dict[str, Any]) -> None:
     known = {name.lower() for name in settings_fields()}
     for name, service in compose["services"].items():
         for secret in service.get("secrets", []):
-            assert secret in known | {POSTGRES}, f"{name}: {secret}"
+            assert secret in known | {POSTGRES, SENDERS_FILE}, f"{name}: {secret}"
             assert compose["secrets"][secret]["file"] == f"secrets/{secret}"
     used = {
         secret
@@ -108,6 +113,48 @@ def test_only_the_migration_has_the_administrators_login(
         )
         assert bool(has_it) == (name == "migrate"), name
         assert "@" not in service["environment"].get("SIJIL_DATABASE_URL", "")
+
+
+@pytest.mark.parametrize("name", ["api", "inward"])
+def test_a_house_stands_on_the_secrets_of_a_service_and_each_is_needed(
+    compose: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    service = compose["services"][name]
+    monkeypatch.setenv("SIJIL_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("SIJIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(
+        "SIJIL_DATABASE_URL", service["environment"]["SIJIL_DATABASE_URL"]
+    )
+    given = set(service["secrets"]) - {SENDERS_FILE}
+    for each in GENERATED_SECRETS:
+        monkeypatch.delenv(f"SIJIL_{each.upper()}", raising=False)
+    for each in given:
+        (tmp_path / each).write_text("ab" * 32, encoding="utf-8")
+    # Nothing is connected to before something is asked.
+    House(LedgerSettings.load()).close()
+    for each in given:
+        (tmp_path / each).rename(tmp_path / "aside")
+        with pytest.raises(SettingMissingError, match=each.upper()):
+            House(LedgerSettings.load()).close()
+        (tmp_path / "aside").rename(tmp_path / each)
+
+
+def test_messages_come_in_where_an_operator_names_senders(
+    compose: dict[str, Any],
+) -> None:
+    """Without the file Compose could start nothing: only its profile asks for it."""
+    inward = compose["services"]["inward"]
+    assert inward["environment"]["SIJIL_SENDERS_FILE"] == f"/run/secrets/{SENDERS_FILE}"
+    for name, service in compose["services"].items():
+        is_inward = name == "inward"
+        assert (service.get("profiles") == ["inward"]) == is_inward, name
+        assert ("profiles" in service) == is_inward, name
+        assert (SENDERS_FILE in service.get("secrets", [])) == is_inward, name
+        assert "inward" not in service.get("depends_on", {}), name
+    assert set(inward["depends_on"]) == {"migrate", "topics"}
+    page = (REPOSITORY / "docs" / "how-to" / "compose.md").read_text(encoding="utf-8")
+    assert "--profile inward" in page
+    assert f"secrets/{SENDERS_FILE}" in page
 
 
 def test_every_command_is_one_of_ours(compose: dict[str, Any]) -> None:
@@ -142,7 +189,7 @@ def test_postgresql_is_of_the_embedded_servers_major_version(
 
 def test_every_service_that_stays_has_a_health_check(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        assert ("healthcheck" in service) == (name not in ONCE), name
+        assert ("healthcheck" in service) == (name not in ONCE | UNCHECKED), name
         assert (service["restart"] == "on-failure") == (name in ONCE), name
 
 
@@ -181,7 +228,7 @@ def test_clients_find_kafka_where_it_listens(compose: dict[str, Any]) -> None:
         for name, service in ours(compose)
         if "SIJIL_KAFKA" in service["environment"]
     }
-    assert clients == {"topics", "relay", "analytics"}
+    assert clients == {"topics", "relay", "analytics", "inward"}
     for name in clients:
         service = compose["services"][name]
         assert service["environment"]["SIJIL_KAFKA"] == at
