@@ -42,19 +42,25 @@ class OfficeAggregate(Aggregate):
     """Names of event classes that stale nobody's page (they do not move the ETag)."""
 
     def _happened(
-        self, event_class: type[CanMutateAggregate[Any]], act: Act, **facts: Any
+        self,
+        event_class: type[CanMutateAggregate[Any]],
+        act: Act,
+        *,
+        claimed_at: datetime | None = None,
+        **facts: Any,
     ) -> None:
         """Raise one event of ``act`` at its effective time.
 
+        ``claimed_at`` is what was claimed where the act's time was moved already.
         Raises EffectiveTimeError when the act lies before the previous event and is
         not one that may be clamped (reports from outside, acts of the system).
         """
-        effective_at, claimed_at = self._effective(act)
+        effective_at, clamped = self._effective(act)
         self.trigger_event(
             event_class,
             timestamp=effective_at,
             act=act.at(effective_at),
-            claimed_at=claimed_at,
+            claimed_at=claimed_at or clamped,
             **facts,
         )
 

@@ -1,5 +1,6 @@
 """Payments that a bank reports and that no request was waiting for."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -88,8 +89,12 @@ class Payment(OfficeAggregate):
         tracking_number: str | None = None,
         request: UUID | None = None,
         centre: str | None = None,
+        claimed_at: datetime | None = None,
     ) -> "Payment":
-        """The payment as its bank reports it."""
+        """The payment as its bank reports it.
+
+        ``claimed_at`` is the time that the bank told, where the act's was moved.
+        """
         checked_reference(bank_reference, field="bank_reference")
         if not 0 < amount <= LARGEST_INTEGER:
             raise InvalidValueError(field="amount", reason="range")
@@ -98,6 +103,7 @@ class Payment(OfficeAggregate):
             id=cls.id_of(act.actor.id, bank_reference),
             timestamp=act.effective_at,
             act=act,
+            claimed_at=claimed_at,
             bank_reference=bank_reference,
             amount=amount,
             unit=unit,

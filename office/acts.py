@@ -69,6 +69,8 @@ class Envelope:
     version the actor saw (an ETag), None where there is none to see. ``approved_by``
     is a supervisor's own word, ``approval`` the one a supervisor gave (Approvals).
     ``tracking`` is the place of the message that the act comes from, stored with it.
+    ``is_time_moved`` is of what is never refused for its time: one that is out of
+    bounds is moved to the bound, and whoever decides MUST keep what was claimed.
     """
 
     principal: Principal
@@ -82,6 +84,7 @@ class Envelope:
     correlation_id: UUID | None = None
     provenance: Provenance | None = None
     tracking: Tracking | None = None
+    is_time_moved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,9 +215,11 @@ class Acts:
 
         ``previous`` is the time of the thing's last event. Bookkeeping takes that
         time, so that it bars nobody's backdated work. Raises EffectiveTimeError for
-        the future, and beyond the bound unless a supervisor approves.
+        the future, and beyond the bound unless a supervisor approves or the
+        envelope lets the time be moved.
         """
         now = self.clock()
+        bound = now - self._backdating
         principal = envelope.principal
         # What the act is to make has no past, and no id that a supervisor could know.
         approved_by = self._approved_by(
@@ -229,6 +234,8 @@ class Acts:
             effective_at = now if previous is None else max(now, previous)
         else:
             effective_at = envelope.effective_at
+            if envelope.is_time_moved:
+                effective_at = min(max(effective_at, bound), now)
             # The system takes the time of its cause, which is in the ledger already:
             # another clock of ours may have dated it.
             is_system = principal.role is ActorKind.SYSTEM
@@ -240,7 +247,6 @@ class Acts:
         counted = effective_at
         if principal.role in OUTSIDE_KINDS and previous is not None:
             counted = max(effective_at, previous)
-        bound = now - self._backdating
         # Bookkeeping that claims no time takes its cause's; one that does is bounded.
         is_bound = principal.role not in _EXEMPT_FROM_BOUND and not (
             is_cause_dated and envelope.effective_at is None

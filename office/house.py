@@ -181,6 +181,7 @@ class House:
             reader=self.ledger.reader,
             tracking=self.queries.tracking,
             post=self.queries.post,
+            payments=self.queries.payments,
             progress=self.queries.progress,
         )
         self.conditions = ConditionsDesk(self.ledger, self.requests, clock)

@@ -7,7 +7,8 @@ stands in the views, which may be a moment behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from domain.payments import Payment, UnmatchedBecause
 from domain.persons import ascii_digits
 from domain.post import parse_item_number
 from domain.requests import PaymentChannel, ReturnedBecause, ServiceRequest
-from domain.requests.working import due_fee, is_paid_with
+from domain.requests.working import due_fee, is_paid_with, was_paid_under
 from domain.services import Relationship
 from ledger.persistence import append
 from ledger.reader import LedgerReader
@@ -34,6 +35,7 @@ from office.commands import (
 )
 from office.errors import NotFreshEnoughError
 from office.requests import Requests
+from projections.payments import Payments, PaymentsQueries
 from projections.postal_manifest import (
     PostalFilter,
     PostalManifest,
@@ -100,6 +102,7 @@ class Reports:
         reader: LedgerReader,
         tracking: TrackingQueries,
         post: PostalManifestQueries,
+        payments: PaymentsQueries,
         progress: ProgressQueries,
     ) -> None:
         self._acts = acts
@@ -107,6 +110,7 @@ class Reports:
         self._requests = requests
         self._tracking = tracking
         self._post = post
+        self._payments = payments
         self._progress = progress
 
     def reply(self, command: RecordResponse, envelope: Envelope) -> Done:
@@ -144,15 +148,22 @@ class Reports:
     def payment(self, payment: BankPayment, envelope: Envelope) -> Done:
         """Money that a bank has: a request's fee, or kept as unmatched.
 
-        The same reference reported again changes nothing. Raises InvalidValueError
-        where it stands for another payment, NotFreshEnoughError while the view of
-        tracking numbers is behind.
+        The same reference reported again changes nothing, also where something became
+        due since. A time out of bounds is moved to the bound and kept. Raises
+        InvalidValueError where the reference stands for another payment,
+        NotFreshEnoughError while the view of tracking numbers or of payments is behind.
         """
         envelope.principal.must_be_allowed(Permission.PAY)
         checked_reference(payment.bank_reference, field="bank_reference")
         command = self._acts.command(envelope, payment)
+        envelope = replace(envelope, is_time_moved=True)
         number = _number(payment.tracking_number)
+        if self._is_kept(payment, envelope):
+            # It is in the hands of people since: were it taken as a fee now, it would
+            # count twice.
+            return self._unmatched(payment, envelope, command, number=number)
         request_id = None if number is None else self._request_of_number(number)
+        self._must_have_paid_nothing_else(payment, envelope, request_id)
         centre, reason = None, UnmatchedBecause.UNKNOWN_NUMBER
         if request_id is not None:
             try:
@@ -161,7 +172,9 @@ class Reports:
                     command,
                     request_id,
                     self._request,
-                    lambda request, act: _pay(request, act, payment),
+                    lambda request, act: _pay(
+                        request, act, payment, claimed_at=_claimed(envelope, act)
+                    ),
                 )
             except _NotMatchedError as error:
                 centre, reason = error.centre, error.reason
@@ -182,9 +195,9 @@ class Reports:
         command: append.Command,
         *,
         number: str | None,
-        request_id: UUID | None,
-        centre: str | None,
-        reason: UnmatchedBecause,
+        request_id: UUID | None = None,
+        centre: str | None = None,
+        reason: UnmatchedBecause = UnmatchedBecause.UNKNOWN_NUMBER,
     ) -> Done:
         bank = envelope.principal.id
         payment_id = Payment.id_of(bank, payment.bank_reference)
@@ -204,6 +217,7 @@ class Reports:
                 tracking_number=number,
                 request=request_id,
                 centre=centre,
+                claimed_at=_claimed(envelope, act),
             )
 
         return self._acts.on(
@@ -217,6 +231,37 @@ class Reports:
             ),
             decide,
         )
+
+    # What it was before -----------------------------------------------------------
+
+    def _is_kept(self, payment: BankPayment, envelope: Envelope) -> bool:
+        """Whether the bank's payment is an unmatched one already."""
+        bank = envelope.principal.id
+        payment_id = Payment.id_of(bank, payment.bank_reference)
+        with translated():
+            return self._acts.ledger.find(Payment, payment_id) is not None
+
+    def _must_have_paid_nothing_else(
+        self, payment: BankPayment, envelope: Envelope, request_id: UUID | None
+    ) -> None:
+        """Raise InvalidValueError where another request was paid with the reference."""
+        bank, reference = envelope.principal.id, payment.bank_reference
+
+        def is_paid(request_id: UUID) -> bool:
+            request = self._request(request_id)
+            return was_paid_under(request, bank=bank, bank_reference=reference)
+
+        with translated():
+            if request_id is not None and is_paid(request_id):
+                # Reported again: the request itself says whether it is the same.
+                return
+            for is_fresh in (False, True):
+                if is_fresh:
+                    self._must_be_fresh(Payments.name)
+                if any(map(is_paid, self._payments.paid_under(reference))):
+                    raise InvalidValueError(
+                        field="bank_reference", reason="another-payment"
+                    )
 
     # Whose it is ------------------------------------------------------------------
 
@@ -271,7 +316,19 @@ def _number(typed: str) -> str | None:
         return None
 
 
-def _pay(request: ServiceRequest, act: Act, payment: BankPayment) -> None:
+def _claimed(envelope: Envelope, act: Act) -> datetime | None:
+    """The time that was told, where the act's was moved to a bound."""
+    is_moved = envelope.effective_at != act.effective_at
+    return envelope.effective_at if is_moved else None
+
+
+def _pay(
+    request: ServiceRequest,
+    act: Act,
+    payment: BankPayment,
+    *,
+    claimed_at: datetime | None,
+) -> None:
     """Take the payment as the request's fee, once. Raises _NotMatchedError."""
     if is_paid_with(
         request,
@@ -295,4 +352,5 @@ def _pay(request: ServiceRequest, act: Act, payment: BankPayment) -> None:
         amount=payment.amount,
         unit=payment.unit,
         bank_reference=payment.bank_reference,
+        claimed_at=claimed_at,
     )

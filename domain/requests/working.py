@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from domain.acts import Act, ActorKind
@@ -46,8 +46,12 @@ def pay(
     unit: Unit,
     bank_reference: str | None = None,
     token: int | None = None,
+    claimed_at: datetime | None = None,
 ) -> None:
-    """Take the whole fee, to the hundredth and in its own unit."""
+    """Take the whole fee, to the hundredth and in its own unit.
+
+    ``claimed_at`` is the time that a bank told, where the act's was moved.
+    """
     terms = must_be_in_progress(request, "pay")
     must_hold(request, act, token)
     due = due_fee(request)
@@ -67,6 +71,7 @@ def pay(
         amount=due[0],
         unit=due[1],
         bank_reference=bank_reference,
+        claimed_at=claimed_at,
     )
 
 
@@ -83,13 +88,24 @@ def is_paid_with(
 ) -> bool:
     """Whether the fee was paid with this very payment of a bank.
 
+    Raises InvalidValueError where it was paid with another that the bank calls so.
+    """
+    if not was_paid_under(request, bank=bank, bank_reference=bank_reference):
+        return False
+    if total(request.paid_lines) != amount:
+        raise InvalidValueError(field="bank_reference", reason="another-payment")
+    return True
+
+
+def was_paid_under(request: ServiceRequest, *, bank: str, bank_reference: str) -> bool:
+    """Whether the fee was paid with what a bank calls so.
+
     A clerk who took the bank's word writes down its reference, not which bank.
     """
     payer = request.paid_by
     if payer is None or request.bank_reference != bank_reference:
         return False
-    is_banks = payer.kind is not ActorKind.BANK or payer.id == bank
-    return is_banks and total(request.paid_lines) == amount
+    return payer.kind is not ActorKind.BANK or payer.id == bank
 
 
 def forward(

@@ -64,6 +64,14 @@ WHERE {{valid}} AND {{scope}}
     AND {{after}}
 ORDER BY {{by}} LIMIT %(limit)s
 """
+LARGEST_SHARED = 50
+"""How many fees may stand under one reference: each is looked at. Clerks write what
+they are told, and a till that repeats one word MUST NOT make a look-up long."""
+_UNDER_REFERENCE = """
+SELECT request_id::text FROM payments
+WHERE bank_reference = %s AND valid_to IS NULL
+ORDER BY paid_at, request_id LIMIT %s
+"""
 _DAY = "(moved_at AT TIME ZONE 'Asia/Damascus')::date"
 _SUMS = """
 SELECT {groups}, {sums}
@@ -217,6 +225,15 @@ class PaymentsQueries:
             )
             rows = [_payment(row) for row in cursor.fetchall()]
         return order.page(rows, limit)
+
+    def paid_under(self, bank_reference: str) -> tuple[UUID, ...]:
+        """The requests whose fee was paid with a reference, of whichever bank.
+
+        The earliest ``LARGEST_SHARED`` of them, also what was paid back since.
+        """
+        with self._datastore.autocommit() as cursor:
+            cursor.execute(_UNDER_REFERENCE, (bank_reference, LARGEST_SHARED))
+            return tuple(UUID(each) for (each,) in cursor.fetchall())
 
     def sums(
         self,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import Tracking
 
 from domain.access import Principal
 from domain.acts import ActorKind
@@ -16,58 +14,29 @@ from domain.errors import (
     EffectiveTimeError,
     InvalidValueError,
     NotFoundError,
-    RoleForbiddenError,
     WrongStateError,
 )
-from domain.ids import derived_id, new_id
-from domain.money import Unit
+from domain.ids import new_id
 from domain.requests import Answer, ReturnedBecause
 from domain.services import Relationship
-from domain.stages import Stage
 from ledger.bodies import read_body
 from ledger.persistence.append import TrackingConflictError
 from office.acts import Envelope
 from office.commands import RecordResponse
 from office.errors import NotFreshEnoughError, PreconditionRequiredError
-from office.reports import BankPayment, PostalScan, Scanned
+from office.reports import PostalScan, Scanned
+from tests.office.reporting import (
+    message,
+    offset_of,
+    tracked,
+)
 from tests.office.scene import (
     AGENCY,
-    BANK,
     ITEM,
-    MARKED_PHONE,
     POST,
     SUPERVISOR,
     Scene,
 )
-
-_OFFSETS = count()
-STREAM = "kafka/test/0"
-UNMATCHED = "sijil.payment.unmatched.v1"
-
-
-def message(scene: Scene, principal: Principal, **more: Any) -> Envelope:
-    """The envelope of the next message of a stream, or of the one with ``offset``."""
-    offset = more.pop("offset", None)
-    offset = next(_OFFSETS) if offset is None else offset
-    at = more.setdefault("effective_at", scene.clock())
-    name = f"{STREAM}/{offset}"
-    return Envelope(
-        principal=principal,
-        command_id=derived_id(name, at),
-        route="kafka/report",
-        causation_id=name,
-        tracking=Tracking(STREAM, offset),
-        **more,
-    )
-
-
-def tracked(scene: Scene) -> int | None:
-    return scene.house.ledger.process_recorder.max_tracking_id(STREAM)
-
-
-def offset_of(envelope: Envelope) -> int:
-    assert envelope.tracking is not None
-    return envelope.tracking.notification_id
 
 
 def forwarded(scene: Scene) -> UUID:
@@ -76,24 +45,6 @@ def forwarded(scene: Scene) -> UUID:
         scene.pay(request_id)
     scene.forward(request_id)
     return request_id
-
-
-def fee_of(scene: Scene, request_id: UUID, **changes: Any) -> BankPayment:
-    request = scene.get(request_id)
-    assert request.terms is not None
-    return BankPayment(
-        **{
-            "tracking_number": request.tracking_number,
-            "amount": sum(line.amount for line in request.terms.fee_lines),
-            "unit": Unit.NEW,
-            "bank_reference": f"B-{next(_OFFSETS)}",
-            **changes,
-        }
-    )
-
-
-def bodies(scene: Scene, topic: str) -> list[dict[str, Any]]:
-    return [read_body(e.body) for e in scene.entries() if e.topic == topic]
 
 
 # Agencies -----------------------------------------------------------------------
@@ -252,139 +203,6 @@ def test_a_scan_says_what_belongs_to_it(scene: Scene) -> None:
     ):
         with pytest.raises(InvalidValueError):
             scene.house.reports.scan(wrong, message(scene, POST))
-
-
-# Banks ----------------------------------------------------------------------------
-
-
-def test_a_payment_of_what_is_due_is_the_fee(scene: Scene) -> None:
-    request_id = scene.assigned()
-    paid = fee_of(scene, request_id)
-    typed = paid.tracking_number.lower().replace("-", " ")
-    arabic = typed.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
-    sent = fee_of(
-        scene,
-        request_id,
-        tracking_number=arabic,
-        bank_reference=paid.bank_reference,
-    )
-    scene.house.reports.payment(sent, message(scene, BANK))
-    assert scene.get(request_id).is_fee_paid
-    body = read_body(scene.entries(request_id)[-1].body)
-    assert body["actor"]["id"] == BANK.id
-    assert body["data"]["bank_reference"] == paid.bank_reference
-    assert bodies(scene, UNMATCHED) == []
-
-
-def test_the_same_payment_reported_again_changes_nothing(scene: Scene) -> None:
-    request_id = scene.assigned()
-    paid = fee_of(scene, request_id)
-    scene.house.reports.payment(paid, message(scene, BANK))
-    before = scene.entries()
-    again = message(scene, BANK)
-    done = scene.house.reports.payment(paid, again)
-    assert (done.first_position, done.is_repeat) == (None, False)
-    assert scene.entries() == before
-    assert tracked(scene) == offset_of(again)
-
-
-def test_what_nobody_waits_for_is_kept_with_the_reason(scene: Scene) -> None:
-    request_id = scene.assigned()
-    centre = scene.get(request_id).centre
-    scene.house.reports.payment(fee_of(scene, request_id), message(scene, BANK))
-    for number, reason, kept_number, is_known in (
-        (scene.get(request_id).tracking_number, "nothing_due", True, True),
-        ("0000-0000-0000-0", "unknown_number", True, False),
-        # What was typed is kept only where it is a tracking number.
-        (MARKED_PHONE, "unknown_number", False, False),
-    ):
-        scene.room.runner.catch_up()
-        payment = fee_of(scene, request_id, tracking_number=number)
-        scene.house.reports.payment(payment, message(scene, BANK))
-        data = bodies(scene, UNMATCHED)[-1]["data"]
-        assert (data["reason"], data["amount"]) == (reason, payment.amount)
-        assert data["bank_reference"] == payment.bank_reference
-        assert data.get("request") == (str(request_id) if is_known else None)
-        assert data.get("centre") == (centre if is_known else None)
-        assert data.get("tracking_number") == (number if kept_number else None)
-    assert len(bodies(scene, UNMATCHED)) == 3
-    assert scene.attempts() == []
-
-
-@pytest.mark.parametrize("changes", [{"amount": 1}, {"unit": Unit.OLD}])
-def test_another_amount_or_unit_than_what_is_due_is_no_fee(
-    scene: Scene, changes: dict[str, Any]
-) -> None:
-    request_id = scene.assigned()
-    payment = fee_of(scene, request_id, **changes)
-    for _ in range(2):
-        scene.house.reports.payment(payment, message(scene, BANK))
-    (kept,) = bodies(scene, UNMATCHED)
-    assert kept["data"]["reason"] == "wrong_amount"
-    assert not scene.get(request_id).is_fee_paid
-
-
-def test_a_reference_stands_for_one_payment_of_one_bank(scene: Scene) -> None:
-    scene.level()
-    payment = BankPayment(
-        tracking_number="?", amount=100, unit=Unit.NEW, bank_reference="B-1/77"
-    )
-    scene.house.reports.payment(payment, message(scene, BANK))
-    other = BankPayment(
-        tracking_number="?", amount=101, unit=Unit.NEW, bank_reference="B-1/77"
-    )
-    with pytest.raises(InvalidValueError, match="another-payment"):
-        scene.house.reports.payment(other, message(scene, BANK))
-    second = Principal(role=ActorKind.BANK, id="bank-2")
-    scene.house.reports.payment(other, message(scene, second))
-    assert len(bodies(scene, UNMATCHED)) == 2
-
-
-def test_the_same_reference_of_another_bank_is_another_payment(scene: Scene) -> None:
-    request_id = scene.assigned()
-    payment = fee_of(scene, request_id)
-    scene.house.reports.payment(payment, message(scene, BANK))
-    second = Principal(role=ActorKind.BANK, id="bank-2")
-    scene.house.reports.payment(payment, message(scene, second))
-    (kept,) = bodies(scene, UNMATCHED)
-    assert kept["data"]["reason"] == "nothing_due"
-
-
-def test_a_payment_waits_for_the_view_of_numbers(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A view that is behind must not make a fee an unmatched payment."""
-    monkeypatch.setattr("office.reports.FRESH_TIMEOUT_S", 0.02)
-    request_id = scene.submit()
-    payment = fee_of(scene, request_id)
-    with pytest.raises(NotFreshEnoughError):
-        scene.house.reports.payment(payment, message(scene, BANK))
-    assert bodies(scene, UNMATCHED) == []
-    scene.level()
-    scene.house.reports.payment(payment, message(scene, BANK))
-    assert scene.get(request_id).is_fee_paid
-
-
-def test_only_a_bank_reports_payments_and_a_reference_is_no_persons_number(
-    scene: Scene,
-) -> None:
-    request_id = scene.assigned()
-    with pytest.raises(RoleForbiddenError):
-        scene.house.reports.payment(fee_of(scene, request_id), message(scene, AGENCY))
-    with pytest.raises(InvalidValueError):
-        scene.house.reports.payment(
-            fee_of(scene, request_id, bank_reference="01000099887"),
-            message(scene, BANK),
-        )
-
-
-def test_a_payment_after_the_end_is_kept(scene: Scene) -> None:
-    request_id = scene.mailed()
-    scene.level()
-    assert scene.get(request_id).stage is Stage.COMPLETED_ISSUED
-    scene.house.reports.payment(fee_of(scene, request_id), message(scene, BANK))
-    (kept,) = bodies(scene, UNMATCHED)
-    assert kept["data"]["reason"] == "nothing_due"
 
 
 def test_people_still_have_to_say_what_they_saw(scene: Scene) -> None:
