@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
+import httpx2
 import psutil
 import pytest
+from kafka import KafkaProducer
 
 from consumers.broker.jars import why_not
+from consumers.settings import KafkaSettings
+from consumers.topics import BANK_PAYMENTS
+from tests.consumers.inward.letters import by_secret, senders_file, signature, written
 from tests.kafka import shared
 from tests.kafka.jars import KEPT
 from tests.running import Running
 
+NUMBER = "A77W-EAA2-E5G9-Q"
 TIMEOUT_S = 180.0
 """A broker starts in six seconds, and in many more on a shared machine."""
 
@@ -25,6 +32,9 @@ def run() -> Iterator[Running]:
         pytest.skip(f"no real Kafka: {missing}")
     made = Running(kafka=True)
     try:
+        # Who may send has to be named before the start, as a newcomer's home is.
+        made.home.mkdir(mode=0o700)
+        senders_file(made.home)
         made.start()
         made.wait_until_ready()
         yield made
@@ -56,6 +66,19 @@ def test_the_topic_gets_everything_and_the_files_count_it_as_the_ledger_does(
     assert f"127.0.0.1:{run.kafka_port}" in run.printed()
 
 
+def test_a_payment_that_a_bank_sends_is_in_the_list_of_payments(run: Running) -> None:
+    send_payment(run, reference="B-run-1")
+    until_listed(run, reference="B-run-1")
+    (worker,) = children(run, "inward")
+    worker.kill()
+    deadline = time.monotonic() + TIMEOUT_S
+    while "inward ended with code -9" not in run.printed():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    send_payment(run, reference="B-run-2")
+    until_listed(run, reference="B-run-2")
+
+
 def test_a_dead_relay_is_started_again(run: Running) -> None:
     (relay,) = children(run, "relay")
     relay.kill()
@@ -76,6 +99,43 @@ def test_after_the_death_of_everything_nothing_is_missing(run: Running) -> None:
     assert level(run) > before["position"]
     assert run.interrupt() == 0
     assert run.processes() == []
+
+
+def send_payment(run: Running, *, reference: str) -> None:
+    """Money for a number that no request has, signed by the bank of the senders."""
+    topic, key = BANK_PAYMENTS.name, NUMBER.encode()
+    value = written(
+        type="sijil.bank-payment.v1",
+        tracking_number=NUMBER,
+        amount=4500,
+        unit="SYP.new",
+        bank_reference=reference,
+    )
+    options = KafkaSettings(kafka=f"127.0.0.1:{run.kafka_port}").client()
+    with closing(KafkaProducer(**options, acks="all")) as producer:
+        headers = signature(topic, key, value, "bank-key", by_secret())
+        producer.send(topic, key=key, value=value, headers=headers).get(TIMEOUT_S)
+
+
+def until_listed(run: Running, *, reference: str) -> None:
+    """Until an auditor sees the payment among those that match nothing, once."""
+    token = run.sijil("token", "auditor").stdout.strip()
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        answer = httpx2.get(
+            f"{run.url}/v1/payments/unmatched",
+            params={"bank_reference": reference},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        items = answer.raise_for_status().json()["items"]
+        if items:
+            assert [(item["bank"], item["amount"]) for item in items] == [
+                ("bank-1", 4500)
+            ]
+            return
+        assert time.monotonic() < deadline, run.logs()
+        time.sleep(0.2)
 
 
 def children(run: Running, command: str) -> list[psutil.Process]:
