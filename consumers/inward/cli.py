@@ -24,6 +24,7 @@ from consumers.topics import INWARD
 from ledger.settings import LedgerSettings
 from office.errors import OperatorError
 from office.house import House
+from office.keeping import must_not_have_returned
 from office.processes import end_with_parent as follow_parent
 
 _log = structlog.get_logger()
@@ -70,6 +71,8 @@ def inward(
 
 
 def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None:
+    # What it appended to an earlier ledger would be a second history of its places.
+    must_not_have_returned(settings)
     options = kafka.client()
     senders = SendersFile(kafka.senders_of(settings.home))
     with (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,15 @@ import pytest
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import TOPICS
 from domain.requests import Answer
+from ledger.mark import Mark, write_mark
+from ledger.names import Role
+from ledger.reader import LedgerReader
+from ledger.settings import GENERATED_SECRETS
+from tests.conftest import Database
 from tests.consumers.conftest import until
 from tests.consumers.inward.letters import FILE, senders_file
 from tests.consumers.inward.post import Post, forwarded
+from tests.office.test_keeping import url_of
 from tests.running import REPOSITORY
 
 
@@ -72,6 +80,36 @@ def test_a_reply_is_used_and_what_cannot_be_is_a_dead_letter(post: Post) -> None
 def dead_letters(post: Post) -> int:
     topics = [entry.topic for entry in post.scene.entries()]
     return topics.count("sijil.message.dead-lettered.v1")
+
+
+def without_the_owner(database: Database, home: Path) -> dict[str, str]:
+    """The settings of another home on the same server, but for the owner's password."""
+    more = {"SIJIL_HOME": str(home), "SIJIL_DATABASE_URL": url_of(database)}
+    for name in GENERATED_SECRETS:
+        if name != "owner_password":
+            given = getattr(database.settings, name)
+            more[f"SIJIL_{name.upper()}"] = given.get_secret_value()
+    return more
+
+
+def test_it_does_not_start_on_a_ledger_that_came_back(
+    post: Post, tmp_path: Path
+) -> None:
+    senders_file(post.folder)
+    scene = post.scene
+    head = LedgerReader(scene.database.datastore(Role.READER)).head()
+    # A home of its own, which has seen more, and does not know the owner's password.
+    home = tmp_path / "home"
+    seen = dataclasses.replace(Mark.of(head), position=head.position + 1)
+    write_mark(home, seen)
+    worker = started(post, **without_the_owner(scene.database, home))
+    try:
+        _, error = worker.communicate(timeout=60)
+    finally:
+        worker.kill()
+    assert worker.returncode == 2
+    assert "an earlier one than this home has seen" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(
