@@ -78,8 +78,8 @@ class Retired:
 class Origin:
     """What the rows came from; a folder is of one and never of another.
 
-    ``source`` is the ledger, as records name it. ``incarnation`` is None where nobody
-    said which.
+    ``source`` is the ledger, as records name it. ``incarnation`` is the newest that is
+    known, and None where nobody said which; it alone rises, as the ledger is resumed.
     """
 
     topic: str
@@ -238,6 +238,7 @@ class Folder:
         self._replace(
             replace(
                 before,
+                origin=replace(before.origin, incarnation=origin.incarnation),
                 position=rows.last,
                 leaf_hash=rows.last_leaf_hash.hex(),
                 offsets=dict(offsets),

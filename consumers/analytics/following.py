@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any
@@ -30,6 +30,8 @@ from consumers.envelope import Enveloped, EnvelopeError
 from consumers.partitions import PartitionUnreadableError, reader_of
 from consumers.relay import Published, TopicMissingError, read_published
 from consumers.topics import EVENTS
+from domain.resumptions import ReturnedLedger
+from ledger.decoding import decoder_of
 
 SAVE_EVERY_S = 10.0
 """How far a folder may stand behind: each saving makes a file."""
@@ -183,7 +185,12 @@ class Follower:
             return
         if self._origin.source != envelope.source_of(self._published.ledger_id):
             raise OtherOriginError("ledger")
-        if self._origin.incarnation not in {None, self._published.incarnation}:
+        # A higher one may have begun behind what the folder has: then its first entry
+        # comes, and is taken in. The relay refuses a topic with more than came back.
+        known, now = self._origin.incarnation, self._published.incarnation
+        if known is None or now == known:
+            return
+        if now < known or self._published.position < self._next - 1:
             raise OtherOriginError("ledger's incarnation")
 
     def _begin(
@@ -253,6 +260,9 @@ class Follower:
         held = self._held.get(position)
         if held is not None and held.told.leaf_hash != told.leaf_hash:
             raise RecordUnusableError(*at, "two-of-one-position")
+        if position < self._next and _incarnation_of(told) > self._incarnation():
+            # The folder has another entry there, of what was lost.
+            raise OtherOriginError("ledger's history")
         if position < self._next or held is not None:
             # It came before: what was on its way at the last saving comes again.
             return
@@ -292,8 +302,17 @@ class Follower:
                 self._rows_since = time.monotonic()
             self._rows.add(found.told)
             self._next += 1
+            self._begin_incarnation(_incarnation_of(found.told))
             if len(self._rows) >= LARGEST_GROUP_ROWS:
                 self._save()
+
+    def _incarnation(self) -> int:
+        """The newest one that the folder's rows are known to be of."""
+        return 0 if self._origin is None else self._origin.incarnation or 0
+
+    def _begin_incarnation(self, number: int) -> None:
+        if self._origin is not None and number > self._incarnation():
+            self._origin = replace(self._origin, incarnation=number)
 
     def _is_level(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Whether everything has been read that there was at the beginning."""
@@ -332,3 +351,12 @@ class Follower:
             self._folder.sweep(datetime.now(UTC))
         if not until_level and now - self._checked > CHECK_EVERY_S:
             self._look()
+
+
+def _incarnation_of(told: Enveloped) -> int:
+    """The incarnation that begins with the entry; 0 for any other entry."""
+    entry = told.entry
+    if entry.topic != ReturnedLedger.Resumed.TOPIC:
+        return 0
+    begun = decoder_of(entry.topic)(entry.aggregate_id, entry.version, entry.body)
+    return int(begun.incarnation)  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -30,6 +31,11 @@ from consumers.analytics.following import (
 )
 from consumers.relay import Published, Relay, TopicMissingError
 from consumers.topics import RELAY_POSITION, Topic
+from domain.acts import Act
+from domain.ids import new_id
+from domain.resumptions import ResumedBecause, ReturnedLedger
+from ledger.backup.resuming import OPERATOR
+from ledger.bodies import BodyMapper
 from tests.conftest import Server, fresh_database
 from tests.consumers.analytics.conftest import follow, new_topic
 from tests.consumers.analytics.writing import whole
@@ -239,6 +245,66 @@ def test_two_entries_of_one_position_stop_it(
         follow(place, options, planted.topic)
 
 
+def _resumption(planted: Planted, *, position: int, incarnation: int) -> dict[str, Any]:
+    """The record of the entry that an incarnation begins with."""
+    ledger_id = planted.book.reader.head().ledger_id
+    now = datetime.now(UTC)
+    act = Act(
+        command_id=new_id(now),
+        actor=OPERATOR,
+        correlation_id=ledger_id,
+        effective_at=now,
+    )
+    ledger = ReturnedLedger.resume(
+        act,
+        ledger_id=ledger_id,
+        incarnation=incarnation,
+        reason=ResumedBecause.RESTORED,
+    )
+    (event,) = ledger.collect_events()
+    stored = BodyMapper().to_stored_event(event)
+    recorded_us = int(now.timestamp()) * 1_000_000
+    row = (
+        position,
+        recorded_us,
+        str(stored.originator_id),
+        stored.originator_version,
+        stored.topic,
+        stored.state,
+    )
+    return planted.record(row)
+
+
+@pytest.mark.parametrize("with_entry", [False, True])
+def test_a_ledger_that_was_resumed_is_followed_on(
+    planted: Planted,
+    rows: list[Any],
+    options: Options,
+    place: Path,
+    *,
+    with_entry: bool,
+) -> None:
+    """Nothing of the topic was lost: an exercise, or a backup of just before."""
+    planted.write([planted.record(row) for row in rows])
+    _claim(planted, position=40)
+    assert follow(place, options, planted.topic) == 40
+    # The relay says the new incarnation at its start, and its first entry then.
+    end = 40 + with_entry
+    beginning = _resumption(planted, position=41, incarnation=2)
+    if with_entry:
+        planted.write([beginning])
+    _claim(planted, position=end, incarnation=2)
+    for _ in range(2):
+        assert follow(place, options, planted.topic) == end
+    manifest = whole(place)
+    assert manifest is not None
+    assert manifest.origin.incarnation == 1 + with_entry
+    # The same entry once more is no other history.
+    planted.write([beginning])
+    _claim(planted, position=41, incarnation=2)
+    assert follow(place, options, planted.topic) == 41
+
+
 class TestAnotherOrigin:
     @pytest.fixture
     def full(
@@ -270,11 +336,29 @@ class TestAnotherOrigin:
         other = Planted(options, new_topic(options), full.book)
         self.refused(other, options, place, "topic")
 
-    def test_another_incarnation_of_the_ledger(
+    def test_an_incarnation_that_lacks_what_the_folder_has(
         self, full: Planted, options: Options, place: Path
     ) -> None:
-        _claim(full, position=40, incarnation=2)
+        _claim(full, position=39, incarnation=2)
         self.refused(full, options, place, "ledger's incarnation")
+
+    def test_an_incarnation_before_the_one_that_it_has(
+        self, full: Planted, options: Options, place: Path
+    ) -> None:
+        full.write([_resumption(full, position=41, incarnation=2)])
+        _claim(full, position=41, incarnation=2)
+        assert follow(place, options, full.topic) == 41
+        _claim(full, position=41, incarnation=1)
+        self.refused(full, options, place, "ledger's incarnation")
+
+    @pytest.mark.parametrize("claimed", [1, 2])
+    def test_an_incarnation_that_began_before_the_folder_ends(
+        self, full: Planted, options: Options, place: Path, claimed: int
+    ) -> None:
+        # As a relay would that did not look: what it now says stood otherwise there.
+        full.write([_resumption(full, position=31, incarnation=2)])
+        _claim(full, position=40, incarnation=claimed)
+        self.refused(full, options, place, "ledger's history")
 
     def test_another_ledger_that_publishes_there(
         self, full: Planted, options: Options, place: Path
