@@ -70,6 +70,11 @@ class Act:
     approved_by: str | None = None
     provenance: Provenance | None = None
 
+    @property
+    def is_message(self) -> bool:
+        """Whether a message brought it: nobody saw the thing as it is now."""
+        return self.causation_id is not None and self.causation_id.startswith("kafka/")
+
     def at(self, effective_at: datetime) -> "Act":
         """The same act at another effective time."""
         if effective_at == self.effective_at:

@@ -338,6 +338,7 @@ class ServiceRequest(OfficeAggregate):
         self.is_forwarded = False
         self.answer: Answer | None = None
         self.answer_version: int | None = None
+        self.answered_at: datetime | None = None
         self.information_asked: tuple[str, ...] | None = None
         self.asked_at: datetime | None = None
         # Where the paper is.
@@ -532,7 +533,16 @@ class ServiceRequest(OfficeAggregate):
         self.answer_due_at = answer_due_at
 
     @event(AgencyResponded)
-    def _responded(self, outcome: Answer, payment_due_at: datetime | None) -> None:
+    def _responded(
+        self,
+        outcome: Answer,
+        payment_due_at: datetime | None,
+        timestamp: datetime,
+        claimed_at: datetime | None,
+    ) -> None:
+        # By the clock of whoever answered, so that it compares with the next answer.
+        given_at = claimed_at or timestamp
+        self.answered_at = max(given_at, self.answered_at or given_at)
         self.answer = outcome
         self.answer_version = self.version + 1
         # Another answer is another document: the stamp stands on the former one.

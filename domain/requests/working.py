@@ -157,7 +157,8 @@ def respond(
     on the other route it is the agency's own reply, or the clerk's record of one. A
     second answer must name the version of the one it supersedes, and comes before the
     request is completed; what was stamped under the first wants its stamp again. After
-    information was supplied the agency answers anew.
+    information was supplied the agency answers anew; by message at a later time by its
+    own clock, because a message has seen no page and may be an old one sent once more.
     """
     terms = must_be_in_progress(request, "respond")
     if act.actor.kind is ActorKind.AGENCY:
@@ -176,6 +177,8 @@ def respond(
         raise wrong_state(
             request, "respond", "not-answered" if is_first else "answered-already"
         )
+    if act.is_message and supersedes is None and _was_given(request, act):
+        raise wrong_state(request, "respond", "answered-already")
     if (outcome is not Answer.ISSUED) != (reason is not None):
         raise InvalidValueError(field="reason", reason="outcome")
     if outcome is not Answer.ISSUED and document_digest is not None:
@@ -199,6 +202,12 @@ def respond(
             and not (terms.paper and terms.live_stamp),
         ),
     )
+
+
+def _was_given(request: ServiceRequest, act: Act) -> bool:
+    """Whether an answer is not later than one before it, by what its giver claims."""
+    answered_at = request.answered_at
+    return answered_at is not None and act.effective_at <= answered_at
 
 
 def _must_be_codes(agency_reference: str | None, reason: str | None) -> None:

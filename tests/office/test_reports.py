@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import dataclasses
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from eventsourcing.persistence import Tracking
 
 from domain.access import Principal
 from domain.acts import ActorKind
@@ -21,9 +23,13 @@ from domain.requests import Answer, ReturnedBecause
 from domain.services import Relationship
 from ledger.bodies import read_body
 from ledger.persistence.append import TrackingConflictError
-from office.acts import Envelope
-from office.commands import RecordResponse
-from office.errors import NotFreshEnoughError, PreconditionRequiredError
+from office.acts import Done, Envelope
+from office.commands import RecordResponse, RequestInformation, SupplyInformation
+from office.errors import (
+    CommandReusedError,
+    NotFreshEnoughError,
+    PreconditionRequiredError,
+)
 from office.reports import PostalScan, Scanned
 from tests.office.reporting import (
     message,
@@ -32,6 +38,7 @@ from tests.office.reporting import (
 )
 from tests.office.scene import (
     AGENCY,
+    CLERK,
     ITEM,
     POST,
     SUPERVISOR,
@@ -75,6 +82,32 @@ def test_the_same_message_again_does_nothing(scene: Scene) -> None:
     before = scene.entries()
     assert scene.house.reports.reply(reply, sent).is_repeat
     assert scene.entries() == before
+
+
+def test_a_topic_made_again_gives_a_place_to_another_message(scene: Scene) -> None:
+    """Place and time make the id (decision 0038): the time keeps two topics apart."""
+    one, other = forwarded(scene), forwarded(scene)
+    first = message(scene, AGENCY)
+    reply = RecordResponse(request_id=one, token=None, outcome=Answer.ISSUED)
+    scene.house.reports.reply(reply, first)
+    place, at = offset_of(first), first.effective_at
+    assert at is not None
+    remade = Tracking("kafka/made-again/0", place)
+
+    def sent(command: RecordResponse, at: datetime) -> Done:
+        letter = message(scene, AGENCY, offset=place, effective_at=at)
+        return scene.house.reports.reply(
+            command, dataclasses.replace(letter, tracking=remade)
+        )
+
+    another = dataclasses.replace(reply, request_id=other)
+    with pytest.raises(CommandReusedError):
+        sent(another, at)
+    assert scene.get(other).answer is None
+    assert sent(reply, at).is_repeat
+    # The repeat stores nothing: whoever follows the topic passes its offset.
+    assert not sent(another, at + timedelta(milliseconds=1)).is_repeat
+    assert scene.get(other).answer is Answer.ISSUED
 
 
 def test_an_offset_that_was_passed_stores_nothing(scene: Scene) -> None:
@@ -124,6 +157,54 @@ def test_a_refused_message_is_one_attempt_however_often_it_is_tried(
     assert scene.get(request_id).version == version
     # The offset is passed by whoever sets the message aside, not by the attempt.
     assert tracked(scene) == offset_of(sent) - 1
+
+
+def supplied(scene: Scene, request_id: UUID) -> None:
+    scene.requests.request_information(
+        RequestInformation(
+            request_id=request_id,
+            token=scene.get(request_id).token,
+            missing=("id-card",),
+        ),
+        scene.seen(request_id, CLERK, "information-request"),
+    )
+    scene.requests.supply_information(
+        SupplyInformation(
+            request_id=request_id,
+            token=scene.get(request_id).token,
+            supplied=("id-card",),
+        ),
+        scene.seen(request_id, CLERK, "information"),
+    )
+
+
+def test_a_message_that_somebody_kept_answers_nothing_once_more(scene: Scene) -> None:
+    """Its signature holds for ever, and after a supply the agency answers anew."""
+    request_id = forwarded(scene)
+    given_at = scene.clock()
+    asking = RecordResponse(
+        request_id=request_id,
+        token=None,
+        outcome=Answer.INFORMATION_NEEDED,
+        reason="record-incomplete",
+    )
+    scene.house.reports.reply(asking, message(scene, AGENCY, effective_at=given_at))
+    supplied(scene, request_id)
+    before = scene.entries(request_id)
+    for again in (asking, dataclasses.replace(asking, outcome=Answer.REFUSED)):
+        with pytest.raises(WrongStateError, match="answered-already"):
+            scene.house.reports.reply(
+                again, message(scene, AGENCY, effective_at=given_at)
+            )
+    assert scene.entries(request_id) == before
+    # The agency's clock may be slow: what is later than its own answer is another.
+    later = given_at + timedelta(microseconds=1)
+    scene.house.reports.reply(asking, message(scene, AGENCY, effective_at=later))
+    assert scene.get(request_id).answer is Answer.INFORMATION_NEEDED
+    supplied(scene, request_id)
+    for old in (given_at, later):
+        with pytest.raises(WrongStateError, match="answered-already"):
+            scene.house.reports.reply(asking, message(scene, AGENCY, effective_at=old))
 
 
 def test_an_earlier_claimed_time_is_clamped_and_kept(scene: Scene) -> None:
