@@ -2,7 +2,7 @@
 
 A message is first written to the dead-letter topic of its group, and then its event is
 stored together with its offset. A crash in between leaves it there twice: the event
-names the one that counts, and each says where it came from (decision 0039).
+names the one that counts, and each says where it came from (decision 0037).
 """
 
 from __future__ import annotations

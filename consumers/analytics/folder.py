@@ -7,7 +7,7 @@ of the ledger, over for ever once the next has begun.
 The manifest is replaced whole, by one rename: it names the files that count and the
 offsets to go on from. So a row is there, once, for whoever reads it, at any moment:
 between a file and the manifest that names it, and while many files become one. What a
-crash leaves beside it is removed by the next writer (decision 0041).
+crash leaves beside it is removed by the next writer (decision 0039).
 """
 
 from __future__ import annotations
