@@ -62,6 +62,8 @@ GROUP = 500
 KILLS = 240
 LONGEST_LIFE_S = 0.4
 """Long enough to have done something, short enough to be cut off at it."""
+FIRST_ACT_S = 20.0
+"""How long a first act is waited for, so that something is struck at work."""
 START_S = 60.0
 FINISH_S = 600.0
 AHEAD = timedelta(minutes=30)
@@ -358,6 +360,14 @@ def drive(settings: LedgerSettings, *, group: int, kills: int) -> Outcome:
                 before = house.ledger.reader.head().position
                 with two_scheduling(settings, by):
                     time.sleep(moments.uniform(0.01, LONGEST_LIFE_S))
+                    # On a busy machine all such lives may end before their first act.
+                    patience = time.monotonic() + FIRST_ACT_S
+                    while (
+                        not at_work
+                        and house.ledger.reader.head().position == before
+                        and time.monotonic() < patience
+                    ):
+                        time.sleep(0.01)
                 struck += 2
                 at_work += house.ledger.reader.head().position > before
             with two_scheduling(settings, by):

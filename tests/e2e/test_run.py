@@ -13,8 +13,8 @@ import pytest
 
 from tests.running import Running
 
-SECOND_START_S = 20.0
-"""A second start takes seconds; shared machines get some more."""
+first_start_s: list[float] = []
+"""How long the start took that had everything to make."""
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def run() -> Iterator[Running]:
     try:
         made.start()
         made.wait_until_ready()
+        first_start_s.append(made.start_took_s)
         yield made
     finally:
         made.close()
@@ -142,16 +143,16 @@ def test_a_dead_database_is_started_again(run: Running) -> None:
     assert walked.returncode == 0, walked.stdout + walked.stderr
 
 
-def test_ctrl_c_stops_all_of_it_and_a_second_start_takes_seconds(
+def test_ctrl_c_stops_all_of_it_and_a_second_start_makes_nothing_anew(
     run: Running,
 ) -> None:
     before = json.loads(run.sijil("ledger", "head", "--json").stdout)
     assert run.interrupt() == 0
     assert run.processes() == []
-    began = time.monotonic()
     run.start()
     run.wait_until_ready()
-    assert time.monotonic() - began < SECOND_START_S
+    # However busy the machine is, it was about as busy at the first one.
+    assert run.start_took_s < first_start_s[0]
     after = json.loads(run.sijil("ledger", "head", "--json").stdout)
     assert after["ledger_id"] == before["ledger_id"]
     assert after["position"] == before["position"]
