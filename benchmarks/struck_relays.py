@@ -38,6 +38,11 @@ from consumers.topics import AGENCY_REPLIES
 from consumers.verifying import TopicVerifier, Verdict
 from consumers.verifying_statuses import StatusVerifier
 from ledger.reader import LedgerReader
+from office.errors import (
+    LedgerBusyError,
+    LedgerUnavailableError,
+    OutcomeUnknownError,
+)
 from tests.conftest import Database
 from tests.consumers.conftest import Book
 from tests.consumers.inward import process as workers
@@ -74,6 +79,17 @@ LIVES_PAUSE_S = 0.06
 LOOK_S = 300.0
 """How long the topic may take to be readable, or level."""
 SEED = 20261127
+
+
+_AWAY = (
+    KafkaError,
+    LedgerBusyError,
+    LedgerUnavailableError,
+    OutcomeUnknownError,
+    PersistenceError,
+    psycopg2.Error,
+)
+"""What says that the store or the broker is away, in whose words ever."""
 
 
 class Trial:
@@ -154,7 +170,7 @@ class Trial:
     def _live(self, once: Callable[[], None], pause_s: float) -> None:
         while not self._stop.is_set():
             # The database is away, or the broker: what came in whole is there.
-            with suppress(PersistenceError, KafkaError, psycopg2.Error):
+            with suppress(*_AWAY):
                 once()
             self._stop.wait(pause_s)
 
