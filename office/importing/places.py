@@ -78,9 +78,9 @@ class Places:
         for clerk in by_code(mapping.staff).values():
             self._publish_clerk(*clerk)
 
-    def appoint(self, code: str, centre: str, *, since: date | None = None) -> None:
+    def appoint(self, code: str, centre: str) -> None:
         """Appoint a clerk whom a row names, if nobody has that code."""
-        act = self._act("clerk", code, since=since or self._since(centre))
+        act = self._act("clerk", code, since=self._since(centre))
         self._house.catalogue.publish_once(
             Clerk,
             Clerk.id_of(code),
@@ -218,15 +218,19 @@ class Places:
 
     def _publish_clerk(self, first: DeclaredClerk, *later: DeclaredClerk) -> None:
         """A clerk's life at the centres: each part of it an act that is remembered."""
-        self.appoint(first.code, first.centre, since=first.appointed_on)
         steps: list[_Step[Clerk]] = []
         for each in (first, *later):
             moved = partial(Clerk.appoint_again, centre=each.centre)
             steps += _again(each.begins if each is not first else None, moved)
             steps += _of_clerk(each, each.begins or self._since(each.centre))
-        for step in _in_order(steps):
-            act = self._act("clerk", f"{first.code}/{step.name}", since=step.day)
-            self._once(Clerk, first.code, act, step.change)
+        appointed_on = first.begins or self._since(first.centre)
+        self._declare(
+            Clerk,
+            first.code,
+            self._act("clerk", first.code, since=appointed_on),
+            lambda act: Clerk.appoint(act, code=first.code, centre=first.centre),
+            steps,
+        )
 
     # The path -------------------------------------------------------------------
 
@@ -240,14 +244,14 @@ class Places:
     ) -> None:
         """Say a thing, and what became of it where it is this source's to say.
 
-        What another has published lives on in this ledger: the past of a source does
-        not close it.
+        What another has published lives on in this ledger, who works here works on: the
+        past of a source ends neither.
         """
         thing_id = id_of(kind, code)
         self._house.catalogue.publish_once(kind, thing_id, lambda: make(begin))
         with translated():
             said = next(iter(self._house.ledger.history(thing_id)), None)
-        if said is None or said.act.command_id != begin.command_id:
+        if said is None or said.act.actor != begin.actor:
             return
         name = kind.__name__.lower()
         for step in _in_order(steps):

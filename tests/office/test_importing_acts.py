@@ -567,21 +567,50 @@ def test_a_step_goes_by_what_held_on_its_day(whole: Whole) -> None:
     assert [each.version for each in before.calendars] == [1]
 
 
+OURS = Act(
+    command_id=UUID(int=7),
+    actor=Actor(kind=ActorKind.ADMINISTRATOR, id="adm-1", place=MINISTRY),
+    correlation_id=UUID(int=7),
+    effective_at=datetime(2024, 1, 1, tzinfo=UTC),
+)
+"""What was said in this ledger before the import."""
+
+
 def test_a_past_does_not_close_what_lives_on_in_this_ledger(whole: Whole) -> None:
-    desk, now = whole.scene.house.catalogue, datetime(2025, 1, 1, tzinfo=UTC)
-    act = Act(
-        command_id=UUID(int=7),
-        actor=Actor(kind=ActorKind.ADMINISTRATOR, id="adm-1", place=MINISTRY),
-        correlation_id=UUID(int=7),
-        effective_at=now,
-    )
+    desk = whole.scene.house.catalogue
     facts = {"code": "W-OLD", "name_ar": "جهة", "name_en": "Ours"}
-    make = partial(Agency.publish, act, scope=AgencyScope.NATIONAL, **facts)
+    make = partial(Agency.publish, OURS, scope=AgencyScope.NATIONAL, **facts)
     assert desk.publish_once(Agency, Agency.id_of("W-OLD"), make)
     assert changed(whole).is_clean
     agency = whole.scene.house.ledger.find(Agency, Agency.id_of("W-OLD"))
     assert agency is not None
     assert (agency.version, agency.published.name_en) == (1, "Ours")
+
+
+def test_a_past_does_not_end_who_works_in_this_office(whole: Whole) -> None:
+    code = "w/W-01/9"
+    make = partial(Clerk.appoint, OURS, code=code, centre="W-01")
+    assert whole.scene.house.catalogue.publish_once(Clerk, Clerk.id_of(code), make)
+    assert whole.run().is_clean
+    clerk = whole.scene.house.ledger.find(Clerk, Clerk.id_of(code))
+    assert clerk is not None
+    assert (clerk.version, clerk.agencies, clerk.left_on) == (1, (), None)
+
+
+def test_who_was_appointed_by_a_row_is_told_of_by_a_later_mapping(whole: Whole) -> None:
+    whole.run()
+    later = """
+[[staff]]
+code = "w/W-01/1"
+centre = "W-01"
+appointed_on = 2023-12-31
+left_on = 2024-12-01
+"""
+    whole.toml.write_text(WHOLE + later, encoding="utf-8")
+    assert whole.run().is_clean
+    clerk = whole.scene.house.ledger.find(Clerk, Clerk.id_of("w/W-01/1"))
+    assert clerk is not None
+    assert str(clerk.left_on) == "2024-12-01"
 
 
 def test_what_cannot_have_been_stops_before_the_first_row(whole: Whole) -> None:
