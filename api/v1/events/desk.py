@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from api.asking import TheHouse, TheLogin
 from api.streams import EventStream, Told
+from api.v1.answers import QueueAnswer
 from api.v1.desk import AllowedActAnswer, AttemptAnswer
 from api.v1.desk import Centre as OneCentre
-from api.v1.events.items import all_items, now_in, was_in
-from api.v1.events.queue import live_work
+from api.v1.events.items import all_items, now_in, told_live, was_in
 from api.v1.events.shared import LARGEST_PICTURE, STREAMING, LastEventId, TheLive
 from domain.access import Permission, Scope
 from domain.calendars import office_day
@@ -131,7 +131,7 @@ class DeskTelling:
                     as_of=position,
                 )
             )
-            told[part] = [live_work(item) for item in found]
+            told[part] = [told_live(QueueAnswer.of(item)) for item in found]
         allowed = queries.desk.approvals(
             scope,
             only=ApprovalFilter(centre=self._centre),
@@ -157,8 +157,10 @@ class DeskTelling:
             unassigned=told[UNASSIGNED],
             returned_post=told[RETURNED_POST],
             load=[self._of(clerk) for clerk in clerks[:LARGEST_PICTURE]],
-            approvals=[_dumped(AllowedActAnswer.of(row)) for row in allowed.items],
-            refused_attempts=[_dumped(AttemptAnswer.of(row)) for row in refused.items],
+            approvals=[told_live(AllowedActAnswer.of(row)) for row in allowed.items],
+            refused_attempts=[
+                told_live(AttemptAnswer.of(row)) for row in refused.items
+            ],
         )
 
     def tell(self, change: DeskChange) -> Told | None:
@@ -167,10 +169,10 @@ class DeskTelling:
         if change.work is not None:
             self._tell_work(change.work, told)
         if change.approval is not None and self._is_at(change.approval.centre):
-            allowed = _dumped(AllowedActAnswer.of(change.approval))
+            allowed = told_live(AllowedActAnswer.of(change.approval))
             told.changed[APPROVALS] = [allowed]
         if change.attempt is not None and self._is_at(change.attempt.centre):
-            refused = _dumped(AttemptAnswer.of(change.attempt))
+            refused = told_live(AttemptAnswer.of(change.attempt))
             told.changed[REFUSED_ATTEMPTS] = [refused]
         return Told("changed", told) if told.changed or told.gone else None
 
@@ -178,7 +180,7 @@ class DeskTelling:
         for part, only in self._work.items():
             now = now_in(work, self._scope, only)
             if now is not None:
-                told.changed[part] = [live_work(now)]
+                told.changed[part] = [told_live(QueueAnswer.of(now))]
             elif was_in(work, self._scope, only):
                 told.gone[part] = [work.request_id]
         moved = Counter(self._load_of(work.after))
@@ -187,7 +189,7 @@ class DeskTelling:
         for (clerk, name), by in moved.items():
             self._load.setdefault(clerk, Counter())[name] += by
         if clerks:
-            told.changed[LOAD] = [_dumped(self._of(clerk)) for clerk in clerks]
+            told.changed[LOAD] = [told_live(self._of(clerk)) for clerk in clerks]
 
     def _load_of(self, row: PlacedRow[QueueItem] | None) -> list[tuple[_Clerk, str]]:
         """Whose work a row is, and how it counts: once or not at all."""
@@ -214,10 +216,6 @@ class DeskTelling:
 
 def _counted(row: ClerkLoad) -> Counter[str]:
     return Counter({name: getattr(row, name) for name in _COUNTED.values()})
-
-
-def _dumped(answer: BaseModel) -> _Told:
-    return answer.model_dump(mode="json")
 
 
 @router.get(

@@ -1,7 +1,5 @@
 """An agency's inbox as it changes: what is forwarded to it, what it answers."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response, status
 
 from api.asking import TheHouse, TheLogin
@@ -10,14 +8,9 @@ from api.v1.events.items import ItemsTelling
 from api.v1.events.shared import STREAMING, LastEventId, TheLive
 from api.v1.inbox import AskedInbox, InboxAnswer
 from domain.access import Permission
-from projections.agency_inbox import InboxItem
 from projections.pages import LARGEST_PAGE
 
 router = APIRouter(prefix="/v1")
-
-
-def _live(item: InboxItem) -> dict[str, Any]:
-    return InboxAnswer.of(item).model_dump(mode="json", exclude={"is_overdue"})
 
 
 @router.get(
@@ -51,6 +44,6 @@ def follow_inbox(
             limit=LARGEST_PAGE,
             as_of=position,
         ),
-        live=_live,
+        answer=InboxAnswer.of,
     )
     return live.streams.answer(live.inbox, telling, login, last_event_id)

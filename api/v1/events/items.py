@@ -45,14 +45,14 @@ class ItemsPicture(BaseModel):
 class ItemsTelling(Generic[I]):
     """A list of one asker: the filters of the list, in memory.
 
-    ``page`` reads a part of the list after a cursor as of a position; ``live`` tells
-    an item without what only the moment of looking makes of it.
+    ``page`` reads a part of the list after a cursor as of a position; ``answer`` is
+    what the list tells of an item.
     """
 
     scope: Scope
     only: Narrowing[I]
     page: Callable[[str | None, int], Page[I]]
-    live: Callable[[I], dict[str, Any]]
+    answer: Callable[[I], BaseModel]
 
     def begin(self, position: int) -> None:
         """Nothing: a change says all that there is to tell."""
@@ -64,19 +64,24 @@ class ItemsTelling(Generic[I]):
             because=because,
             position=position,
             is_complete=is_complete,
-            items=[self.live(item) for item in items],
+            items=[told_live(self.answer(item)) for item in items],
         )
 
     def tell(self, change: RowChange[I]) -> Told | None:
         """The item as it is now, or that it is gone; None for what was never here."""
         now = now_in(change, self.scope, self.only)
         if now is not None:
-            item = self.live(now)
+            item = told_live(self.answer(now))
             return Told("changed", LiveItem(position=change.position, item=item))
         if was_in(change, self.scope, self.only):
             gone = GoneItem(position=change.position, request_id=change.request_id)
             return Told("gone", gone)
         return None
+
+
+def told_live(answer: BaseModel) -> dict[str, Any]:
+    """What is told of an item but for what only the moment of looking makes of it."""
+    return answer.model_dump(mode="json", exclude={"is_overdue"})
 
 
 def now_in(change: RowChange[I], scope: Scope, only: Narrowing[I]) -> I | None:

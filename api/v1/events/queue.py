@@ -1,7 +1,5 @@
 """The queue as it changes: what comes into it, changes in it and leaves it."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response, status
 
 from api.asking import TheHouse, TheLogin
@@ -12,14 +10,8 @@ from api.v1.events.shared import STREAMING, LastEventId, TheLive
 from api.v1.queue import AskedQueue, own_queue
 from domain.access import Permission
 from projections.pages import LARGEST_PAGE
-from projections.queue_items import QueueItem
 
 router = APIRouter(prefix="/v1")
-
-
-def live_work(item: QueueItem) -> dict[str, Any]:
-    """A piece of work without what only the moment of looking makes of it."""
-    return QueueAnswer.of(item).model_dump(mode="json", exclude={"is_overdue"})
 
 
 @router.get(
@@ -54,6 +46,6 @@ def follow_queue(
             limit=LARGEST_PAGE,
             as_of=position,
         ),
-        live=live_work,
+        answer=QueueAnswer.of,
     )
     return live.streams.answer(live.queue, telling, login, last_event_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
@@ -75,7 +76,7 @@ class Live:
         """All of them for one house."""
         follower, queries = Follower(house), house.queries
 
-        def requests(after: int, until: int) -> Any:
+        def requests(after: int, until: int) -> set[UUID]:
             """The requests that entries between the two are of."""
             return house.ledger.reader.aggregates(
                 after=after, until=until, prefix=PREFIX
