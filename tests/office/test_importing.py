@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
-import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,6 @@ import pytest
 
 from domain.access import Scope
 from domain.stages import WaitingFor
-from ledger.settings import LedgerSettings
-from office.house import House
 from office.importing import (
     Importer,
     ImportReport,
@@ -342,44 +337,6 @@ class TestNonsense:
         desk.map(old, new)
         with pytest.raises(MappingError):
             read_mapping(desk.toml)
-
-
-def import_until_killed(given: dict[str, Any], file: str, mapping: str) -> None:
-    """The body of a process that imports until it is killed."""
-    with House(LedgerSettings.load(**given)) as house:
-        Importer(house, read_mapping(Path(mapping))).run(Path(file))
-
-
-def test_killed_and_run_again_it_equals_an_uninterrupted_run(desk: Desk) -> None:
-    desk.write(
-        [
-            row(f"c{n}", step, minute)
-            for n in range(60)
-            for minute, step in enumerate(("in", "check", "ok"))
-        ]
-    )
-    settings = desk.scene.database.settings
-    given = settings.model_dump(
-        include={"home", "database_name", "vault_database_name"}
-    )
-    if settings.database_url is not None:
-        pytest.skip("the child process would need the other server's secrets")
-    spawn = multiprocessing.get_context("spawn")
-    for goal in (20, 70, 130):
-        process = spawn.Process(
-            target=import_until_killed, args=(given, str(desk.csv), str(desk.toml))
-        )
-        process.start()
-        deadline = time.monotonic() + 60
-        while desk.head() < goal and process.is_alive():
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.kill()
-        process.join()
-    report = desk.run()
-    assert report.fates[RowFate.WRITTEN] + report.fates[RowFate.REPEATED] == 120
-    kinds = Counter(body["topic"].split(".")[2] for body in desk.bodies())
-    assert kinds == {"submitted": 60, "assigned": 60, "accepted": 60}
 
 
 def test_the_permit_desk_equals_a_plain_recount(desk: Desk) -> None:

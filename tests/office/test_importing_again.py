@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +15,6 @@ from pydantic import SecretStr
 from benchmarks.import_under_kills import drive
 from ledger.names import Role
 from office.importing import Importer, RowFate, read_mapping
-from office.importing.importer import Importer as Inner
 from tests.conftest import Database
 from tests.office.scene import scene_in
 from tests.office.test_importing import ROWS, Desk, row
@@ -137,7 +135,7 @@ class TestAgain:
         def peak_of(cases: int) -> int:
             desk.write([row(f"c{cases}-{n}", "in", n % 60) for n in range(cases)])
             tracemalloc.start()
-            Inner(desk.scene.house, mapping, rows_a_batch=100).run(desk.csv)
+            Importer(desk.scene.house, mapping, rows_a_batch=100).run(desk.csv)
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             return peak
@@ -149,8 +147,6 @@ class TestAgain:
 def test_killed_at_random_moments_it_equals_an_uninterrupted_run(
     database: Database, tmp_path: Path
 ) -> None:
-    if os.environ.get("SIJIL_TEST_DATABASE_URL"):
-        pytest.skip("the child processes would need the other server's secrets")
     outcome = drive(database.settings, tmp_path, cases=200, kills=6)
     assert outcome.wrong == []
     assert outcome.while_writing > 1
