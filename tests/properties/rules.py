@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
 from typing import Any
@@ -989,7 +989,3 @@ def submitted(asked: Asked, world: World, *, id: UUID, number: int) -> Case:  # 
     if decides:
         case.version = case.etag = 2
     return case
-
-
-def republished(offer: Offered, **changes: Any) -> Offered:
-    return replace(offer, **changes)
