@@ -62,7 +62,8 @@ from projections.queue_items import QueueItem
 from projections.runner import ViewRunner
 from projections.schema import VIEWS
 from tests.conftest import Database
-from tests.properties.rules import Asked, Case, Offered, Who, World, day_of
+from tests.properties.hours import day_of
+from tests.properties.known import Asked, Case, Offered, Who, World
 
 GOVERNORATE = "SY-DI"
 AGENCY = "CIV"

@@ -9,13 +9,20 @@ the *set* of the codes that may be named; an act that breaks none must be taken.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from importlib.resources import files
-from typing import Any
-from uuid import UUID
+from datetime import datetime, timedelta
+
+from tests.properties.effects import does_something, is_given
+from tests.properties.known import (
+    Args,
+    Asked,
+    Case,
+    Offered,
+    Who,
+    World,
+    effective,
+    includes,
+)
 
 BACKDATING = timedelta(days=7)
 SKEW = timedelta(minutes=1)
@@ -47,8 +54,6 @@ ROLES = {
     "expire": {"system"},
     "correct": STAFF,
 }
-ENDS = {"decline", "mail", "hand_over", "tell_result", "withdraw", "expire"}
-BOOKKEEPING = {"assign", "claim", "release", "inform", "warn"}
 REPORTS = {"agency", "post", "bank"}
 """Reports from outside: an earlier claimed time is clamped, and kept beside."""
 NOT_RECORDED = {
@@ -61,31 +66,6 @@ NOT_RECORDED = {
 }
 DOCUMENTED = {"accept", "decline", "request_information", "supply_information"}
 """Acts that name documents: those of the service as it was on the act's day."""
-TOPICS = {
-    "accept": "accepted",
-    "decline": "not-accepted",
-    "assign": "assigned",
-    "claim": "claimed",
-    "release": "released",
-    "warn": "warned",
-    "pay": "fee-paid",
-    "refund": "fee-refunded",
-    "forward": "forwarded",
-    "respond": "agency-responded",
-    "request_information": "information-requested",
-    "supply_information": "information-supplied",
-    "stamp": "stamped",
-    "mail": "mailed",
-    "deliver": "delivered",
-    "collect": "collected",
-    "bring_back": "returned",
-    "hand_over": "handed-over",
-    "tell_result": "result-told",
-    "inform": "informed",
-    "withdraw": "withdrawn",
-    "expire": "expired",
-    "correct": "corrected",
-}
 REFUNDS = {
     "withdrawn": {"withdrawn", "charged_wrongly"},
     "completed_refused": {"refused", "charged_wrongly"},
@@ -94,298 +74,6 @@ REFUNDS = {
 FACTS = {"full_name", "address"}
 """Some of what a citizen may be asked for beside documents."""
 IDENTITY = {"full_name", "national_number", "other_identifier"}
-
-
-# Working time ---------------------------------------------------------------------
-
-
-def _holidays() -> set[date]:
-    table = files("domain") / "catalogue" / "holidays.csv"
-    with table.open(encoding="utf-8") as rows:
-        return {
-            date.fromisoformat(row["start"]) + timedelta(days=number)
-            for row in csv.DictReader(rows)
-            for number in range(int(row["days"]))
-        }
-
-
-HOLIDAYS = _holidays()
-
-
-def day_of(at: datetime) -> date:
-    """The day in Damascus, which is three hours ahead since October 2022."""
-    return (at + timedelta(hours=3)).date()
-
-
-def is_working(day: date) -> bool:
-    return day.weekday() not in {4, 5} and day not in HOLIDAYS
-
-
-def opens(day: date) -> datetime:
-    return datetime.combine(day, time(5), UTC)
-
-
-def closes(day: date) -> datetime:
-    return datetime.combine(day, time(12), UTC)
-
-
-def due(start: datetime, days: int) -> datetime:
-    day = day_of(start)
-    if start > closes(day):
-        day += timedelta(days=1)
-    while not is_working(day):
-        day += timedelta(days=1)
-    for _ in range(days):
-        day += timedelta(days=1)
-        while not is_working(day):
-            day += timedelta(days=1)
-    return closes(day)
-
-
-def worked(start: datetime, end: datetime) -> timedelta:
-    """How long offices were open between two instants."""
-    spent, day = timedelta(0), day_of(start)
-    while day <= day_of(end):
-        if is_working(day):
-            first, last = max(start, opens(day)), min(end, closes(day))
-            spent += max(last - first, timedelta(0))
-        day += timedelta(days=1)
-    return spent
-
-
-def later(start: datetime, working: timedelta) -> datetime:
-    """When so much working time has passed."""
-    day = day_of(start)
-    while working:
-        if is_working(day):
-            first = max(start, opens(day))
-            if first < closes(day) and closes(day) - first >= working:
-                return first + working
-            working -= max(closes(day) - first, timedelta(0))
-        day += timedelta(days=1)
-    return start
-
-
-# What is known --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Who:
-    role: str
-    id: str
-    centre: str | None = None
-    agency: str | None = None
-    governorate: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offered:
-    """What a service says ``since`` its publication; days are working days."""
-
-    since: datetime
-    direct_in: tuple[str, ...] = ("*",)
-    days: int = 1
-    answer_days: int = 3
-    payment_days: int = 2
-    acceptance_days: int = 5
-    applicants: tuple[str, ...] = ("self", "first_degree", "representative")
-    receipt: tuple[str, ...] = ("self", "first_degree", "representative")
-    spouse: bool = False
-    required: tuple[str, ...] = ("id-card",)
-    optional: tuple[str, ...] = ("passport",)
-    fee: tuple[tuple[str, int], ...] = (("state_fee", 3000),)
-    is_paid_at_hand_over: bool = False
-    paper: bool = True
-    stamp: bool = True
-    post: bool = True
-
-    @property
-    def amount(self) -> int:
-        return sum(amount for _, amount in self.fee)
-
-    @property
-    def known(self) -> set[str]:
-        return {*self.required, *self.optional}
-
-
-def includes(capacity: str, people: Iterable[str], spouse: bool) -> bool:
-    people = set(people)
-    if "anyone" in people or capacity in people:
-        return True
-    return capacity == "spouse" and spouse and "first_degree" in people
-
-
-@dataclass(kw_only=True)
-class World:
-    """What requests rest on, as it was last said."""
-
-    centre: str
-    governorate: str
-    agency: str
-    offers: dict[str, list[Offered]] = field(default_factory=dict)
-    rests: dict[str, list[tuple[date, date | None]]] = field(default_factory=dict)
-    clerks: set[str] = field(default_factory=set)
-    away: dict[str, list[tuple[date, date | None]]] = field(default_factory=dict)
-    stamps: dict[str, tuple[datetime, date | None]] = field(default_factory=dict)
-    """Serials of the centre: since when, and the first day no more."""
-
-    def offer(self, service: str, at: datetime) -> Offered | None:
-        said = [each for each in self.offers.get(service, []) if each.since <= at]
-        return said[-1] if said else None
-
-    def is_offered(self, service: str, at: datetime) -> bool:
-        rests = self.rests.get(service, [])
-        return self.offer(service, at) is not None and not _covered(rests, at)
-
-    def is_here(self, clerk: str, at: datetime) -> bool:
-        return clerk in self.clerks and not _covered(self.away.get(clerk, []), at)
-
-    def is_stamp_good(self, serial: str, at: datetime) -> bool:
-        since, until = self.stamps.get(serial, (None, None))
-        if since is None or at < since:
-            return False
-        return until is None or day_of(at) < until
-
-
-def _covered(periods: list[tuple[date, date | None]], at: datetime) -> bool:
-    day = day_of(at)
-    return any(a <= day and (b is None or day <= b) for a, b in periods)
-
-
-@dataclass(kw_only=True)
-class Case:
-    """One request."""
-
-    id: UUID
-    service: str
-    centre: str
-    governorate: str
-    agency: str
-    roles: tuple[str, ...]
-    relationship: str
-    delivery: str
-    citizen: str | None
-    number: int
-    submitted: datetime
-    expires: datetime | None
-    version: int = 1
-    etag: int = 1
-    last: datetime
-    since: datetime
-    stage: str = "waiting"
-    offer: Offered | None = None
-    route: str | None = None
-    assigned: str | None = None
-    holder: str | None = None
-    lease: datetime | None = None
-    token: int = 0
-    due: datetime | None = None
-    answer_due: datetime | None = None
-    payment_due: datetime | None = None
-    is_paid: bool = False
-    refunded: set[str] = field(default_factory=set)
-    is_forwarded: bool = False
-    answer: str | None = None
-    answer_version: int | None = None
-    asked: datetime | None = None
-    is_stamped: bool = False
-    item: str | None = None
-    items: set[str] = field(default_factory=set)
-    """Every number its paper ever had: none is used again."""
-    mailed_to: str | None = None
-    is_received: bool = False
-    is_returned: bool = False
-    warned: set[tuple[str, str, datetime]] = field(default_factory=set)
-
-    @property
-    def is_live(self) -> bool:
-        return self.stage in {"waiting", "in_progress"}
-
-    @property
-    def is_open(self) -> bool:
-        return self.is_live or self.is_returned
-
-    @property
-    def owes(self) -> bool:
-        return self.offer is not None and self.offer.amount > 0 and not self.is_paid
-
-    @property
-    def owes_now(self) -> bool:
-        """A fee is due now, so nothing is forwarded, answered or stamped."""
-        offer = self.offer
-        return self.owes and offer is not None and not offer.is_paid_at_hand_over
-
-    @property
-    def todo(self) -> str | None:  # noqa: PLR0911 -- the office's order
-        """What is next, in the order the office does it."""
-        offer = self.offer
-        if self.is_returned:
-            return "deal_with_return"
-        if not self.is_live:
-            return None
-        if self.asked is not None:
-            return "record_information"
-        if offer is None:
-            return "accept"
-        if self.owes_now:
-            return "take_fee"
-        if self.answer == "information_needed":
-            return "request_information"
-        if self.answer is None:
-            must_send = self.route == "reply" and not self.is_forwarded
-            return "forward" if must_send else "record_reply"
-        if self.answer == "refused":
-            return "tell_result"
-        if offer.paper and offer.stamp and not self.is_stamped:
-            return "stamp"
-        if self.owes:
-            return "take_fee"
-        if not offer.paper:
-            return "tell_result"
-        is_posted = offer.post and not offer.is_paid_at_hand_over
-        return "mail" if is_posted and self.delivery != "counter" else "hand_over"
-
-    @property
-    def waits_for(self) -> str:
-        match self.todo:
-            case "record_information":
-                return "citizen"
-            case "record_reply" if self.route == "reply":
-                return "agency"
-            case _:
-                return "clerk"
-
-    @property
-    def until(self) -> datetime | None:
-        if self.is_returned or (self.stage == "in_progress" and self.asked is not None):
-            return None
-        match self.todo:
-            case "accept":
-                return self.expires
-            case "take_fee":
-                return self.payment_due or self.due
-            case "record_reply" if self.is_forwarded:
-                return self.answer_due
-            case _:
-                return self.due
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One act, as somebody asks for it. ``approval`` is none, right or other."""
-
-    act: str
-    who: Who
-    now: datetime
-    token: int | None = None
-    seen: int | None = None
-    at: datetime | None = None
-    approval: str = "none"
-    is_own_word: bool = False
-    args: dict[str, Any] = field(default_factory=dict)
-
-
-# May it be? -----------------------------------------------------------------------
 
 
 def sees(who: Who, case: Case) -> bool:
@@ -403,15 +91,6 @@ def sees(who: Who, case: Case) -> bool:
             return case.citizen == who.id
         case _:
             return True
-
-
-def effective(asked: Asked, last: datetime | None) -> datetime:
-    """When it happened, as it was asked for; not yet clamped."""
-    if asked.at is not None:
-        return asked.at
-    if last is None:
-        return asked.now
-    return last if asked.act in BOOKKEEPING else max(asked.now, last)
 
 
 def _is_approved(asked: Asked) -> bool:
@@ -585,9 +264,6 @@ def _if(condition: object, code: str = "wrong-state") -> set[str]:
     return {code} if condition else set()
 
 
-Args = dict[str, Any]
-
-
 def _accept(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
     codes = _in_hand(case, asked) | _if(case.stage != "waiting" or case.asked)
     offer = world.offer(case.service, effective(asked, case.last))
@@ -601,19 +277,10 @@ def _decline(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
 
 
 def _assign(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
-    if _is_given(asked, case):
+    if is_given(asked, case):
         return set()
     is_here = world.is_here(args["clerk"], asked.now)
     return _if(not case.is_open) | _if(not is_here, "service-not-offered")
-
-
-def _is_given(asked: Asked, case: Case) -> bool:
-    """The system gives what nobody has, or what stands as it has seen it."""
-    if asked.who.role != "system":
-        return False
-    if asked.token is None:
-        return case.holder is not None
-    return asked.token != case.token
 
 
 def _claim(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
@@ -788,204 +455,3 @@ def _correct(case: Case, asked: Asked, args: Args, world: World) -> set[str]:
     return _if(is_gone) | _if(
         args["field"] in IDENTITY and not is_allowed, "approval-required"
     )
-
-
-# What it leaves -------------------------------------------------------------------
-
-
-def does_something(  # noqa: PLR0911 -- one case an act
-    asked: Asked, case: Case
-) -> bool:
-    """Whether an act that may be has anything left to change."""
-    args, is_system = asked.args, asked.who.role == "system"
-    match asked.act:
-        case "assign" if _is_given(asked, case):
-            return False
-        case "assign":
-            return not case.holder == case.assigned == args["clerk"]
-        case "release" if is_system:
-            if not case.is_open or case.holder is None:
-                return False
-            if asked.token not in {None, case.token}:
-                return False
-            is_lease_over = case.lease is not None and asked.now >= case.lease
-            return args["reason"] != "lease_ended" or is_lease_over
-        case "expire":
-            at = args["due_at"]
-            if case.stage == "waiting":
-                return case.expires == at
-            is_unpaid = case.stage == "in_progress" and case.owes
-            return is_unpaid and case.payment_due == at
-        case "warn":
-            given = (args["limit"], args["when"], args["due_at"])
-            if case.stage != "in_progress" or case.asked or given in case.warned:
-                return False
-            if args["limit"] == "first_answer":
-                is_out = case.is_forwarded and case.answer is None
-                return is_out and case.answer_due == args["due_at"]
-            return case.due == args["due_at"]
-        case _:
-            return True
-
-
-def take(asked: Asked, case: Case, world: World) -> list[str]:
-    """Change the case by an act that may be; the events it leaves, by their names."""
-    if not does_something(asked, case):
-        return []
-    args = asked.args
-    claimed = effective(asked, case.last)
-    at = max(claimed, case.last)
-    before = case.todo
-    case.version += 1
-    if asked.act not in BOOKKEEPING:
-        case.etag = case.version
-    _leave(asked, case, args, at, claimed, world)
-    if not case.is_live and asked.act in ENDS:
-        # What has ended is in nobody's hands any more.
-        case.lease, case.holder = None, case.assigned
-    case.last = at
-    if case.todo != before:
-        case.since = at
-    return [TOPICS[asked.act]]
-
-
-def _leave(  # noqa: PLR0912, PLR0915, PLR0917 -- one case an act
-    asked: Asked, case: Case, args: Args, at: datetime, claimed: datetime, world: World
-) -> None:
-    offer = case.offer
-    match asked.act:
-        case "accept":
-            offer = world.offer(case.service, claimed)
-            assert offer is not None
-            accepted(case, offer, at)
-        case "decline":
-            case.stage = "not_accepted"
-        case "assign":
-            case.assigned = case.holder = args["clerk"]
-            case.lease = None
-            case.token += 1
-        case "claim":
-            case.holder = asked.who.id
-            case.lease = asked.now + args["lease"]
-            case.token += 1
-        case "release":
-            is_back = asked.who.role == "clerk" or args.get("reason") == "lease_ended"
-            case.assigned = case.holder = case.assigned if is_back else None
-            case.lease = None
-            case.token += 1
-        case "warn":
-            case.warned.add((args["limit"], args["when"], args["due_at"]))
-        case "pay":
-            case.is_paid = True
-            case.payment_due = None
-        case "refund":
-            case.refunded |= set(args["kinds"])
-        case "forward":
-            assert offer is not None
-            case.is_forwarded = True
-            case.answer_due = due(at, offer.answer_days)
-        case "respond":
-            assert offer is not None
-            case.answer = args["outcome"]
-            case.answer_version = case.version
-            case.is_stamped = False
-            case.payment_due = None
-            _falls_due(case, at, is_last=not (offer.paper and offer.stamp))
-        case "request_information":
-            case.asked = at
-        case "supply_information":
-            _supplied(case, at)
-        case "stamp":
-            case.is_stamped = True
-            _falls_due(case, at, is_last=True)
-        case "mail":
-            case.stage = "completed_issued"
-            case.item, case.mailed_to = args["item"], args["to"]
-            case.items.add(args["item"])
-            case.is_returned = False
-        case "deliver" | "collect":
-            case.is_received = True
-        case "bring_back":
-            case.is_returned = True
-        case "hand_over":
-            case.stage = "completed_issued"
-            case.is_received = True
-            case.is_returned = False
-        case "tell_result":
-            case.stage = f"completed_{case.answer}"
-        case "withdraw":
-            case.stage = "withdrawn"
-        case "expire":
-            case.stage = "expired"
-        case "correct" if args["field"] == "delivery":
-            case.delivery = args["delivery"]
-
-
-def accepted(case: Case, offer: Offered, at: datetime) -> None:
-    case.stage = "in_progress"
-    case.offer = offer
-    is_direct = "*" in offer.direct_in or case.governorate in offer.direct_in
-    case.route = "direct" if is_direct else "reply"
-    case.due = due(at, offer.days)
-    case.expires = None
-    if case.owes_now:
-        case.payment_due = due(at, offer.payment_days)
-
-
-def _falls_due(case: Case, at: datetime, *, is_last: bool) -> None:
-    """A fee due at hand-over falls due with the last step before it, and only then."""
-    offer = case.offer
-    assert offer is not None
-    if not (case.owes and offer.is_paid_at_hand_over):
-        return
-    if case.answer == "issued" and is_last:
-        case.payment_due = due(at, offer.payment_days)
-
-
-def _supplied(case: Case, at: datetime) -> None:
-    """What was left of each limit goes on; an agency that asked starts anew."""
-    asked, offer = case.asked, case.offer
-    assert asked is not None
-    case.asked = None
-    if offer is None:
-        return
-    if case.due is not None and asked < case.due:
-        case.due = later(at, worked(asked, case.due))
-    if case.answer == "information_needed" and case.route == "reply":
-        case.answer_due = due(at, offer.answer_days)
-    elif case.answer_due is not None and asked < case.answer_due:
-        case.answer_due = later(at, worked(asked, case.answer_due))
-    if case.answer == "information_needed":
-        case.answer = case.answer_version = None
-
-
-def submitted(asked: Asked, world: World, *, id: UUID, number: int) -> Case:  # noqa: A002
-    """The case that a submission which may be makes."""
-    args = asked.args
-    at = effective(asked, None)
-    offer = world.offer(args["service"], at)
-    assert offer is not None
-    decides = args["accept_now"] or args["decline"] is not None
-    case = Case(
-        id=id,
-        service=args["service"],
-        centre=args["centre"] or str(asked.who.centre),
-        governorate=world.governorate,
-        agency=world.agency,
-        roles=("applicant", "concerned") if args["concerned"] else ("applicant",),
-        relationship=args["relationship"],
-        delivery=args["delivery"],
-        citizen=asked.who.id if asked.who.role == "citizen" else None,
-        number=number,
-        submitted=at,
-        expires=None if decides else due(at, offer.acceptance_days),
-        last=at,
-        since=at,
-    )
-    if args["accept_now"]:
-        accepted(case, offer, at)
-    elif args["decline"] is not None:
-        case.stage = "not_accepted"
-    if decides:
-        case.version = case.etag = 2
-    return case

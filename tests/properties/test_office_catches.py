@@ -15,8 +15,8 @@ from domain.standing import Standing
 from office import acts
 from office.acts import Acts
 from projections.requests import next_of
+from tests.properties.choosing import FAULTS as ANY
 from tests.properties.desk import Desk
-from tests.properties.test_office import FAULTS as ANY
 from tests.properties.test_office import run
 
 EXAMPLES = 60
