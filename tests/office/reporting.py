@@ -15,9 +15,7 @@ from domain.money import Unit
 from ledger.bodies import read_body
 from office.acts import Envelope
 from office.reports import BankPayment
-from tests.office.scene import (
-    Scene,
-)
+from tests.office.scene import Scene
 
 _OFFSETS = count()
 STREAM = "kafka/test/0"

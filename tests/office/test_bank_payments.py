@@ -10,10 +10,7 @@ import pytest
 
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.errors import (
-    InvalidValueError,
-    RoleForbiddenError,
-)
+from domain.errors import InvalidValueError, RoleForbiddenError
 from domain.money import Unit
 from domain.requests import PaymentChannel
 from domain.requests.working import due_fee
@@ -31,13 +28,7 @@ from tests.office.reporting import (
     offset_of,
     tracked,
 )
-from tests.office.scene import (
-    AGENCY,
-    BANK,
-    CLERK,
-    MARKED_PHONE,
-    Scene,
-)
+from tests.office.scene import AGENCY, BANK, CLERK, MARKED_PHONE, Scene
 
 
 def test_a_payment_of_what_is_due_is_the_fee(scene: Scene) -> None:

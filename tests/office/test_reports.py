@@ -31,19 +31,8 @@ from office.errors import (
     PreconditionRequiredError,
 )
 from office.reports import PostalScan, Scanned
-from tests.office.reporting import (
-    message,
-    offset_of,
-    tracked,
-)
-from tests.office.scene import (
-    AGENCY,
-    CLERK,
-    ITEM,
-    POST,
-    SUPERVISOR,
-    Scene,
-)
+from tests.office.reporting import message, offset_of, tracked
+from tests.office.scene import AGENCY, CLERK, ITEM, POST, SUPERVISOR, Scene
 
 
 def forwarded(scene: Scene) -> UUID:

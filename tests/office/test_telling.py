@@ -1,11 +1,9 @@
-"""Telling: once per event, never on replay, and a courier's trouble is its own."""
+"""Telling: what is told of, who is reached, and that nothing of a person is left."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,16 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
 
-import office.telling
 from domain.access import Principal
 from domain.acts import MINISTRY, ActorKind
-from domain.errors import WrongStateError
 from domain.persons import PersonDetails
 from domain.requests import (
     Answer,
-    Channel,
     CorrectedBecause,
     CorrectedField,
     Declined,
@@ -33,10 +27,7 @@ from domain.requests import (
     ReturnedBecause,
     WithdrawnBecause,
 )
-from ledger.entries import Entry
 from ledger.names import Role
-from ledger.outbox import OutboxState
-from ledger.settings import SettingMissingError
 from office.commands import (
     BringBack,
     CorrectRequest,
@@ -46,16 +37,12 @@ from office.commands import (
     RequestInformation,
     WithdrawRequest,
 )
-from office.couriers import Courier, CourierError, Letter
-from office.house import House
+from office.couriers import Courier
 from office.messages import CAUSES
 from office.runner import run
-from office.spool import Spool
-from office.telling import NAME, PAUSES, Telling, command_id_of
-from office.telling_settings import TellingSettings
+from office.telling import NAME, command_id_of
 from tests.docs.test_reference import first_column
 from tests.office.scene import (
-    CENTRE,
     CLERK,
     ITEM,
     MARKED_ADDRESS,
@@ -65,115 +52,14 @@ from tests.office.scene import (
     PERSON,
     POST,
     Scene,
-    days,
     envelope,
-    submission,
 )
+from tests.office.telling import INFORMED, MARKED_EMAIL, NO_PAUSE, Box, Office
 from tests.office.test_assignment import CITIZEN, ONLINE
 from tests.office.test_couriers import Inbox, mail, mail_server
 from tests.office.test_runner import wait_until
 
-INFORMED = "sijil.request.informed.v1"
-MARKED_EMAIL = "marked.citizen@example.org"
-FAST = 60_000
 SECOND_ITEM = "RA473124832GB"
-NO_PAUSE = (timedelta(0), timedelta(0))
-
-
-class Box:
-    """A courier that keeps its letters, and fails as it is told to."""
-
-    name = "box"
-
-    def __init__(self, *carries: Means) -> None:
-        self.carries = carries or (Means.SMS, Means.EMAIL, Means.POST)
-        self.letters: list[Letter] = []
-        self.troubles: list[Exception] = []
-        self.attempts = 0
-
-    def send(self, letter: Letter) -> None:
-        self.attempts += 1
-        if self.troubles:
-            raise self.troubles.pop(0)
-        self.letters.append(letter)
-
-    def sweep(self) -> int:
-        return 0
-
-    @property
-    def messages(self) -> list[str]:
-        return [letter.message for letter in self.letters]
-
-
-class Office:
-    """A scene that tells its citizens by hand."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.box = Box()
-        self._tellings: list[Telling] = []
-        self.telling = self.another(self.box)
-        self.tell()
-
-    def another(
-        self,
-        *couriers: Courier,
-        house: House | None = None,
-        pauses: tuple[timedelta, ...] = NO_PAUSE,
-    ) -> Telling:
-        house = house or self.scene.house
-        made = Telling(
-            house.ledger,
-            house.requests,
-            vault=house.vault,
-            outbox=house.outbox,
-            couriers=couriers,
-            clock=self.scene.clock,
-            per_minute=FAST,
-            pauses=pauses,
-        )
-        self._tellings.append(made)
-        return made
-
-    def tell(self) -> None:
-        self.telling.catch_up(Event())
-
-    def begin_anew(self, *couriers: Courier, **more: Any) -> Telling:
-        """End this process manager and begin another, as a restart does."""
-        self.telling.close()
-        self.telling = self.another(*(couriers or (self.box,)), **more)
-        return self.telling
-
-    def informed(self, request_id: UUID | None = None) -> list[Entry]:
-        return [e for e in self.scene.entries(request_id) if e.topic == INFORMED]
-
-    def states(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for each in self.scene.house.outbox.tally():
-            found[each.state] = found.get(each.state, 0) + each.count
-        return found
-
-    def execute(self, statement: str) -> None:
-        with self.scene.database.datastore(Role.VAULT).transaction() as cursor:
-            cursor.execute(statement)
-
-    def forget_what_was_followed(self) -> None:
-        """As if the tracking came from a backup, at the ledger's beginning."""
-        with self.scene.database.datastore(Role.OWNER).transaction() as cursor:
-            cursor.execute("UPDATE tracking SET position = 1 WHERE name = %s", (NAME,))
-
-    def close(self) -> None:
-        for telling in self._tellings:
-            telling.close()
-
-
-@pytest.fixture
-def told(scene: Scene) -> Iterator[Office]:
-    made = Office(scene)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 class TestWhatIsTold:
@@ -419,373 +305,6 @@ def base() -> dict[str, str]:
     return {"full_name": MARKED_NAME, "national_number": MARKED_NUMBER}
 
 
-class TestNeverTwice:
-    def test_restarts_and_second_runners_tell_nothing_again(self, told: Office) -> None:
-        request_id = told.scene.mailed()
-        told.tell()
-        told.begin_anew()
-        told.tell()
-        other = told.another(told.box)
-        other.catch_up(Event())
-        assert told.box.attempts == 2
-        assert len(told.informed(request_id)) == 2
-
-    def test_only_one_of_two_runners_has_the_turn(self, told: Office) -> None:
-        told.scene.submit()
-        other_box = Box()
-        other = told.another(other_box)
-        other.catch_up(Event())
-        assert not other_box.letters
-        told.telling.close()
-        other.catch_up(Event())
-        assert other_box.messages == ["accepted"]
-
-    def test_who_lost_the_connection_lost_the_turn_and_takes_it_again(
-        self, told: Office
-    ) -> None:
-        turn = told.telling._turn
-        assert turn.is_ours()
-        with told.scene.database.datastore(Role.VAULT).transaction() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                " JOIN pg_database d ON d.oid = database"
-                " WHERE locktype = 'advisory' AND d.datname = current_database()"
-            )
-        assert not turn.is_ours()
-        told.scene.submit()
-        told.tell()
-        assert told.box.messages == ["accepted"]
-
-    def test_a_tracking_from_a_backup_tells_nothing_again(self, told: Office) -> None:
-        told.scene.mailed()
-        told.tell()
-        told.forget_what_was_followed()
-        told.begin_anew()
-        told.tell()
-        assert told.box.attempts == 2
-        assert len(told.informed()) == 2
-        assert told.states() == {"told": 2}
-
-    def test_nor_when_the_outbox_was_lost_as_well(self, told: Office) -> None:
-        told.scene.mailed()
-        told.tell()
-        told.forget_what_was_followed()
-        told.execute("DELETE FROM outbox")
-        told.begin_anew()
-        told.tell()
-        assert told.box.attempts == 2
-        assert len(told.informed()) == 2
-
-    def test_a_ledger_that_lost_the_record_gets_it_again_without_a_message(
-        self, told: Office
-    ) -> None:
-        request_id = told.scene.submit()
-        told.tell()
-        self.lose_the_last_entry(told)
-        assert not told.informed(request_id)
-        told.begin_anew()
-        told.tell()
-        assert told.box.attempts == 1
-        assert len(told.informed(request_id)) == 1
-
-    def lose_the_last_entry(self, told: Office) -> None:
-        """Make the ledger the earlier one that a backup would have brought back."""
-        import psycopg2
-
-        connection = psycopg2.connect(**told.scene.database.superuser_dsn())
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SET search_path = sijil; SET session_replication_role = replica;"
-                "DELETE FROM commands WHERE last_position ="
-                " (SELECT max(position) FROM events);"
-                "DELETE FROM events WHERE position ="
-                " (SELECT max(position) FROM events);"
-                "UPDATE ledger_head SET position = position - 1;"
-                "UPDATE tracking SET position = 1 WHERE name = 'telling'"
-            )
-        connection.close()
-
-    def test_a_ledger_that_waits_for_its_operator_tells_nobody(
-        self, told: Office
-    ) -> None:
-        told.scene.submit()
-        with told.scene.database.datastore(Role.OWNER).transaction() as cursor:
-            cursor.execute("UPDATE ledger_head SET is_suspended = true")
-        told.tell()
-        assert told.box.attempts == 0
-
-    def test_what_happened_before_telling_began_is_not_told(self, scene: Scene) -> None:
-        scene.mailed()
-        made = Office(scene)
-        try:
-            made.tell()
-            scene.submit()
-            made.tell()
-            assert made.box.messages == ["accepted"]
-        finally:
-            made.close()
-
-    def test_what_was_recorded_too_long_ago_is_passed_over_and_counted(
-        self, told: Office, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        told.scene.submit()
-        told.scene.now += days(1) + timedelta(minutes=1)
-        told.tell()
-        assert not told.box.letters
-        said = "".join(capsys.readouterr())
-        assert "telling.passed_over" in said
-
-    def test_what_was_dated_back_but_recorded_now_is_told(self, told: Office) -> None:
-        at = told.scene.clock() - days(5)
-        told.scene.requests.submit(submission(), envelope(CLERK, effective_at=at))
-        told.tell()
-        assert told.box.messages == ["accepted"]
-
-    def test_imported_history_is_never_told(self, told: Office) -> None:
-        importer = replace(CLERK, role=ActorKind.IMPORT, id="old-system")
-        told.scene.requests.submit(
-            submission(centre=CENTRE, channel=Channel.COUNTER), envelope(importer)
-        )
-        told.tell()
-        assert not told.box.letters
-        assert told.states() == {}
-
-    def test_an_office_that_tells_nobody_passes_everything_over(
-        self, told: Office, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(office.telling, "_PASS_EVERY_S", 0.0)
-        told.telling.close()
-        silent = told.another()
-        told.scene.submit()
-        silent.catch_up(Event())
-        silent.close()
-        told.begin_anew()
-        told.tell()
-        assert not told.box.letters
-
-
-class TestDyingBetween:
-    def test_what_had_gone_is_recorded_and_not_sent_again(self, told: Office) -> None:
-        request_id = told.scene.submit()
-        told.tell()
-        (letter,) = told.box.letters
-        # Another life in which it had gone when the process ended.
-        other = told.scene.submit()
-        accepted = told.scene.entries(other)[1]
-        at = datetime.fromisoformat(json.loads(accepted.body)["effective_at"])
-        gone = command_id_of(other, 2, Message.ACCEPTED, at)
-        told.begin_anew(failing := Box())
-        failing.troubles.append(CourierError("timeout"))
-        told.telling = told.begin_anew(failing, pauses=(timedelta(days=1),))
-        told.tell()
-        told.scene.house.outbox.sent(gone, means="sms")
-        told.begin_anew()
-        told.tell()
-        assert told.box.letters == [letter]
-        assert len(told.informed(other)) == 1
-        assert len(told.informed(request_id)) == 1
-
-    def test_an_attempt_that_lost_its_process_is_made_again_under_the_same_id(
-        self, told: Office, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        class Dies(Box):
-            def send(self, letter: Letter) -> None:
-                super().send(letter)
-                raise KeyboardInterrupt
-
-        dying = Dies()
-        told.begin_anew(dying)
-        told.scene.submit()
-        with pytest.raises(KeyboardInterrupt):
-            told.tell()
-        assert told.states() == {"sending": 1}
-        assert not told.informed()
-        told.begin_anew()
-        told.tell()
-        assert [x.id for x in told.box.letters] == [x.id for x in dying.letters]
-        assert len(told.informed()) == 1
-        assert "telling.interrupted" in "".join(capsys.readouterr())
-
-    def test_a_letter_that_kills_its_process_again_and_again_is_given_up(
-        self, told: Office
-    ) -> None:
-        class Dies(Box):
-            def send(self, letter: Letter) -> None:
-                raise KeyboardInterrupt
-
-        told.scene.submit()
-        for _ in range(len(NO_PAUSE) + 1):
-            told.begin_anew(Dies())
-            with pytest.raises(KeyboardInterrupt):
-                told.tell()
-        told.begin_anew()
-        told.tell()
-        assert told.states() == {"given_up": 1}
-        assert told.box.attempts == 0
-
-
-class TestTrouble:
-    def test_a_courier_that_is_down_is_tried_again_and_then_given_up(
-        self, told: Office, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        told.box.troubles = [CourierError("smtp-451") for _ in range(3)]
-        told.scene.submit()
-        for attempts in (1, 2, 3, 3):
-            told.tell()
-            assert told.box.attempts == attempts
-        assert told.states() == {"given_up": 1}
-        assert not told.informed()
-        assert "telling.given_up" in "".join(capsys.readouterr())
-
-    def test_a_final_no_is_not_asked_twice(self, told: Office) -> None:
-        told.box.troubles = [CourierError("smtp-550", is_final=True)]
-        told.scene.submit()
-        told.tell()
-        told.tell()
-        assert told.box.attempts == 1
-        assert told.states() == {"given_up": 1}
-
-    def test_one_poisoned_letter_holds_up_no_other(self, told: Office) -> None:
-        told.begin_anew(told.box, pauses=PAUSES)
-        told.box.troubles = [ValueError(MARKED_PHONE)]
-        for _ in range(3):
-            told.scene.submit()
-        told.tell()
-        assert len(told.box.letters) == 2
-        assert len(told.informed()) == 2
-        (stuck,) = [
-            each for each in told.scene.house.outbox.tally() if each.state == "waiting"
-        ]
-        assert stuck.failure == "unforeseen-valueerror"
-
-    def test_a_message_of_a_later_release_holds_up_no_other(self, told: Office) -> None:
-        told.begin_anew(told.box, pauses=PAUSES)
-        told.box.troubles = [CourierError("timeout")]
-        told.scene.submit()
-        told.tell()
-        told.execute(
-            "UPDATE outbox SET message = 'unheard-of',"
-            " next_try_at = clock_timestamp() - interval '1 day'"
-        )
-        told.scene.submit()
-        told.tell()
-        assert told.box.messages == ["accepted"]
-        assert told.states() == {"given_up": 1, "told": 1}
-
-    def test_a_record_that_a_rule_refuses_holds_up_no_other(
-        self, told: Office, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        class Refusing:
-            """Requests whose first word to a citizen breaks a rule."""
-
-            refusals = 1
-
-            def inform(self, *arguments: Any, **more: Any) -> Any:
-                if self.refusals:
-                    self.refusals -= 1
-                    raise WrongStateError(act="inform", stage="waiting", reason="x")
-                return told.scene.requests.inform(*arguments, **more)
-
-        told.begin_anew(told.box)
-        told.telling._requests = Refusing()  # type: ignore[assignment]
-        told.scene.submit()
-        told.scene.submit()
-        told.tell()
-        assert len(told.box.letters) == 2
-        assert told.states() == {"sent": 1, "told": 1}
-        assert "telling.not_recorded" in "".join(capsys.readouterr())
-        told.execute("UPDATE outbox SET next_try_at = clock_timestamp()")
-        told.tell()
-        assert len(told.box.letters) == 2
-        assert told.states() == {"told": 2}
-
-    def test_a_courier_that_is_down_costs_the_others_no_attempt(
-        self, told: Office
-    ) -> None:
-        told.begin_anew(told.box, pauses=PAUSES)
-        told.box.troubles = [CourierError("timeout", is_down=True)]
-        for _ in range(3):
-            told.scene.submit()
-        told.tell()
-        assert told.box.attempts == 1
-        told.tell()
-        assert told.box.attempts == 1, "nothing was due yet"
-        told.execute("UPDATE outbox SET next_try_at = clock_timestamp()")
-        told.tell()
-        assert len(told.box.letters) == 3
-
-    def test_the_pauses_grow_and_end(self) -> None:
-        assert list(PAUSES) == sorted(PAUSES)
-        assert timedelta(hours=12) < sum(PAUSES, timedelta()) < timedelta(hours=24)
-
-    def test_its_operator_can_have_it_tried_again(self, told: Office) -> None:
-        outbox = told.scene.house.outbox
-        told.box.troubles = [CourierError("smtp-550", is_final=True)]
-        told.scene.submit()
-        told.tell()
-        (stuck,) = outbox.stuck(limit=10)
-        assert (stuck.state, stuck.failure) == (OutboxState.GIVEN_UP, "smtp-550")
-        assert outbox.retry(stuck.id)
-        assert not outbox.retry(stuck.id)
-        told.tell()
-        assert told.states() == {"told": 1}
-        assert len(told.informed()) == 1
-
-    def test_what_ended_long_ago_is_swept_and_what_waits_is_not(
-        self, told: Office
-    ) -> None:
-        told.scene.submit()
-        told.tell()
-        told.begin_anew(told.box, pauses=PAUSES)
-        told.box.troubles = [CourierError("timeout")]
-        told.scene.submit()
-        told.tell()
-        told.execute("UPDATE outbox SET changed_at = changed_at - interval '40 days'")
-        assert told.scene.house.outbox.sweep(older_than=days(30)) == 1
-        assert told.states() == {"waiting": 1}
-
-    def test_a_wrong_setting_stops_nothing_but_telling(
-        self,
-        scene: Scene,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.setenv("SIJIL_TELLING", "smtp")
-        stop = Event()
-        thread = threading.Thread(target=run, args=(scene.house, stop))
-        thread.start()
-        try:
-            request_id = scene.submit()
-            wait_until(lambda: scene.get(request_id).clerk == "clk-DI-1")
-        finally:
-            stop.set()
-            thread.join()
-        said = "".join(capsys.readouterr())
-        assert "telling.setting_missing_or_wrong" in said
-        assert "SIJIL_SMTP_HOST" in said
-
-    def test_sending_is_bounded_in_its_rate(self, scene: Scene) -> None:
-        made = Office(scene)
-        box = Box()
-        slow = Telling(
-            scene.house.ledger,
-            scene.house.requests,
-            vault=scene.house.vault,
-            outbox=scene.house.outbox,
-            couriers=[box],
-            clock=scene.clock,
-            per_minute=300,
-        )
-        made.telling.close()
-        for _ in range(3):
-            scene.submit()
-        started = time.monotonic()
-        slow.catch_up(Event())
-        slow.close()
-        assert len(box.letters) == 3
-        assert time.monotonic() - started >= 0.6
-
-
 class TestTheRunner:
     def test_a_runner_tells_by_the_spool_without_anybodys_hand(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -839,90 +358,3 @@ class TestNothingOfAPerson:
         for letter in told.box.letters:
             for marked in (MARKED_NAME, MARKED_NUMBER, MARKED_ADDRESS, MARKED_PHONE):
                 assert marked not in letter.text + letter.subject + letter.message
-
-
-class TestTheSettings:
-    def settings(self, home: Path, **given: Any) -> TellingSettings:
-        return TellingSettings.load(home, **given)
-
-    def test_the_spool_in_the_home_is_the_default(self, tmp_path: Path) -> None:
-        settings = self.settings(tmp_path)
-        assert settings.couriers == ("spool",)
-        assert settings.spool_folder == tmp_path / "spool"
-
-    def test_several_are_tried_in_their_order(self, tmp_path: Path) -> None:
-        settings = self.settings(tmp_path, telling="webhook, smtp,spool")
-        assert settings.couriers == ("webhook", "smtp", "spool")
-        assert self.settings(tmp_path, telling="off").couriers == ()
-
-    @pytest.mark.parametrize(
-        "given",
-        [
-            {"telling": "pigeon"},
-            {"telling": "spool,spool"},
-            {"telling": "off,spool"},
-            {"telling": ""},
-            {"smtp_from": "x"},
-            {"smtp_from": "a@example.org\nBcc: b@example.org"},
-            {"sms_webhook_url": "http://gateway.example.org/"},
-            {"sms_webhook_url": "https://user:password@gateway.example.org/"},
-            {"sms_webhook_url": "file:///x"},
-        ],
-    )
-    def test_what_is_wrong_is_refused(
-        self, tmp_path: Path, given: dict[str, str]
-    ) -> None:
-        with pytest.raises(ValueError, match=r"Sett"):
-            self.settings(tmp_path, **given)
-
-    def test_mail_in_the_clear_leaves_no_machine(self, tmp_path: Path) -> None:
-        given = {"smtp_from": "a@example.org", "smtp_host": "mail.example.org"}
-        assert self.settings(tmp_path, **given).mail_server().tls == "starttls"
-        with pytest.raises(SettingMissingError):
-            self.settings(tmp_path, **given, smtp_tls="none").mail_server()
-        here = {**given, "smtp_host": "127.0.0.1"}
-        assert self.settings(tmp_path, **here).mail_server().tls == "none"
-        assert (
-            self.settings(tmp_path, **here, smtp_tls="starttls").mail_server().tls
-            == "starttls"
-        )
-
-    @pytest.mark.parametrize(
-        "key", [None, "x", "00" * 31], ids=["none", "no-hex", "short"]
-    )
-    def test_a_gateway_wants_its_key(self, tmp_path: Path, key: str | None) -> None:
-        settings = self.settings(
-            tmp_path,
-            sms_webhook_url="https://gateway.example.org/",
-            sms_webhook_key=None if key is None else SecretStr(key),
-        )
-        with pytest.raises(SettingMissingError, match=r"SIJIL_SMS_WEBHOOK_KEY"):
-            settings.webhook()
-
-    def test_no_secret_is_in_their_repr(self, tmp_path: Path) -> None:
-        settings = self.settings(
-            tmp_path,
-            smtp_host="mail.example.org",
-            smtp_from="a@example.org",
-            smtp_user="sijil",
-            smtp_password="secret-word",
-            sms_webhook_url="https://gateway.example.org/",
-            sms_webhook_key="ab" * 32,
-        )
-        assert settings.webhook()[1] == b"\xab" * 32
-        shown = repr(settings) + repr(settings.mail_server())
-        assert "secret-word" not in shown
-        assert "abab" not in shown
-
-    def test_the_house_makes_each_courier(self, scene: Scene, tmp_path: Path) -> None:
-        settings = self.settings(
-            tmp_path,
-            telling="smtp,webhook,spool",
-            smtp_host="mail.example.org",
-            smtp_from="a@example.org",
-            sms_webhook_url="https://gateway.example.org/",
-            sms_webhook_key="ab" * 32,
-        )
-        made = scene.house.telling(settings)._couriers
-        assert [courier.name for courier in made] == ["smtp", "webhook", "spool"]
-        assert isinstance(made[2], Spool)

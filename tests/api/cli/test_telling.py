@@ -13,7 +13,7 @@ from api.cli.failures import Failure
 from office.couriers import CourierError
 from tests.conftest import Database
 from tests.office.scene import MARKED_PHONE, scene_in
-from tests.office.test_telling import Office
+from tests.office.telling import Office
 
 RUNNER = CliRunner()
 
