@@ -17,7 +17,8 @@ from projections.agency_inbox import InboxState
 from projections.postal_manifest import ItemState
 
 desk = typer.Typer(
-    help="What supervisors, agencies, post and cashiers look at.", no_args_is_help=True
+    help="What supervisors, agencies, the post and auditors look at.",
+    no_args_is_help=True,
 )
 Centre = Annotated[str, typer.Option(help="Which centre, seen as its supervisor.")]
 _SEEDED = "SY-DI-01"

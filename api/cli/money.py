@@ -1,4 +1,4 @@
-"""``sijil desk payments`` and ``sums``: the fees of requests, and their sums."""
+"""``sijil desk payments``, ``payment`` and ``sums``: fees of requests, added up."""
 
 from __future__ import annotations
 

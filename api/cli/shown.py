@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import logins
-from api.cli.logins import Login
+from api.cli.logins import Login, connect
 from api.cli.tables import print_json, print_table
 
 OneCentre = Annotated[str | None, typer.Option("--centre", help="Only of this centre.")]
@@ -35,7 +34,7 @@ def show_list(
     ``tell`` makes the row of a table from an item.
     """
     noun, code = of
-    with logins.connect(login) as server:
+    with connect(login) as server:
         page = server.get(path, **asked).body
         if not page["items"] and code is not None:
             server.must_have(noun, code)

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import api.cli.desk as module
-from api.cli import command_line, logins, money
+from api.cli import command_line, money, shown
 from api.cli.failures import Failure
 from api.cli.logins import Login, mint
 from api.cli.server import Answer, RefusedError, RunningServer
@@ -58,7 +58,7 @@ def _through_the_door(filled: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(login: Login) -> Iterator[Through]:
         yield Through(filled, login)
 
-    for each in (module, logins, money):
+    for each in (module, money, shown):
         monkeypatch.setattr(each, "connect", connect)
 
 
