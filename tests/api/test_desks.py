@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from domain.calendars import office_day
 from tests.api.door import Door
 from tests.office.scene import DIGEST, ITEM, STAMP
 
@@ -28,7 +29,8 @@ def test_the_post_sees_items_and_nothing_of_what_is_inside(filled: Door) -> None
     assert not {"service", "agency", "tracking_number", "parties"} & item.keys()
     found = filled.get("post", "/v1/postal-items", item=f" {ITEM.lower()} ").json()
     assert [each["item"] for each in found["items"]] == [ITEM]
-    day = item["mailed_at"][:10]
+    # The post's day is the office's, which begins three hours before UTC's.
+    day = office_day(datetime.fromisoformat(item["mailed_at"])).isoformat()
     manifest = filled.get("post", "/v1/postal-items", day=day, centre="SY-DI-01")
     assert len(manifest.json()["items"]) == 1
     [counted] = filled.get("post", "/v1/postal-items/days").json()["items"]

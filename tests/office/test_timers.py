@@ -20,11 +20,12 @@ from benchmarks.timers_under_kills import (
 )
 from domain.access import Principal
 from domain.acts import ActorKind
-from domain.calendars import OFFICE_ZONE
+from domain.calendars import Calendar, office_day
 from domain.errors import WrongStateError
 from domain.ids import derived_id
 from domain.requests import Answer, Channel, ReleasedBecause, ServiceRequest
 from domain.stages import Stage
+from domain.working_time import WorkingTime
 from ledger.bodies import plain
 from ledger.entries import Entry
 from office.acts import Done
@@ -85,11 +86,16 @@ def pending(scene: Scene) -> list[Any]:
 
 
 def at_work(scene: Scene) -> None:
-    """Move the scene's clock to ten in the morning of a working day to come."""
-    day = scene.clock().astimezone(OFFICE_ZONE) + timedelta(days=3)
-    while day.weekday() != 0:
+    """Move the scene's clock to ten in the morning of the first of two working days."""
+    day = office_day(scene.clock()) + timedelta(days=3)
+    published = [
+        scene.house.ledger.find(Calendar, Calendar.id_of(day.year + each))
+        for each in (0, 1)
+    ]
+    working = WorkingTime(each for each in published if each is not None)
+    while not all(working.is_working_day(day + timedelta(days=n)) for n in (0, 1)):
         day += timedelta(days=1)
-    scene.now = day.replace(hour=10, minute=0, second=0, microsecond=0)
+    scene.now = working.opening(day) + timedelta(hours=2)
 
 
 def due_of(request: ServiceRequest) -> datetime:
