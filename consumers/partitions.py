@@ -9,7 +9,7 @@ by reading the last record of every partition.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -168,7 +168,7 @@ def records_between(
     *,
     timeout_s: float = READ_TIMEOUT_S,
     passes_unreadable: bool = False,
-) -> Any:
+) -> Iterator[tuple[list[ConsumerRecord], TopicPartition]]:
     """Batches of committed records between two offsets of each partition.
 
     Yields lists of records of one partition with that partition. The end is reached by

@@ -8,7 +8,8 @@ the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,8 +20,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from consumers import envelope
 from consumers.envelope import EnvelopeError
+from consumers.outward import partition_of
 from consumers.partitions import reader_of, records_between, settled_ends
-from consumers.relay import TopicMissingError, partition_of
+from consumers.positions import TopicMissingError
 from consumers.topics import EVENTS
 from ledger.entries import Entry
 from ledger.reader import LedgerReader
@@ -133,39 +135,38 @@ class Positions:
             position += 1
 
 
-class TopicVerifier:
-    """Verifies one topic once. ``ledger`` is the one it claims to hold, or None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What of a topic was there when its reading began.
 
-    def __init__(
-        self,
-        options: Mapping[str, Any],
-        *,
-        topic: str = EVENTS.name,
-        ledger: LedgerReader | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
+    ``last`` is the highest position. What has passed its time is gone partition by
+    partition, so a topic is whole from ``first`` on, where the last of them begins;
+    ``gone`` are those of which every record has passed.
+    """
+
+    first: int
+    last: int
+    gone: frozenset[int]
+
+
+class Verifier(ABC):
+    """Reads one topic once, to its end, and keeps what is wrong with it."""
+
+    def __init__(self, options: Mapping[str, Any], *, topic: str) -> None:
         self._options = options
         self._topic = topic
-        self._ledger = ledger
-        self._progress = progress
+        self._width = 0
         self._positions = Positions()
         self._findings: list[Finding] = []
         self._last: dict[int, int] = {}
-        self._sources: set[str] = set()
-        self._compared = 0
         self._records = 0
 
-    def verify(self) -> Verdict:
-        """Read the topic from its first retained record to its end now, and judge.
+    @abstractmethod
+    def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Look at a batch of one partition."""
 
-        Raises TopicMissingError, and PartitionUnreadableError where a transaction
-        hangs before the end.
-        """
-        # Before the topic's end is asked: what is published meanwhile is not behind.
-        head = None if self._ledger is None else self._ledger.head()
-        if head is not None:
-            self._sources.add(envelope.source_of(head.ledger_id))
-        begun_late = 0
+    def _read(self) -> Begun:
+        """Take in every record, from the first retained one to the end now."""
         with closing(
             reader_of(
                 self._options,
@@ -176,125 +177,44 @@ class TopicVerifier:
             partitions = reader.partitions_for_topic(self._topic)
             if not partitions:
                 raise TopicMissingError(self._topic)
-            width = len(partitions)
+            self._width = len(partitions)
             every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
             starts = reader.beginning_offsets(every)
             ends = settled_ends(self._options, every)
-            gone = {each.partition for each in every if starts[each] > 0}
+            begins: dict[TopicPartition, int] = {}
             for batch, partition in records_between(reader, starts, ends):
-                if partition.partition in gone:
-                    gone.discard(partition.partition)
-                    begun_late = max(begun_late, _position(batch[0]))
-                self._take(batch, width)
-                if self._progress is not None:
-                    self._progress(self._records)
-                if len(self._findings) >= MOST_FINDINGS:
+                begins.setdefault(partition, _position(batch[0]))
+                self._records += len(batch)
+                self._take(batch)
+                if self._is_enough:
                     break
-            # A relay at work: of its last transaction some partitions show nothing yet.
             last = self._positions.last
+            # A relay at work: of its last transaction some partitions show nothing yet.
             settled = settled_ends(self._options, every)
             for batch, _ in records_between(reader, ends, settled):
-                self._take(batch, width)
-        first, until = self._judge(begun_late, gone, width, last)
-        return Verdict(
-            topic=self._topic,
-            records=self._records,
-            first=first,
-            last=until,
-            compared=self._compared,
-            behind=max(0, (head.position if head else 0) - (until or 0)),
-            findings=self._findings[:MOST_FINDINGS],
+                self._records += len(batch)
+                self._take(batch)
+        late = {each for each in every if starts[each] > 0}
+        return Begun(
+            first=max((begins.get(each, 0) for each in late), default=0) or 1,
+            last=last,
+            gone=frozenset(each.partition for each in late - set(begins)),
         )
 
-    def _judge(
-        self, begun_late: int, gone: set[int], width: int, last: int
-    ) -> tuple[int | None, int | None]:
-        """Whether every position is there that has to be; the bounds.
-
-        ``gone`` are partitions of which every record has passed its time; ``last`` is
-        the highest position that was there when the reading began.
-        """
-        positions = self._positions
-        if positions.first is None:
-            return None, None
-        # What has passed its time is gone partition by partition: whole again is the
-        # topic from where the last of them begins. A topic of which nothing has
-        # passed begins at 1.
-        first = begun_late or 1
-        if gone and self._ledger is None:
-            for partition in sorted(gone):
-                self._findings.append(
-                    Finding(
-                        fault=Fault.NOT_PROVABLE,
-                        position=None,
-                        partition=partition,
-                        offset=None,
-                    )
-                )
-            return first, last
-        for position in positions.missing(first, last):
-            if len(self._findings) >= MOST_FINDINGS:
-                break
-            if gone and self._partition_of(position, width) in gone:
-                continue
-            self._find(Fault.MISSING, position)
-        return first, last
-
-    def _partition_of(self, position: int, width: int) -> int | None:
-        """Which partition the ledger's entry at a position belongs to."""
-        entry = None if self._ledger is None else self._ledger.entry(position)
-        if entry is None:
-            return None
-        return partition_of(str(entry.aggregate_id).encode(), width)
-
-    # One batch ------------------------------------------------------------------
-
-    def _take(self, records: Sequence[ConsumerRecord], width: int) -> None:
-        self._records += len(records)
-        entries = []
-        for record in records:
-            entry = self._entry(record, width)
-            if entry is not None:
-                entries.append((entry, record))
-        if self._ledger is not None and entries:
-            self._compare(self._ledger, entries)
-
-    def _entry(self, record: ConsumerRecord, width: int) -> Entry | None:
-        """The record's entry where nothing is wrong with it."""
-        try:
-            told = envelope.read(record.key, record.value, record.headers)
-        except EnvelopeError as error:
-            self._find(Fault.NOT_AN_EVENT, None, record, error.code)
-            return None
-        position = told.entry.position
-        self._sources.add(told.source)
-        if len(self._sources) > 1:
-            self._sources.discard(told.source)
-            self._find(Fault.FOREIGN, position, record, "another-source")
-            return None
-        if not told.is_unaltered:
-            self._find(Fault.CHANGED, position, record, "leaf-hash")
-            return None
-        if partition_of(record.key, width) != record.partition:
+    def _stands(self, record: ConsumerRecord, position: int) -> None:
+        """Find what is wrong with the place of a record, and keep it as seen."""
+        if partition_of(record.key, self._width) != record.partition:
             self._find(Fault.WRONG_PARTITION, position, record)
+        before = self._last.get(record.partition, 0)
         if not self._positions.add(position):
             self._find(Fault.DOUBLED, position, record)
-        elif position < self._last.get(record.partition, 0):
+        elif position < before:
             self._find(Fault.OUT_OF_ORDER, position, record)
-        self._last[record.partition] = max(
-            position, self._last.get(record.partition, 0)
-        )
-        return told.entry
+        self._last[record.partition] = max(position, before)
 
-    def _compare(
-        self, ledger: LedgerReader, entries: Sequence[tuple[Entry, ConsumerRecord]]
-    ) -> None:
-        """Whether the ledger has the very same entries."""
-        stored = ledger.at_positions([entry.position for entry, _ in entries])
-        for entry, record in entries:
-            if stored.get(entry.position) != entry:
-                self._find(Fault.CHANGED, entry.position, record, "not-the-ledgers")
-        self._compared += len(entries)
+    @property
+    def _is_enough(self) -> bool:
+        return len(self._findings) >= MOST_FINDINGS
 
     def _find(
         self,
@@ -312,6 +232,113 @@ class TopicVerifier:
                 detail=detail,
             )
         )
+
+
+class TopicVerifier(Verifier):
+    """Verifies a topic of events. ``ledger`` is the one it claims to hold, or None."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        topic: str = EVENTS.name,
+        ledger: LedgerReader | None = None,
+    ) -> None:
+        super().__init__(options, topic=topic)
+        self._ledger = ledger
+        self._sources: set[str] = set()
+        self._compared = 0
+
+    def verify(self) -> Verdict:
+        """Read the topic from its first retained record to its end now, and judge.
+
+        Raises TopicMissingError, and PartitionUnreadableError where a transaction
+        hangs before the end.
+        """
+        # Before the topic's end is asked: what is published meanwhile is not behind.
+        head = None if self._ledger is None else self._ledger.head()
+        if head is not None:
+            self._sources.add(envelope.source_of(head.ledger_id))
+        first, last = self._judge(self._read())
+        return Verdict(
+            topic=self._topic,
+            records=self._records,
+            first=first,
+            last=last,
+            compared=self._compared,
+            behind=max(0, (head.position if head else 0) - (last or 0)),
+            findings=self._findings[:MOST_FINDINGS],
+        )
+
+    def _judge(self, begun: Begun) -> tuple[int | None, int | None]:
+        """Whether every position is there that has to be; the bounds."""
+        if self._positions.first is None:
+            return None, None
+        if begun.gone and self._ledger is None:
+            self._findings += [
+                Finding(
+                    fault=Fault.NOT_PROVABLE,
+                    position=None,
+                    partition=partition,
+                    offset=None,
+                )
+                for partition in sorted(begun.gone)
+            ]
+            return begun.first, begun.last
+        for position in self._positions.missing(begun.first, begun.last):
+            if self._is_enough:
+                break
+            if begun.gone and self._partition_of(position) in begun.gone:
+                continue
+            self._find(Fault.MISSING, position)
+        return begun.first, begun.last
+
+    def _partition_of(self, position: int) -> int | None:
+        """Which partition the ledger's entry at a position belongs to."""
+        entry = None if self._ledger is None else self._ledger.entry(position)
+        if entry is None:
+            return None
+        return partition_of(str(entry.aggregate_id).encode(), self._width)
+
+    # One batch ------------------------------------------------------------------
+
+    def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        entries = []
+        for record in records:
+            entry = self._entry(record)
+            if entry is not None:
+                entries.append((entry, record))
+        if self._ledger is not None and entries:
+            self._compare(self._ledger, entries)
+
+    def _entry(self, record: ConsumerRecord) -> Entry | None:
+        """The record's entry where nothing is wrong with it."""
+        try:
+            told = envelope.read(record.key, record.value, record.headers)
+        except EnvelopeError as error:
+            self._find(Fault.NOT_AN_EVENT, None, record, error.code)
+            return None
+        position = told.entry.position
+        self._sources.add(told.source)
+        if len(self._sources) > 1:
+            self._sources.discard(told.source)
+            self._find(Fault.FOREIGN, position, record, "another-source")
+            return None
+        if not told.is_unaltered:
+            self._find(Fault.CHANGED, position, record, "leaf-hash")
+            return None
+        self._stands(record, position)
+        return told.entry
+
+    def _compare(
+        self, ledger: LedgerReader, entries: Sequence[tuple[Entry, ConsumerRecord]]
+    ) -> None:
+        """Whether the ledger has the very same entries."""
+        stored = ledger.at_positions([entry.position for entry, _ in entries])
+        for entry, record in entries:
+            if stored.get(entry.position) != entry:
+                self._find(Fault.CHANGED, entry.position, record, "not-the-ledgers")
+        self._compared += len(entries)
 
 
 def _position(record: ConsumerRecord) -> int:

@@ -9,27 +9,15 @@ topic keeps the last of each key.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any, Final
 
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from consumers import envelope
 from consumers.envelope import EnvelopeError
-from consumers.outward import partition_of
-from consumers.partitions import reader_of, records_between, settled_ends
-from consumers.positions import TopicMissingError
 from consumers.statuses import ENTERS, ID_BEGINS, LEAVES, first_leaves, status_of
 from consumers.topics import REQUEST_STATUS
-from consumers.verifying import (
-    FETCH_BYTES,
-    MOST_FINDINGS,
-    Fault,
-    Finding,
-    Positions,
-    Verdict,
-)
+from consumers.verifying import MOST_FINDINGS, Fault, Verdict, Verifier
 from ledger.entries import Entry
 from ledger.reader import LedgerReader
 
@@ -38,7 +26,7 @@ MOST_SUSPECTS: Final = 1_000
 _TOPICS: Final = tuple(ENTERS)
 
 
-class StatusVerifier:
+class StatusVerifier(Verifier):
     """Verifies one topic of statuses once, against the ledger that it follows."""
 
     def __init__(
@@ -48,13 +36,8 @@ class StatusVerifier:
         *,
         topic: str = REQUEST_STATUS.name,
     ) -> None:
-        self._options = options
+        super().__init__(options, topic=topic)
         self._ledger = ledger
-        self._topic = topic
-        self._positions = Positions()
-        self._findings: list[Finding] = []
-        self._last: dict[int, int] = {}
-        self._records = 0
         self._source = ""
 
     def verify(self) -> Verdict:
@@ -63,31 +46,8 @@ class StatusVerifier:
         ``behind`` counts the entries above that enter a stage. Raises
         TopicMissingError, and PartitionUnreadableError where a transaction hangs.
         """
-        head = self._ledger.head()
-        self._source = envelope.source_of(head.ledger_id)
-        with closing(
-            reader_of(
-                self._options,
-                max_partition_fetch_bytes=FETCH_BYTES,
-                max_poll_records=10_000,
-            )
-        ) as reader:
-            partitions = reader.partitions_for_topic(self._topic)
-            if not partitions:
-                raise TopicMissingError(self._topic)
-            every = [TopicPartition(self._topic, each) for each in sorted(partitions)]
-            starts = reader.beginning_offsets(every)
-            ends = settled_ends(self._options, every)
-            last = 0
-            # Twice: a relay at work has a last transaction, of which some partitions
-            # show nothing yet.
-            for since, until in ((starts, ends), (ends, None)):
-                to = settled_ends(self._options, every) if until is None else until
-                for batch, _ in records_between(reader, since, to):
-                    self._take(batch, len(partitions))
-                    if len(self._findings) >= MOST_FINDINGS:
-                        break
-                last = last or self._positions.last
+        self._source = envelope.source_of(self._ledger.head().ledger_id)
+        last = self._read().last
         self._judge(last)
         return Verdict(
             topic=self._topic,
@@ -101,12 +61,11 @@ class StatusVerifier:
 
     # What is there --------------------------------------------------------------
 
-    def _take(self, records: Sequence[ConsumerRecord], width: int) -> None:
-        self._records += len(records)
+    def _take(self, records: Sequence[ConsumerRecord]) -> None:
         told = [
             (position, record)
             for record in records
-            if (position := self._place(record, width)) is not None
+            if (position := self._place(record)) is not None
         ]
         entries = self._ledger.at_positions([position for position, _ in told])
         first = first_leaves(
@@ -118,7 +77,7 @@ class StatusVerifier:
             if why is not None:
                 self._find(Fault.CHANGED, position, record, why)
 
-    def _place(self, record: ConsumerRecord, width: int) -> int | None:
+    def _place(self, record: ConsumerRecord) -> int | None:
         """The position a record names, when it may stand where it stands."""
         try:
             told = envelope.told_of(record.headers)
@@ -133,15 +92,7 @@ class StatusVerifier:
         if told["ce_source"] != self._source:
             self._find(Fault.FOREIGN, position, record, "another-source")
             return None
-        if partition_of(record.key, width) != record.partition:
-            self._find(Fault.WRONG_PARTITION, position, record)
-        if not self._positions.add(position):
-            self._find(Fault.DOUBLED, position, record)
-        elif position < self._last.get(record.partition, 0):
-            self._find(Fault.OUT_OF_ORDER, position, record)
-        self._last[record.partition] = max(
-            position, self._last.get(record.partition, 0)
-        )
+        self._stands(record, position)
         return position
 
     # What is not ----------------------------------------------------------------
@@ -156,7 +107,7 @@ class StatusVerifier:
             if len(suspects) >= MOST_SUSPECTS:
                 self._judge_some(list(suspects), last)
                 suspects = {}
-            if len(self._findings) >= MOST_FINDINGS:
+            if self._is_enough:
                 return
         self._judge_some(list(suspects), last)
 
@@ -189,23 +140,6 @@ class StatusVerifier:
         """Whether the entry's body is none of ours, so that there is no status."""
         entry = self._ledger.entry(position)
         return entry is None or status_of("", topic, entry.body) is None
-
-    def _find(
-        self,
-        fault: Fault,
-        position: int | None,
-        record: ConsumerRecord | None = None,
-        detail: str = "",
-    ) -> None:
-        self._findings.append(
-            Finding(
-                fault=fault,
-                position=position,
-                partition=None if record is None else record.partition,
-                offset=None if record is None else record.offset,
-                detail=detail,
-            )
-        )
 
 
 def _why_not(
