@@ -22,6 +22,9 @@ LARGEST_LETTER_BYTES: Final = 4 * LARGEST_BATCH_BYTES
 """A dead letter has headers of its own, and its sender may have compressed better."""
 FOR_EVER: Final = -1
 DAY_MS: Final = 86_400_000
+CLEANED_AFTER_MS: Final = 60_000
+"""How soon what a newer record of its key has replaced may go, where whoever begins
+reads the whole topic: by default a week stays, and a day of transactions' ends."""
 LETTERS_KEPT_MS: Final = 30 * DAY_MS
 """A dead letter may hold a person's values, which no erasure reaches there: it is kept
 no longer than somebody needs to deal with it."""
@@ -47,6 +50,9 @@ class Keeping(StrEnum):
 class Topic:
     """One topic. ``retention_ms`` is FOR_EVER where nothing is dropped by age.
 
+    ``cleaned_after_ms``: of one that keeps the last of each key, how soon the others
+    may go; None for the brokers' own default.
+
     A restricted one has what others wrote, which may be of persons: nobody reads it but
     the workers and whoever has to look after it.
     """
@@ -60,12 +66,19 @@ class Topic:
     partitions: int = PARTITIONS
     keeping: Keeping = Keeping.RECORDS
     retention_ms: int = FOR_EVER
+    cleaned_after_ms: int | None = None
     largest_batch_bytes: int = LARGEST_BATCH_BYTES
     is_restricted: bool = False
 
     def configs(self, replication: int) -> dict[str, str]:
         """The topic's own settings, as a broker has them."""
+        cleaned = {}
+        if self.cleaned_after_ms is not None:
+            after = str(self.cleaned_after_ms)
+            # Only a closed segment is cleaned; the ends of transactions go later still.
+            cleaned = {"segment.ms": after, "delete.retention.ms": after}
         return {
+            **cleaned,
             "cleanup.policy": self.keeping.value,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.largest_batch_bytes),
@@ -105,6 +118,8 @@ RELAY_POSITION: Final = Topic(
     owner="the relay",
     partitions=1,
     keeping=Keeping.LAST_OF_KEY,
+    # A record a transaction, and read from its beginning at each start and check.
+    cleaned_after_ms=CLEANED_AFTER_MS,
 )
 AGENCY_REPLIES: Final = Topic(
     name="sijil.agency-replies.v1",

@@ -11,7 +11,15 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import EVENTS, TOPICS, Direction, Keeping, Topic
+from consumers.topics import (
+    DAY_MS,
+    EVENTS,
+    RELAY_POSITION,
+    TOPICS,
+    Direction,
+    Keeping,
+    Topic,
+)
 from tests.consumers.conftest import until
 
 
@@ -73,3 +81,15 @@ def test_the_number_of_partitions_is_never_changed(admin: TopicAdmin) -> None:
     (left,) = admin.apply([wide])
     assert (left.what, left.wanted, left.found) == ("partitions", "4", "3")
     assert not left.can_be_applied
+
+
+def test_the_positions_of_a_week_are_not_kept_to_be_read_at_each_start(
+    admin: TopicAdmin,
+) -> None:
+    topic = dataclasses.replace(RELAY_POSITION, name=own("positions").name)
+    # As an earlier release has made it: with the brokers' defaults.
+    admin.apply([dataclasses.replace(topic, cleaned_after_ms=None)])
+    found = {each.what: int(each.found) for each in admin.differences([topic])}
+    assert found == {"segment.ms": 7 * DAY_MS, "delete.retention.ms": DAY_MS}
+    assert admin.apply([topic]) == []
+    assert int(topic.configs(1)["segment.ms"]) <= 60_000
