@@ -45,7 +45,7 @@ from office.processes import end_with_parent as follow_parent
 STAND_BY_S = 0.5
 """How soon a relay that stands by notices that the turn is free."""
 LARGEST_LAG = 10_000
-"""Entries that a follower may stand behind before a check says no: seconds of work."""
+"""Entries or messages that a follower may stand behind: seconds of work."""
 MAKE_TOPICS = "`sijil topics apply` makes the topics"
 
 _console = Console(highlight=False)
@@ -218,7 +218,7 @@ def _check(settings: LedgerSettings, options: dict[str, object]) -> None:
 
 
 def say_how_far(what: str, position: int, of: int) -> None:
-    """One line; exit code 1 where more than LARGEST_LAG is missing."""
+    """One line; exit code 1 where more than LARGEST_LAG are missing."""
     _console.print(f"{what}: {position} of {of}", markup=False, soft_wrap=True)
     if of - position > LARGEST_LAG:
         raise typer.Exit(1)

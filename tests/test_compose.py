@@ -32,8 +32,6 @@ SENDERS_FILE = "senders.toml"
 """The one secret that an operator writes: who may send messages, and their keys."""
 ONCE = {"migrate", "topics"}
 """Services that do their work and end."""
-UNCHECKED = {"inward"}
-"""Services that end, or log what they wait for, and have no command that asks them."""
 KAFKAS_OWN = {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
 """What the image takes that is no setting of a node."""
 PLACES = {
@@ -189,7 +187,7 @@ def test_postgresql_is_of_the_embedded_servers_major_version(
 
 def test_every_service_that_stays_has_a_health_check(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        assert ("healthcheck" in service) == (name not in ONCE | UNCHECKED), name
+        assert ("healthcheck" in service) == (name not in ONCE), name
         assert (service["restart"] == "on-failure") == (name in ONCE), name
 
 

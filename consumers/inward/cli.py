@@ -11,13 +11,15 @@ from typing import Annotated
 import structlog
 import typer
 
-from consumers.cli import end_at_once, in_words
+from consumers.cli import end_at_once, in_words, say_how_far
 from consumers.dead_letters import DeadLetters
+from consumers.inward.messages import FOLLOWED
 from consumers.inward.signatures import SendersFile
 from consumers.inward.worker import (
     InwardWorker,
     OffsetsLostError,
     TopicMadeAgainError,
+    how_far,
 )
 from consumers.settings import KafkaSettings
 from consumers.topics import INWARD
@@ -32,6 +34,10 @@ _log = structlog.get_logger()
 
 def inward(
     *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say how far the group is; 1 if far behind."),
+    ] = False,
     end_with_parent: Annotated[
         bool, typer.Option("--end-with-parent", hidden=True, help="For the supervisor.")
     ] = False,
@@ -43,6 +49,9 @@ def inward(
     """
     settings = LedgerSettings.load()
     kafka = KafkaSettings.load(settings.home)
+    if check:
+        _check(settings, kafka)
+        return
     stop = Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -68,6 +77,15 @@ def inward(
         end_at_once("a topic was made again; the next start reads the new one", 2)
     except Exception as error:  # noqa: BLE001 -- the top of the process
         end_at_once(f"the worker ends, because of {type(error).__name__}", 2)
+
+
+def _check(settings: LedgerSettings, kafka: KafkaSettings) -> None:
+    """Say how much of what was sent the whole group has passed, by the ledger."""
+    with in_words(), House(settings) as house:
+        passed, sent = how_far(
+            house.ledger, kafka.client(), [each.name for each in FOLLOWED]
+        )
+    say_how_far(INWARD, passed, sent)
 
 
 def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None:

@@ -25,9 +25,11 @@ from consumers.inward.desk import InwardDesk
 from consumers.inward.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.lane import Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
-from consumers.inward.records import InwardMessage
+from consumers.inward.records import InwardMessage, tracking_name
 from consumers.inward.signatures import Senders
+from consumers.partitions import reader_of
 from consumers.relay import TopicMissingError
+from ledger.book import Ledger
 from office.house import House
 
 GROUP = "sijil-inward"
@@ -307,6 +309,32 @@ def topic_ids(admin: KafkaAdminClient, topics: list[str]) -> dict[str, UUID]:
         if name not in ids:
             raise TopicMissingError(name)
     return ids
+
+
+def how_far(
+    ledger: Ledger, options: Mapping[str, Any], topics: list[str]
+) -> tuple[int, int]:
+    """How many offsets of topics the ledger has passed, and how many there are.
+
+    Raises TopicMissingError.
+    """
+    with closing(KafkaAdminClient(**options)) as admin:
+        ids = topic_ids(admin, topics)
+    with closing(reader_of(options)) as reader:
+        every = [
+            TopicPartition(name, each)
+            for name in topics
+            for each in sorted(reader.partitions_for_topic(name) or ())
+        ]
+        begins = reader.beginning_offsets(every)
+        ends = reader.end_offsets(every)
+    passed = 0
+    for each in every:
+        name = tracking_name(each.topic, ids[each.topic], each.partition)
+        last = ledger.process_recorder.max_tracking_id(name)
+        # What has passed its time is waited for no more.
+        passed += max(begins[each], 0 if last is None else last + 1)
+    return passed, sum(ends.values())
 
 
 def _begin(place: Place, passed: int | None, *, first: int, end: int) -> int:

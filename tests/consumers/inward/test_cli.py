@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from api.cli import command_line
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import TOPICS
+from consumers.topics import AGENCY_REPLIES, TOPICS
 from domain.requests import Answer
 from ledger.mark import Mark, write_mark
 from ledger.names import Role
@@ -80,6 +82,30 @@ def test_a_reply_is_used_and_what_cannot_be_is_a_dead_letter(post: Post) -> None
 def dead_letters(post: Post) -> int:
     topics = [entry.topic for entry in post.scene.entries()]
     return topics.count("sijil.message.dead-lettered.v1")
+
+
+def test_how_far_the_group_is_is_said_and_too_far_is_a_no(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = [dataclasses.replace(AGENCY_REPLIES, name=name) for name in post.topics]
+    monkeypatch.setattr("consumers.inward.cli.FOLLOWED", topics)
+    for name, text in environment(post).items():
+        monkeypatch.setenv(name, text)
+
+    def said() -> tuple[int, str]:
+        command = command_line(only="inward")
+        done = CliRunner().invoke(command, ["inward", "--check"])
+        return done.exit_code, done.stdout
+
+    for partition in range(2):
+        post.send(post.replies, b"{", partition=partition)
+    post.send(post.scans, b"{", partition=0)
+    assert said() == (0, "inward: 0 of 3\n")
+    monkeypatch.setattr("consumers.cli.LARGEST_LAG", 2)
+    assert said() == (1, "inward: 0 of 3\n")
+    with post.working():
+        until(lambda: len(post.aside.found) == post.sent)
+    assert said() == (0, "inward: 3 of 3\n")
 
 
 def without_the_owner(database: Database, home: Path) -> dict[str, str]:
