@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import structlog
@@ -40,7 +38,7 @@ from ledger.reader import LedgerReader
 from ledger.settings import LedgerSettings
 from ledger.turns import Turn
 from office.errors import OperatorError
-from office.processes import end_with_parent as follow_parent
+from office.processes import stop_when_asked
 
 STAND_BY_S = 0.5
 """How soon a relay that stands by notices that the turn is free."""
@@ -187,15 +185,7 @@ def relay(
     if check:
         _check(settings, options)
         return
-    stop = Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for politely in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(politely, ask_to_stop)
-    if end_with_parent:
-        follow_parent()
+    stop = stop_when_asked(with_parent=end_with_parent)
     try:
         with in_words():
             _relay(settings, options, stop)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 
 GROUP = "sijil.processes"
 """Entry points of the packages that contribute to ``sijil run``: a function of the home
@@ -43,6 +44,24 @@ class Contribution:
 
 STOP_TIMEOUT_S = 20.0
 """How long a child may take to end by itself: longer than any open request."""
+
+
+def stop_when_asked(*, with_parent: bool) -> threading.Event:
+    """What is set when somebody asks this process to end: Ctrl-C or SIGTERM.
+
+    ``with_parent``: also when its supervisor is gone (``end_with_parent``). Call it
+    once, in the main thread.
+    """
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for politely in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(politely, ask_to_stop)
+    if with_parent:
+        end_with_parent()
+    return stop
 
 
 def end_with_parent(*, grace_s: float = STOP_TIMEOUT_S) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from threading import Event
-from types import FrameType
-
 from api.cli.options import EndWithParent
 from ledger.settings import LedgerSettings
 from office.house import House
 from office.keeping import must_not_have_returned
-from office.processes import end_with_parent as follow_parent
+from office.processes import stop_when_asked
 from office.runner import run
 
 
@@ -20,15 +16,7 @@ def runner(*, end_with_parent: EndWithParent = False) -> None:
     Two at once do no harm, and neither does killing one: each part keeps its position
     together with what it wrote.
     """
-    stop = Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for politely in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(politely, ask_to_stop)
-    if end_with_parent:
-        follow_parent()
+    stop = stop_when_asked(with_parent=end_with_parent)
     settings = LedgerSettings.load()
     must_not_have_returned(settings)
     with House(settings) as house:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +16,6 @@ from decimal import Decimal
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from threading import Event
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +30,7 @@ from consumers.settings import AnalyticsSettings, KafkaSettings
 from consumers.topics import EVENTS
 from ledger.settings import LedgerSettings
 from office.errors import OperatorError
-from office.processes import end_with_parent as follow_parent
+from office.processes import stop_when_asked
 
 if TYPE_CHECKING:
     from consumers.analytics.asking import Answer
@@ -135,15 +132,7 @@ def follow(
     home = LedgerSettings.load().home
     options = KafkaSettings.load(home).client()
     place = AnalyticsSettings().place(home)
-    stop = Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for politely in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(politely, ask_to_stop)
-    if end_with_parent:
-        follow_parent()
+    stop = stop_when_asked(with_parent=end_with_parent)
     with _in_words(place), Folder.opened(place) as folder:
         Follower(folder, options, topic=topic).run(stop, until_level=until_level)
         if until_level and not stop.is_set():

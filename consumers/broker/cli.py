@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -20,7 +18,7 @@ from consumers.settings import BrokerSettings, KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from ledger.settings import LedgerSettings
 from office.errors import OperatorError
-from office.processes import end_with_parent as follow_parent
+from office.processes import stop_when_asked
 
 LOOK_EVERY_S = 0.5
 
@@ -39,15 +37,7 @@ def broker(
     """
     settings = BrokerSettings()
     home = LedgerSettings.load().home
-    stop = Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for politely in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(politely, ask_to_stop)
-    if end_with_parent:
-        follow_parent()
+    stop = stop_when_asked(with_parent=end_with_parent)
     try:
         with _the_only_one(home / "kafka"):
             _serve(home, settings, stop)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import closing
 from threading import Event
-from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -27,7 +25,7 @@ from ledger.settings import LedgerSettings
 from office.errors import OperatorError
 from office.house import House
 from office.keeping import must_not_have_returned
-from office.processes import end_with_parent as follow_parent
+from office.processes import stop_when_asked
 
 _log = structlog.get_logger()
 
@@ -52,15 +50,7 @@ def inward(
     if check:
         _check(settings, kafka)
         return
-    stop = Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for politely in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(politely, ask_to_stop)
-    if end_with_parent:
-        follow_parent()
+    stop = stop_when_asked(with_parent=end_with_parent)
     try:
         with in_words():
             _inward(settings, kafka, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -172,6 +173,29 @@ def test_a_child_ends_when_its_supervisor_is_killed(
         assert psutil.pid_exists(pid)
         supervisor.kill()
     until(lambda: not _runs(pid), lambda: None)
+
+
+@pytest.mark.parametrize("asked_by", ["SIGINT", "SIGTERM", "parent"])
+def test_a_process_that_is_asked_to_end_finishes_what_it_does(asked_by: str) -> None:
+    program = (
+        "from office.processes import stop_when_asked\n"
+        f"stop = stop_when_asked(with_parent={asked_by == 'parent'})\n"
+        "print('works', flush=True)\n"
+        "stop.wait(60)\n"
+        "print('in order' if stop.is_set() else 'too late')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as asked:
+        assert asked.stdin is not None
+        assert asked.stdout is not None
+        assert asked.stdout.readline() == b"works\n"
+        if asked_by == "parent":
+            asked.stdin.close()
+        else:
+            asked.send_signal(signal.Signals[asked_by])
+        assert asked.stdout.read() == b"in order\n"
+    assert asked.returncode == 0
 
 
 def _runs(pid: int) -> bool:
