@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from random import Random
 from threading import Event
 from typing import Any
 
@@ -20,6 +21,7 @@ from consumers.analytics.following import Follower
 from consumers.relay import Relay
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS, Topic
+from domain.acts import ActorKind
 from ledger.names import Role
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
@@ -28,6 +30,8 @@ from office.simulating.history import Options
 from office.simulating.simulation import Simulation
 from tests.conftest import Database, Server, _in_memory, fresh_database
 from tests.consumers.conftest import relay_until
+from tests.domain.office import terms
+from tests.projections.histories import Life, store
 from tests.projections.wild_lives import wild_history
 
 _NUMBERS = count(1)
@@ -73,6 +77,19 @@ class Followed:
     position: int
 
 
+def accepted_for_another_agency(recorder: PostgresProcessRecorder) -> None:
+    """A request whose service went to another agency while it waited."""
+    life = Life(0, Random(6))  # noqa: S311 -- reproducible test data
+    store(recorder, life.request)
+    life.request.accept(
+        life.act(ActorKind.SUPERVISOR),
+        terms=terms(agency="JUS", governorate=life.governorate),
+        documents=("id-card",),
+        token=0,
+    )
+    store(recorder, life.request)
+
+
 @pytest.fixture(scope="package")
 def followed(
     server: Server, seeded_template: str, options: dict[str, Any]
@@ -84,6 +101,7 @@ def followed(
             Simulation(house, Options(completed=30)).run()
         recorder = PostgresProcessRecorder(database.datastore(Role.APP))
         wild_history(recorder, requests=60, seed=14)
+        accepted_for_another_agency(recorder)
         room = ViewsRoom(database.settings)
         room.runner.catch_up()
         room.close()
