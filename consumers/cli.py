@@ -21,6 +21,7 @@ from consumers import backfilling, describing
 from consumers.backfilling import verified
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
 from consumers.relay import (
+    LedgerResumedError,
     OtherLedgerError,
     Relay,
     TopicMadeAgainError,
@@ -63,6 +64,11 @@ def in_words() -> Iterator[None]:
             "and lacks its beginning; stop every relay, delete it, make it with `sijil "
             "topics apply`, and start the relay",
             exit_code=1,
+        ) from error
+    except LedgerResumedError as error:
+        raise OperatorError(
+            "the ledger was resumed as another incarnation while the relay was at "
+            "work; the next start finds out whether its topics go on"
         ) from error
     except OtherLedgerError as error:
         raise OperatorError(

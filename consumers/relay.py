@@ -33,6 +33,7 @@ from ledger.bundles import BareRow, recorded_text
 from ledger.reader import Head, LedgerReader
 
 __all__ = [
+    "LedgerResumedError",
     "OtherLedgerError",
     "Published",
     "Relay",
@@ -70,6 +71,13 @@ class OtherLedgerError(RuntimeError):
 
     A ledger that came back from a backup is an earlier head. Who follows a topic must
     not be led from one history into another; a new topic begins the new one.
+    """
+
+
+class LedgerResumedError(RuntimeError):
+    """The ledger began another incarnation while a relay was at work.
+
+    A relay follows one; whether its topics go on, the next start finds out.
     """
 
 
@@ -148,6 +156,9 @@ class Relay:
         """Publish what there is above ``after``; the last position of it."""
         ahead = self._read(reading, after)
         while rows := ahead.result():
+            # After they were read: none of them is of another incarnation then, which
+            # the position record would not say.
+            _must_be_the_same(head, self._reader.head())
             if not self._goes_on():
                 raise TurnLostError
             after = rows[-1][0]
@@ -348,6 +359,5 @@ class Relay:
 
 
 def _must_be_the_same(before: Head, now: Head) -> None:
-    """A relay follows one incarnation; only a new start may go on with the next."""
     if (before.ledger_id, before.incarnation) != (now.ledger_id, now.incarnation):
-        raise OtherLedgerError(str(now.ledger_id))
+        raise LedgerResumedError

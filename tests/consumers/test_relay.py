@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from consumers import envelope
 from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.relay import (
     TRANSACTIONAL_ID,
+    LedgerResumedError,
     OtherLedgerError,
     Relay,
     TopicMadeAgainError,
@@ -24,7 +26,7 @@ from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from consumers.verifying import TopicVerifier
 from domain.resumptions import ResumedBecause
-from ledger.backup.resuming import resume, suspend
+from ledger.backup.resuming import Resumption, resume, suspend
 from tests.conftest import Database
 from tests.consumers.conftest import Book, Running, relay_until, until
 
@@ -195,6 +197,29 @@ def test_a_topic_that_has_no_more_than_came_back_is_followed_on(
     producer.close()
     with pytest.raises(OtherLedgerError):
         relay_until(Relay(book.reader, options, topic=topic), book.add(1))
+
+
+def test_a_ledger_that_is_resumed_while_it_is_published_goes_on_at_the_next_start(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    book.add(3)
+    resumed: list[Resumption] = []
+
+    def resumes() -> bool:
+        """Between two batches: the first has been read, and the second has not."""
+        if not resumed:
+            suspend(book.database.settings)
+            resumed.append(resume(book.database.settings, ResumedBecause.RESTORED))
+        return True
+
+    with pytest.raises(LedgerResumedError):
+        Relay(book.reader, options, topic=topic, goes_on=resumes).run(Event())
+    said = read_published(options)[topic.name]
+    assert (said.incarnation, said.position) == (1, resumed[0].position - 1)
+    relay_until(Relay(book.reader, options, topic=topic), book.add(1))
+    assert read_published(options)[topic.name].incarnation == 2
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
 
 
 def test_a_record_that_the_ledger_has_otherwise_is_refused(
