@@ -1,6 +1,6 @@
-"""The streams: the relay outward to Kafka, and what proves that it left out nothing.
+"""The streams: the relay outward to Kafka, its proof, what comes in, analytics.
 
-What is here follows the ledger by position (``ledger.reader``) and knows nothing of
+The relay follows the ledger by position (``ledger.reader``); nothing here knows of
 ``api``. The topics are in ``consumers.topics``, the form of a record in
 ``consumers.envelope``.
 """

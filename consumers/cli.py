@@ -184,7 +184,8 @@ def relay(
     """Publish every entry of the ledger to Kafka, once and in order, until stopped.
 
     A second one stands by and takes over. At the first error it ends with 2 and is to
-    be started again: what has been published is what the topic has.
+    be started again: what has been published is what the topic has. With 1 where a
+    topic has to be seen to first.
     """
     settings = LedgerSettings.load()
     options = KafkaSettings.load(settings.home).client()

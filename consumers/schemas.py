@@ -79,7 +79,8 @@ def record_headers(
         "ce_id": {
             "type": "string",
             "pattern": f"^{id_begins}{UUID_PATTERN[1:-1]}/(0|[1-9][0-9]{{0,9}})$",
-            "description": f"{id_begins}<aggregate>/<version>; with the source, it.",
+            "description": f"{id_begins}<aggregate>/<version>; with the source, the id"
+            " for all time.",
         },
         "ce_source": {
             "type": "string",

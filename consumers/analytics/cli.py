@@ -123,7 +123,8 @@ def follow(
     """Keep the folder level with the topic, until stopped.
 
     At the first error it ends with 2 and is to be started again: what the folder has is
-    whole, and says where to go on.
+    whole, and says where to go on. With 1 where folder or topic has to be seen to
+    first.
     """
     _must_be_installed()
     from consumers.analytics.folder import Folder  # noqa: PLC0415
