@@ -20,17 +20,16 @@ from rich.table import Table
 from consumers import backfilling, describing
 from consumers.backfilling import verified
 from consumers.partitions import HangingTransactionError, PartitionUnreadableError
+from consumers.positions import read_published
 from consumers.relay import (
     LedgerResumedError,
     OtherLedgerError,
     Relay,
     TopicMadeAgainError,
-    TopicMissingError,
-    read_published,
 )
 from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
-from consumers.topic_admin import Difference, TopicAdmin
+from consumers.topic_admin import Difference, TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, REQUEST_STATUS, TOPICS, Topic
 from consumers.verifying import Verdict
 from ledger.names import LEDGER_SCHEMA, Lock, Role

@@ -16,7 +16,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from consumers.inward.fetched import UNREADABLE, unreadable_at
+from consumers.fetched import UNREADABLE, unreadable_at
 
 CLOSING_TRIES = 20
 """Aborted transactions until nothing hangs: one is enough unless a broker restarts."""

@@ -10,12 +10,9 @@ from uuid import UUID
 from kafka import TopicPartition
 
 from consumers.partitions import reader_of, records_between
+from consumers.topic_admin import TopicMissingError
 from consumers.topics import RELAY_POSITION
 from ledger.bodies import canonical, read_body
-
-
-class TopicMissingError(RuntimeError):
-    """A topic is not there; ``sijil topics apply`` makes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

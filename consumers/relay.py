@@ -16,33 +16,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
 from typing import Any
-from uuid import UUID
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from consumers import envelope
-from consumers.outward import Events, Outward, partition_of, send
+from consumers.outward import Events, Outward, send
 from consumers.partitions import close_hanging, last_records, reader_of
-from consumers.positions import Published, TopicMissingError, read_published
+from consumers.positions import Published, read_published
 from consumers.statuses import Statuses
+from consumers.topic_admin import There, topics_there
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from ledger.backup.resuming import is_common
 from ledger.bundles import BareRow, recorded_text
 from ledger.reader import Head, LedgerReader
-
-__all__ = [
-    "LedgerResumedError",
-    "OtherLedgerError",
-    "Published",
-    "Relay",
-    "TopicMadeAgainError",
-    "TopicMissingError",
-    "TurnLostError",
-    "partition_of",
-    "read_published",
-]
 
 TRANSACTIONAL_ID = "sijil-relay"
 """One for all relays of a ledger: whoever comes last fences off who was before."""
@@ -217,19 +205,10 @@ class Relay:
             self._commit(producer, sent)
         return head
 
-    def _topics_as_they_are(
-        self, admin: KafkaAdminClient
-    ) -> dict[str, tuple[UUID, int]]:
-        """The id and the number of partitions of each topic that is needed."""
+    def _topics_as_they_are(self, admin: KafkaAdminClient) -> dict[str, There]:
+        """Each topic that is needed."""
         names = [*(each.name for each in self._outward), RELAY_POSITION.name]
-        told = {
-            each["name"]: (UUID(str(each["topic_id"])), len(each["partitions"]))
-            for each in admin.describe_topics(names)
-            if each["error_code"] == 0
-        }
-        for name in names:
-            if name not in told:
-                raise TopicMissingError(name)
+        told = topics_there(admin, names)
         self._looked_at = time.monotonic()
         return told
 

@@ -18,7 +18,7 @@ from consumers.dead_letters import (
     origin_of,
     replay_mark,
 )
-from consumers.inward.fetched import UNREADABLE
+from consumers.fetched import UNREADABLE
 from consumers.inward.records import InwardMessage
 from consumers.partitions import reader_of, records_between
 from consumers.topics import dead_letters_of

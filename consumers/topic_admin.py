@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError
@@ -15,6 +16,30 @@ from consumers.topics import TOPICS, Topic
 
 SETTLE_TIMEOUT_S = 10.0
 """A broker answers a change before it shows it."""
+
+
+class TopicMissingError(RuntimeError):
+    """A topic is not there; ``sijil topics apply`` makes it."""
+
+
+class There(NamedTuple):
+    """A topic that the brokers have: Kafka's own id of it, and how wide it is."""
+
+    topic_id: UUID
+    partitions: int
+
+
+def topics_there(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, There]:
+    """Topics as they are, by name. Raises TopicMissingError where one is not there."""
+    told = {
+        each["name"]: There(UUID(str(each["topic_id"])), len(each["partitions"]))
+        for each in admin.describe_topics(list(names))
+        if each["error_code"] == 0
+    }
+    for name in names:
+        if name not in told:
+            raise TopicMissingError(name)
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

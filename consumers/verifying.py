@@ -22,7 +22,7 @@ from consumers import envelope
 from consumers.envelope import EnvelopeError
 from consumers.outward import partition_of
 from consumers.partitions import reader_of, records_between, settled_ends
-from consumers.positions import TopicMissingError
+from consumers.topic_admin import TopicMissingError
 from consumers.topics import EVENTS
 from ledger.entries import Entry
 from ledger.reader import LedgerReader

@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumers.cli import in_words, say_how_far
-from consumers.relay import read_published
+from consumers.positions import read_published
 from consumers.settings import AnalyticsSettings, KafkaSettings
 from consumers.topics import EVENTS
 from ledger.settings import LedgerSettings

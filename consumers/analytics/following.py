@@ -28,7 +28,8 @@ from consumers.analytics.columns import Rows
 from consumers.analytics.folder import LARGEST_GROUP_ROWS, Folder, Origin
 from consumers.envelope import Enveloped, EnvelopeError
 from consumers.partitions import PartitionUnreadableError, reader_of
-from consumers.relay import Published, TopicMissingError, read_published
+from consumers.positions import Published, read_published
+from consumers.topic_admin import topics_there
 from consumers.topics import EVENTS
 from domain.resumptions import ReturnedLedger
 from ledger.decoding import decoder_of
@@ -162,10 +163,8 @@ class Follower:
     def _look(self) -> int:
         """Whether the topic is still the one that it was; its number of partitions."""
         with closing(KafkaAdminClient(**self._options)) as admin:
-            (told,) = admin.describe_topics([self._topic])
-        if told["error_code"] != 0:
-            raise TopicMissingError(self._topic)
-        topic_id = str(told["topic_id"])
+            there = topics_there(admin, [self._topic])[self._topic]
+        topic_id = str(there.topic_id)
         before = self._origin.topic_id if self._origin else self._topic_id
         if self._origin is not None and self._origin.topic != self._topic:
             raise OtherOriginError("topic")
@@ -173,7 +172,7 @@ class Follower:
             raise OtherOriginError("topic's id")
         self._topic_id = topic_id
         self._checked = time.monotonic()
-        return len(told["partitions"])
+        return there.partitions
 
     def _said(self) -> Published | None:
         """How far the relay says that this very topic has come."""

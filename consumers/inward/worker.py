@@ -21,14 +21,14 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
+from consumers.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.desk import InwardDesk
-from consumers.inward.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.lane import Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage, tracking_name
 from consumers.inward.signatures import Senders
 from consumers.partitions import reader_of
-from consumers.relay import TopicMissingError
+from consumers.topic_admin import topics_there
 from ledger.book import Ledger
 from office.house import House
 
@@ -300,15 +300,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 def topic_ids(admin: KafkaAdminClient, topics: list[str]) -> dict[str, UUID]:
     """Kafka's own ids of topics, by name. Raises TopicMissingError."""
-    ids = {
-        each["name"]: UUID(str(each["topic_id"]))
-        for each in admin.describe_topics(topics)
-        if each["error_code"] == 0
-    }
-    for name in topics:
-        if name not in ids:
-            raise TopicMissingError(name)
-    return ids
+    return {name: each.topic_id for name, each in topics_there(admin, topics).items()}
 
 
 def how_far(

@@ -16,8 +16,8 @@ from kafka.admin import KafkaAdminClient
 
 from consumers.backfilling import backfill, next_number, target_of, verified
 from consumers.partitions import last_records
-from consumers.relay import Relay, TopicMissingError
-from consumers.topic_admin import TopicAdmin
+from consumers.relay import Relay
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, REQUEST_STATUS, Topic
 from tests.consumers.conftest import Book, Lives, new_topic, relay_until, until
 from tests.running import REPOSITORY

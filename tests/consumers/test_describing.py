@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator, ValidationError
 
 from consumers import envelope
 from consumers.describing import asyncapi, described, files, schemas, write
-from consumers.relay import Published
+from consumers.positions import Published
 from consumers.schemas import EVENT_HEADERS, URN, event_schemas
 from consumers.topics import RELAY_POSITION, TOPICS
 from tests.docs.pages import REFERENCE

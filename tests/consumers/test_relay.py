@@ -11,18 +11,17 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from consumers import envelope
+from consumers.outward import partition_of
 from consumers.partitions import reader_of, records_between, settled_ends
+from consumers.positions import read_published
 from consumers.relay import (
     TRANSACTIONAL_ID,
     LedgerResumedError,
     OtherLedgerError,
     Relay,
     TopicMadeAgainError,
-    TopicMissingError,
-    partition_of,
-    read_published,
 )
-from consumers.topic_admin import TopicAdmin
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from consumers.verifying import TopicVerifier
 from domain.resumptions import ResumedBecause

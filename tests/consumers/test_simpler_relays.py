@@ -14,8 +14,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from consumers import envelope
+from consumers.outward import partition_of
 from consumers.positions import read_published
-from consumers.relay import Relay, partition_of
+from consumers.relay import Relay
 from consumers.topics import RELAY_POSITION, Topic
 from consumers.verifying import Fault, TopicVerifier, Verdict
 from tests.consumers.conftest import Book, relay_until

@@ -13,7 +13,8 @@ from kafka.admin import KafkaAdminClient
 from consumers import envelope
 from consumers.outward import partition_of
 from consumers.partitions import reader_of, records_between, settled_ends
-from consumers.relay import Relay, read_published
+from consumers.positions import read_published
+from consumers.relay import Relay
 from consumers.statuses import ENTERS, LEAVES, Statuses, headers_of, status_of
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import REQUEST_STATUS, Topic

@@ -11,8 +11,10 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from consumers import envelope
+from consumers.outward import partition_of
 from consumers.partitions import last_records, settled_ends
-from consumers.relay import Relay, TopicMissingError, partition_of
+from consumers.relay import Relay
+from consumers.topic_admin import TopicMissingError
 from consumers.topics import Topic
 from consumers.verifying import Fault, Finding, TopicVerifier, Verdict
 from tests.consumers.conftest import Book, relay_until

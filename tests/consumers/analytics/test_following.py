@@ -29,7 +29,9 @@ from consumers.analytics.following import (
     PositionMissingError,
     RecordUnusableError,
 )
-from consumers.relay import Published, Relay, TopicMissingError
+from consumers.positions import Published
+from consumers.relay import Relay
+from consumers.topic_admin import TopicMissingError
 from consumers.topics import RELAY_POSITION, Topic
 from domain.acts import Act
 from domain.ids import new_id

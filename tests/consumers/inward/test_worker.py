@@ -19,8 +19,7 @@ from consumers.inward.desk import InwardDesk
 from consumers.inward.messages import LARGEST_MESSAGE_BYTES
 from consumers.inward.records import InwardMessage
 from consumers.inward.worker import MOST_WAITING, OffsetsLostError
-from consumers.relay import TopicMissingError
-from consumers.topic_admin import TopicAdmin
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import AGENCY_REPLIES
 from domain.requests import Answer
 from ledger.bodies import read_body
