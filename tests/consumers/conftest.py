@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
 from threading import Event, Thread
@@ -16,7 +17,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from kafka import TopicPartition
 
-from consumers.partitions import settled_ends
+from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.relay import Relay
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
@@ -57,10 +58,30 @@ def new_topic(options: dict[str, Any], like: Topic = EVENTS) -> Topic:
     """An empty topic that nobody else has."""
     name = f"{like.name}.{os.getpid()}-{next(_NUMBERS)}"
     made = dataclasses.replace(like, name=name)
-    admin = TopicAdmin(options, replication=1)
-    admin.apply([made])
-    admin.close()
+    with closing(TopicAdmin(options, replication=1)) as admin:
+        admin.apply([made])
     return made
+
+
+def made_again(options: dict[str, Any], topic: Topic) -> None:
+    """Delete a topic, and make it anew under its name."""
+    with closing(TopicAdmin(options, replication=1)) as admin:
+        admin._admin.delete_topics([topic.name])
+        until(lambda: bool(admin.differences([topic])))
+        admin.apply([topic])
+
+
+def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
+    """Every record of a topic, to its end now."""
+    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+    with closing(reader_of(options)) as reader:
+        starts = reader.beginning_offsets(partitions)
+        ends = settled_ends(options, partitions)
+        return [
+            record
+            for records, _ in records_between(reader, starts, ends)
+            for record in records
+        ]
 
 
 @pytest.fixture
@@ -144,14 +165,7 @@ def until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 def relay_until(relay_: Relay, position: int) -> None:
     """Run a relay until it has published a position."""
-    stop = Event()
-
-    def heard(at: int) -> None:
-        if at >= position:
-            stop.set()
-
-    relay_._heard = heard
-    relay_.run(stop)
+    relay_.run(Event(), until=position)
 
 
 class Running:

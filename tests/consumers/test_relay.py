@@ -7,12 +7,11 @@ from threading import Event
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from consumers import envelope
 from consumers.outward import partition_of
-from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.positions import read_published
 from consumers.relay import (
     TRANSACTIONAL_ID,
@@ -21,28 +20,20 @@ from consumers.relay import (
     Relay,
     TopicMadeAgainError,
 )
-from consumers.topic_admin import TopicAdmin, TopicMissingError
+from consumers.topic_admin import TopicMissingError
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from consumers.verifying import TopicVerifier
 from domain.resumptions import ResumedBecause
 from ledger.backup.resuming import Resumption, resume, suspend
 from tests.conftest import Database
-from tests.consumers.conftest import Book, Running, relay_until, until
-
-
-def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
-    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
-    reader = reader_of(options)
-    try:
-        starts = reader.beginning_offsets(partitions)
-        ends = settled_ends(options, partitions)
-        return [
-            record
-            for records, _ in records_between(reader, starts, ends)
-            for record in records
-        ]
-    finally:
-        reader.close()
+from tests.consumers.conftest import (
+    Book,
+    Running,
+    made_again,
+    records_of,
+    relay_until,
+    until,
+)
 
 
 def test_every_entry_is_there_once_and_is_the_ledgers(
@@ -94,14 +85,6 @@ def test_the_position_says_which_ledger_and_which_topic(
     stands = book.reader.head()
     assert (said.ledger_id, said.incarnation) == (stands.ledger_id, stands.incarnation)
     assert said.position == head
-
-
-def made_again(options: dict[str, Any], topic: Topic) -> None:
-    admin = TopicAdmin(options, replication=1)
-    admin._admin.delete_topics([topic.name])
-    until(lambda: bool(admin.differences([topic])))
-    admin.apply([topic])
-    admin.close()
 
 
 def test_a_topic_that_was_made_again_is_filled_again(

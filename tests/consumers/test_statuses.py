@@ -7,16 +7,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka import KafkaProducer
 
 from consumers import envelope
 from consumers.outward import partition_of
-from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.positions import read_published
 from consumers.relay import Relay
 from consumers.statuses import ENTERS, LEAVES, Statuses, headers_of, status_of
-from consumers.topic_admin import TopicAdmin
 from consumers.topics import REQUEST_STATUS, Topic
 from consumers.verifying import Fault, Verdict
 from consumers.verifying_statuses import StatusVerifier
@@ -26,21 +23,16 @@ from ledger.bundles import BareRow
 from ledger.names import VIEWS_SCHEMA, Role
 from office.house import ViewsRoom
 from projections.tracking import TrackingQueries
-from tests.consumers.conftest import Book, Lives, new_topic, relay_until, until
+from tests.consumers.conftest import (
+    Book,
+    Lives,
+    made_again,
+    new_topic,
+    records_of,
+    relay_until,
+)
 
 Told = dict[bytes, dict[str, Any]]
-
-
-def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
-    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
-    with closing(reader_of(options)) as reader:
-        starts = reader.beginning_offsets(partitions)
-        ends = settled_ends(options, partitions)
-        return [
-            record
-            for records, _ in records_between(reader, starts, ends)
-            for record in records
-        ]
 
 
 def told(options: dict[str, Any], topic: Topic) -> Told:
@@ -137,12 +129,7 @@ def test_a_topic_of_statuses_that_was_made_again_is_filled_again(
 ) -> None:
     statuses = new_topic(options, REQUEST_STATUS)
     relay_until(Relay(lives.reader, options, topic=None, statuses=statuses), lives.head)
-    admin = TopicAdmin(options, replication=1)
-    with closing(KafkaAdminClient(**options)) as kafka:
-        kafka.delete_topics([statuses.name])
-    until(lambda: bool(admin.differences([statuses])))
-    admin.apply([statuses])
-    admin.close()
+    made_again(options, statuses)
     relay_until(Relay(lives.reader, options, topic=None, statuses=statuses), lives.head)
     assert told(options, statuses) == told(options, lives.statuses)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -19,8 +16,7 @@ import pytest
 from consumers.analytics.folder import Folder
 from consumers.analytics.following import Follower
 from consumers.relay import Relay
-from consumers.topic_admin import TopicAdmin
-from consumers.topics import EVENTS, Topic
+from consumers.topics import Topic
 from domain.acts import ActorKind
 from ledger.names import Role
 from ledger.persistence.recorders import PostgresProcessRecorder
@@ -29,12 +25,10 @@ from office.house import House, ViewsRoom
 from office.simulating.history import Options
 from office.simulating.simulation import Simulation
 from tests.conftest import Database, Server, _in_memory, fresh_database
-from tests.consumers.conftest import relay_until
+from tests.consumers.conftest import new_topic, relay_until
 from tests.domain.office import terms
 from tests.projections.histories import Life, store
 from tests.projections.wild_lives import wild_history
-
-_NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -45,16 +39,6 @@ def place() -> Iterator[Path]:
         yield above / "the ministry's [own] files"
     finally:
         shutil.rmtree(above)
-
-
-def new_topic(options: dict[str, Any], name: str | None = None) -> Topic:
-    """An empty topic of events."""
-    name = name or f"sijil.analysed.{os.getpid()}-{next(_NUMBERS)}"
-    made = dataclasses.replace(EVENTS, name=name)
-    admin = TopicAdmin(options, replication=1)
-    admin.apply([made])
-    admin.close()
-    return made
 
 
 def follow(place: Path, options: dict[str, Any], topic: Topic, **how: Any) -> int:

@@ -31,7 +31,7 @@ from consumers.analytics.following import (
 )
 from consumers.positions import Published
 from consumers.relay import Relay
-from consumers.topic_admin import TopicMissingError
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import RELAY_POSITION, Topic
 from domain.acts import Act
 from domain.ids import new_id
@@ -39,9 +39,9 @@ from domain.resumptions import ResumedBecause, ReturnedLedger
 from ledger.backup.resuming import OPERATOR
 from ledger.bodies import BodyMapper
 from tests.conftest import Server, fresh_database
-from tests.consumers.analytics.conftest import follow, new_topic
+from tests.consumers.analytics.conftest import follow
 from tests.consumers.analytics.writing import whole
-from tests.consumers.conftest import Book, Running, relay_until, until
+from tests.consumers.conftest import Book, Running, new_topic, relay_until, until
 from tests.consumers.test_verifying import Planted
 
 KILLS = 3
@@ -331,7 +331,8 @@ class TestAnotherOrigin:
             admin.delete_topics([full.topic.name])
         with pytest.raises((TopicMissingError, UnknownTopicOrPartitionError)):
             until(lambda: follow(place, options, full.topic) == 0)
-        new_topic(options, full.topic.name)
+        with closing(TopicAdmin(options, replication=1)) as admin:
+            admin.apply([full.topic])
         self.refused(full, options, place, "topic's id")
 
     def test_another_topic(self, full: Planted, options: Options, place: Path) -> None:
