@@ -8,9 +8,8 @@ no reason, no place and no service, by which somebody could be told from others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -25,29 +24,14 @@ from consumers.schemas import (
     record_headers,
 )
 from consumers.topics import REQUEST_STATUS
-from domain.requests import Answer
 from domain.stages import Stage
 from ledger.bodies import canonical, read_body
 from ledger.bundles import BareRow
 from ledger.reader import LedgerReader
+from projections.requests import PREFIX
+from projections.stages import ENTERED, stage_told
 
-_PREFIX = "sijil.request."
-RESULT_TOLD: Final = f"{_PREFIX}result-told.v1"
-ENTERS: Final[Mapping[str, Stage | None]] = MappingProxyType(
-    {
-        f"{_PREFIX}submitted.v1": Stage.WAITING,
-        f"{_PREFIX}accepted.v1": Stage.IN_PROGRESS,
-        f"{_PREFIX}not-accepted.v1": Stage.NOT_ACCEPTED,
-        f"{_PREFIX}mailed.v1": Stage.COMPLETED_ISSUED,
-        f"{_PREFIX}handed-over.v1": Stage.COMPLETED_ISSUED,
-        # Its outcome says which.
-        RESULT_TOLD: None,
-        f"{_PREFIX}withdrawn.v1": Stage.WITHDRAWN,
-        f"{_PREFIX}expired.v1": Stage.EXPIRED,
-    }
-)
-"""The events that enter a stage, as docs/reference/contract.md has them ("Stages")."""
-LEAVES: Final = (f"{_PREFIX}mailed.v1", f"{_PREFIX}handed-over.v1")
+LEAVES: Final = (f"{PREFIX}mailed.v1", f"{PREFIX}handed-over.v1")
 """What came back may leave again, and was completed all the same: only the first of
 these enters the stage."""
 ID_BEGINS: Final = b"status/"
@@ -85,14 +69,11 @@ def status_of(request_id: str, topic: str, body: bytes) -> Status | None:
     None too for a body that is none of ours: nothing can be said of it, and no reader
     of other requests has to wait for it.
     """
-    if topic not in ENTERS:
+    if topic not in ENTERED:
         return None
     try:
         said = read_body(body)
-        stage = ENTERS[topic]
-        if stage is None:
-            is_issued = said["data"]["outcome"] == Answer.ISSUED
-            stage = Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED
+        stage = Stage(ENTERED[topic] or stage_told(said["data"]))
         return Status(request_id=request_id, stage=stage, since=said["effective_at"])
     except (ValueError, KeyError, TypeError):
         _log.warning("statuses.body_unreadable", request=request_id, topic=topic)
@@ -131,7 +112,7 @@ class Statuses:
         last: dict[str, tuple[BareRow, bytes]] = {}
         for row in rows:
             _, _, thing, version, topic, body = row
-            if topic not in ENTERS or first.get(thing, version) < version:
+            if topic not in ENTERED or first.get(thing, version) < version:
                 continue
             status = status_of(thing, topic, body)
             if status is not None:

@@ -15,15 +15,16 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from consumers import envelope
 from consumers.envelope import EnvelopeError
-from consumers.statuses import ENTERS, ID_BEGINS, LEAVES, first_leaves, status_of
+from consumers.statuses import ID_BEGINS, LEAVES, first_leaves, status_of
 from consumers.topics import REQUEST_STATUS
 from consumers.verifying import MOST_FINDINGS, Fault, Verdict, Verifier
 from ledger.entries import Entry
 from ledger.reader import LedgerReader
+from projections.stages import ENTERED
 
 MOST_SUSPECTS: Final = 1_000
 """Requests that are asked for at once."""
-_TOPICS: Final = tuple(ENTERS)
+_TOPICS: Final = tuple(ENTERED)
 
 
 class StatusVerifier(Verifier):

@@ -16,9 +16,7 @@ import pyarrow as pa
 
 from consumers.envelope import Enveloped
 from domain.calendars import OFFICE_ZONE
-from domain.requests import Answer
-from domain.stages import Stage
-from projections.governorate_counts.folding import ENTERED
+from projections.stages import ENTERED, stage_told
 
 LARGEST_MEMORY_BYTES = 64 * 2**20
 """Of bodies in one file's rows: they may be 60,000 bytes each, and mostly are 400."""
@@ -151,12 +149,11 @@ def stage_of(topic: str, data: dict[str, Any]) -> str | None:
     """The stage that an event moves its request to; None for all other events."""
     if topic not in ENTERED:
         return None
-    stage = ENTERED[topic]
-    if stage is not None:
-        return stage
-    is_issued = data.get("outcome") == Answer.ISSUED
-    told = Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED
-    return told.value
+    try:
+        return ENTERED[topic] or stage_told(data)
+    except KeyError:
+        # A body that is none of ours.
+        return None
 
 
 def _read(stored: bytes) -> tuple[dict[str, Any], str | None]:

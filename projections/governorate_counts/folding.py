@@ -15,32 +15,18 @@ from typing import NamedTuple
 
 import psycopg2.extensions
 
-from domain.requests import Answer
 from domain.stages import Stage
 from projections.copying import append_rows
 from projections.facts import Fact
 from projections.office_days import day_of
-from projections.requests import PREFIX
+from projections.requests import PREFIX, SUBMITTED
+from projections.stages import ENTERED, stage_told
 
 BLOCK = 16_384
 """Positions between two sums: a reader adds up at most the moves of one block, some
 five thousand, and the sums stay fewer than the moves."""
 
-_SUBMITTED = f"{PREFIX}submitted.v1"
-_RESULT_TOLD = f"{PREFIX}result-told.v1"
 _ACCEPTED = f"{PREFIX}accepted.v1"
-ENTERED: dict[str, str | None] = {
-    _SUBMITTED: Stage.WAITING.value,
-    _ACCEPTED: Stage.IN_PROGRESS.value,
-    f"{PREFIX}not-accepted.v1": Stage.NOT_ACCEPTED.value,
-    f"{PREFIX}mailed.v1": Stage.COMPLETED_ISSUED.value,
-    f"{PREFIX}handed-over.v1": Stage.COMPLETED_ISSUED.value,
-    # By its outcome.
-    _RESULT_TOLD: None,
-    f"{PREFIX}withdrawn.v1": Stage.WITHDRAWN.value,
-    f"{PREFIX}expired.v1": Stage.EXPIRED.value,
-}
-"""The stage that each event moves its request to."""
 
 _DDL = """
 CREATE TABLE governorate_moves (
@@ -190,13 +176,13 @@ _Row = tuple[int, str, str, str, str, str, str, str, str | None, str | None]
 
 def _moves(cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> list[_Row]:
     """The rows of the facts that move their requests."""
-    begun = {fact.key for fact in facts if fact.topic == _SUBMITTED}
+    begun = {fact.key for fact in facts if fact.topic == SUBMITTED}
     places = _known(cursor, sorted({fact.key for fact in facts} - begun))
     rows: list[_Row] = []
     for fact in facts:
         topic = fact.topic
         key = fact.key
-        if topic == _SUBMITTED:
+        if topic == SUBMITTED:
             data = fact.data
             left = None
             place = _Place(
@@ -210,7 +196,7 @@ def _moves(cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> list[_R
             continue
         else:
             left = before.stage
-            entered = ENTERED[topic] or _told(fact)
+            entered = ENTERED[topic] or stage_told(fact.data)
             if left == entered:
                 continue
             place = before._replace(stage=entered)
@@ -240,12 +226,6 @@ def _row(fact: Fact, place: _Place, left: str | None, entered: str | None) -> _R
         left,
         entered,
     )
-
-
-def _told(fact: Fact) -> str:
-    is_issued = fact.data["outcome"] == Answer.ISSUED
-    stage = Stage.COMPLETED_ISSUED if is_issued else Stage.COMPLETED_REFUSED
-    return stage.value
 
 
 def _known(

@@ -13,7 +13,7 @@ from consumers import envelope
 from consumers.outward import partition_of
 from consumers.positions import read_published
 from consumers.relay import Relay
-from consumers.statuses import ENTERS, LEAVES, Statuses, headers_of, status_of
+from consumers.statuses import LEAVES, Statuses, headers_of, status_of
 from consumers.topics import REQUEST_STATUS, Topic
 from consumers.verifying import Fault, Verdict
 from consumers.verifying_statuses import StatusVerifier
@@ -22,6 +22,7 @@ from ledger.bodies import read_body
 from ledger.bundles import BareRow
 from ledger.names import VIEWS_SCHEMA, Role
 from office.house import ViewsRoom
+from projections.stages import ENTERED
 from projections.tracking import TrackingQueries
 from tests.consumers.conftest import (
     Book,
@@ -58,7 +59,7 @@ def test_every_request_has_the_status_that_tracking_shows(
         lives.database.datastore(Role.READER, schema=VIEWS_SCHEMA)
     )
     said = told(options, lives.statuses)
-    requests = {row[2] for row in rows_of(lives) if row[4] in ENTERS}
+    requests = {row[2] for row in rows_of(lives) if row[4] in ENTERED}
     assert {key.decode() for key in said} == requests
     for status in said.values():
         seen = tracking.by_id(status["request_id"])
@@ -224,7 +225,7 @@ def _older_last(planted: Planted) -> Any:
     row = next(
         row
         for row in rows_of(planted.lives)
-        if row[2] == thing and row[4] in ENTERS and row[0] != position_of(newest)
+        if row[2] == thing and row[4] in ENTERED and row[0] != position_of(newest)
     )
     status = status_of(thing, row[4], row[5])
     assert status is not None

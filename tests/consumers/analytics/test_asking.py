@@ -35,7 +35,7 @@ from ledger.bodies import read_body
 from ledger.names import VIEWS_SCHEMA, Role
 from office.errors import OperatorError
 from projections.governorate_counts import Count, CountBy, GovernorateCountsQueries
-from projections.governorate_counts.folding import ENTERED
+from projections.stages import ENTERED
 from tests.consumers.analytics.conftest import Followed
 from tests.docs.pages import DOCS, REFERENCE, blocks
 
