@@ -17,6 +17,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from kafka import TopicPartition
 
+from consumers.broker.jars import NoKafkaError
 from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.relay import Relay
 from consumers.settings import KafkaSettings
@@ -29,7 +30,6 @@ from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
 from tests.conftest import Database, Server, fresh_database, run_folder
 from tests.kafka import shared
-from tests.kafka.jars import NoKafkaError
 from tests.projections.whole_histories import whole_history
 
 _NUMBERS = count(1)

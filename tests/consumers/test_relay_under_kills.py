@@ -16,6 +16,7 @@ from threading import Event, Thread
 
 import pytest
 
+from consumers.broker.jars import NoKafkaError
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.verifying import TopicVerifier
@@ -23,7 +24,6 @@ from consumers.verifying_statuses import StatusVerifier
 from tests.consumers.conftest import Book, until
 from tests.kafka import shared
 from tests.kafka.broker import Cluster
-from tests.kafka.jars import NoKafkaError
 from tests.running import REPOSITORY
 
 ROUNDS = 6

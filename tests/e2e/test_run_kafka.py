@@ -17,7 +17,7 @@ from consumers.settings import KafkaSettings
 from consumers.topics import BANK_PAYMENTS
 from tests.consumers.inward.letters import by_secret, senders_file, signature, written
 from tests.kafka import shared
-from tests.kafka.jars import KEPT
+from tests.kafka.broker import KEPT
 from tests.running import Running
 
 NUMBER = "A77W-EAA2-E5G9-Q"

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from consumers.broker.jars import NoKafkaError
 from tests.kafka.broker import Cluster
-from tests.kafka.jars import NoKafkaError
 
 LOOK_EVERY_S = 0.5
 
@@ -24,17 +24,15 @@ def main() -> None:
     """Start, say where, wait for the end of the other, stop."""
     parser = argparse.ArgumentParser(prog="tests.kafka", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the node's folder")
-    parser.add_argument("--port", type=int, help="for clients; any free one if not set")
     parser.add_argument("--say", type=Path, required=True, help="the file to write")
     parser.add_argument(
         "--while", type=int, required=True, dest="pid", help="a process"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the data at the end")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        cluster = Cluster(given.data, ports=[given.port] if given.port else [])
+        cluster = Cluster(given.data)
         try:
             cluster.start()
             _say(given.say, f"at {cluster.bootstrap}")
@@ -46,8 +44,7 @@ def main() -> None:
         _say(given.say, f"no {error}")
         sys.exit(1)
     finally:
-        if not given.keep:
-            shutil.rmtree(given.data, ignore_errors=True)
+        shutil.rmtree(given.data, ignore_errors=True)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from consumers.broker import nodes
-from consumers.broker.nodes import Node
-from tests.kafka.jars import KEPT
+from tests.running import REPOSITORY
 
-__all__ = ["Cluster", "Node"]
+KEPT = REPOSITORY / "build" / "kafka"
+"""Where the tests keep Kafka's jars: beside the build, for every run."""
 
 
 class Cluster(nodes.Cluster):
     """Nodes on free loopback ports, their data below one folder."""
 
-    def __init__(
-        self, folder: Path, *, nodes: int = 1, ports: Sequence[int] = ()
-    ) -> None:
-        super().__init__(folder, jars=KEPT, nodes=nodes, ports=ports)
+    def __init__(self, folder: Path, *, nodes: int = 1) -> None:
+        super().__init__(folder, jars=KEPT, nodes=nodes)

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.kafka.jars import NoKafkaError
+from consumers.broker.jars import NoKafkaError
 from tests.running import REPOSITORY
 
 WAIT_S = 420.0
