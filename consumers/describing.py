@@ -49,9 +49,9 @@ _BINDING = "0.5.0"
 """The version of AsyncAPI's binding for Kafka."""
 _ABOUT = (
     "What Sijil sends to Kafka and takes from it. Nothing here has a value of a person,"
-    " nor an id by which one person could be followed over two requests; but for dead"
-    " letters, which are what others wrote, and which few may read. Read with"
-    " isolation.level=read_committed. New topics, new types of events, new keys of"
+    " nor an id by which one person could be followed over two requests; but for what"
+    " others wrote, to Sijil and set aside as dead letters, which few may read. Read"
+    " with isolation.level=read_committed. New topics, new types of events, new keys of"
     " `data` and new members of closed sets may be added; what exists never changes."
 )
 
