@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,8 +29,10 @@ from tests.consumers.analytics.writing import (
     whole,
     write_for_ever,
 )
+from tests.forks import forks
 
 KILLS = 6
+_FORKED = forks("tests.consumers.analytics.writing")
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 
 
@@ -228,11 +229,9 @@ def test_a_damaged_folder_is_not_written_to(place: Path, damage: Any) -> None:
 
 def test_killed_at_any_moment_each_position_is_there_once(place: Path) -> None:
     moments = Random(10)  # noqa: S311 -- moments of a test
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.consumers.analytics.writing"])
     reached, is_merged = 0, False
     for seed in range(KILLS):
-        writer = context.Process(target=write_for_ever, args=(place, seed))
+        writer = _FORKED.Process(target=write_for_ever, args=(place, seed))
         writer.start()
         strikes_at = reached + moments.randrange(1, 250)
         deadline = time.monotonic() + 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -43,8 +42,10 @@ from tests.consumers.analytics.conftest import follow
 from tests.consumers.analytics.writing import whole
 from tests.consumers.conftest import Book, Running, new_topic, relay_until, until
 from tests.consumers.test_verifying import Planted
+from tests.forks import forks
 
 KILLS = 3
+_FORKED = forks(__name__)
 Options = dict[str, Any]
 
 
@@ -425,12 +426,10 @@ def test_killed_at_any_moment_each_entry_is_there_once(
     options: Options, topic: Topic, book: Book, place: Path, running: list[Running]
 ) -> None:
     moments = Random(10)  # noqa: S311 -- moments of a test
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.consumers.analytics.test_following"])
     running.append(Running(Relay(book.reader, options, topic=topic)))
     reached = 0
     for _ in range(KILLS):
-        follower = context.Process(
+        follower = _FORKED.Process(
             target=follow_for_ever, args=(place, options, topic.name)
         )
         follower.start()
