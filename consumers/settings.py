@@ -55,6 +55,11 @@ class BrokerSettings(BaseSettings):
         """Where clients begin."""
         return f"127.0.0.1:{self.broker_port}"
 
+    def client(self) -> dict[str, Any]:
+        """What its clients are made with, whatever is set for another Kafka."""
+        own = {"kafka": self.bootstrap, "kafka_protocol": "PLAINTEXT"}
+        return KafkaSettings.model_validate(own).client()
+
     def serves(self, home: Path) -> Path:
         """The file that is there while it serves and has its topics."""
         return home / "kafka" / "serves"

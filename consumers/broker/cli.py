@@ -14,7 +14,7 @@ import typer
 
 from consumers.broker.jars import NoKafkaError
 from consumers.broker.nodes import Cluster
-from consumers.settings import BrokerSettings, KafkaSettings
+from consumers.settings import BrokerSettings
 from consumers.topic_admin import TopicAdmin
 from ledger.settings import LedgerSettings
 from office.errors import OperatorError
@@ -65,8 +65,7 @@ def _serve(home: Path, settings: BrokerSettings, stop: Event) -> None:
     serves.unlink(missing_ok=True)
     try:
         cluster.start()
-        options = KafkaSettings.model_validate({"kafka": settings.bootstrap}).client()
-        with closing(TopicAdmin(options, replication=1)) as admin:
+        with closing(TopicAdmin(settings.client(), replication=1)) as admin:
             admin.apply()
         serves.touch()
         _log.info("broker.serves", at=settings.bootstrap)

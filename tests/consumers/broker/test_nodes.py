@@ -17,6 +17,7 @@ from consumers.broker import cli, jars
 from consumers.broker.jars import NoKafkaError, class_path
 from consumers.broker.nodes import Node
 from consumers.processes import processes
+from consumers.settings import BrokerSettings
 from office.errors import OperatorError
 from tests.kafka.broker import Cluster
 
@@ -89,6 +90,16 @@ def test_two_brokers_of_one_home_are_refused(
         CliRunner().invoke(
             command_line(only="broker"), ["broker"], catch_exceptions=False
         )
+
+
+def test_nobody_logs_in_at_it_whatever_is_set_for_another_kafka(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SIJIL_KAFKA", "another:9092")
+    monkeypatch.setenv("SIJIL_KAFKA_PROTOCOL", "SASL_SSL")
+    made = BrokerSettings(broker_port=9999).client()
+    assert made["bootstrap_servers"] == ["127.0.0.1:9999"]
+    assert made["security_protocol"] == "PLAINTEXT"
 
 
 class TestWhatRunKeepsRunning:
