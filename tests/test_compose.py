@@ -275,6 +275,12 @@ def test_the_folder_of_the_analytics_is_one_that_the_image_has(
     assert f"--mode 1777 {place}\n" in dockerfile
 
 
+def test_a_question_fits_beside_what_follows(compose: dict[str, Any]) -> None:
+    service = compose["services"]["analytics"]
+    assert service["mem_limit"] == "1g"
+    assert int(service["environment"]["SIJIL_ANALYTICS_MEMORY_MB"]) <= 512
+
+
 def test_the_image_copies_every_package() -> None:
     dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
     for package in ("domain", "ledger", "projections", "office", "api", "consumers"):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -85,7 +86,11 @@ def asked(
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
     }
-    with duckdb.connect(config=settings) as connection:
+    with (
+        TemporaryDirectory(prefix="sijil-analytics-") as spilled,
+        # Its own choice is a folder where the command happens to run.
+        duckdb.connect(config=settings | {"temp_directory": spilled}) as connection,
+    ):
         try:
             _prepare(connection, place, manifest, position)
             found = connection.execute(sql)

@@ -298,6 +298,26 @@ def test_what_cannot_be_answered_is_said(followed: Followed, place: Path) -> Non
         ask(followed, "SELECT * FROM nowhere")
 
 
+def test_what_does_not_fit_into_memory_leaves_nothing_behind(
+    followed: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where the command runs, either: a container may have no right to it."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    # As many threads as the machine has cores would each want their share of so little.
+    sql = (
+        "SET threads = 1; SELECT n, repeat('x', 200) AS x"
+        " FROM range(800_000) AS r (n) ORDER BY hash(n)"
+    )
+    with asked(followed.place, sql, memory_mb=64) as found:
+        assert next(found.rows)
+        assert not list((tmp_path / "here").iterdir())
+        assert list((tmp_path / "temporary").rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.*"))
+
+
 class TestTheCommands:
     @pytest.fixture(autouse=True)
     def _at(self, followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
