@@ -17,8 +17,8 @@ import psycopg2.extensions
 
 from domain.access import Scope
 from domain.requests import Answer
+from ledger.copying import NOTHING
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import NOTHING
 from projections.facts import Fact
 from projections.lasting import LEVEL, held, held_params
 from projections.memory import Remembering

@@ -17,11 +17,12 @@ import psycopg2.extensions
 from domain.acts import ActorKind
 from ledger.bodies import canonical, read_body
 from ledger.bundles import recorded_text
+from ledger.copying import copied_text
 from ledger.entries import leaf_hash_of
 from ledger.names import LEDGER_SCHEMA
 from ledger.persistence.datastore import PostgresDatastore
 from projections.codes import Words
-from projections.copying import copied, copied_text, copy_lines
+from projections.copying import copied, copy_lines
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.sorting import Column, PositionSort, both_ways

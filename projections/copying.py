@@ -11,11 +11,8 @@ import psycopg2.extensions
 from psycopg2 import sql
 
 from ledger.bodies import rfc3339
+from ledger.copying import CHUNK_BYTES, NOTHING, copied_text
 
-_CHUNK_BYTES = 1 << 20
-"""What the driver sends at a time: its own 8 kB would ask us 700 times a batch."""
-NOTHING = "\\N"
-"""How COPY has NULL: no value can be it, for a backslash in a value is doubled."""
 _UNQUOTED = frozenset('{}",\\ \t\n\r\v\f')
 
 
@@ -30,21 +27,8 @@ def append_rows(
     A value is a text (passed as it is, for PostgreSQL to read as the column's type),
     an integer, a bool, bytes, a datetime, a list of texts, or None.
     """
-    if not rows:
-        return
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
     tabs = len(columns) - 1
-    text = "\n".join([_line(row, tabs) for row in rows])
-    cursor.copy_expert(statement, BytesIO(text.encode()), _CHUNK_BYTES)
-
-
-def copied_text(value: str) -> str:
-    """A text as COPY takes it."""
-    if value.isprintable() and "\\" not in value:
-        return value
-    return _escaped(value)
+    copy_lines(cursor, table, columns, [_line(row, tabs) for row in rows])
 
 
 def copied(value: Any) -> Any:
@@ -68,14 +52,14 @@ def copy_lines(
     """Insert rows that stand ready by one COPY; none sends nothing.
 
     A line has its columns between tabs, each as COPY takes it. It MUST be made of what
-    ``Fact.copied`` or ``copied_text`` gave, of numbers, and of NOTHING.
+    ``Fact.copied_data`` or ``copied_text`` gave, of numbers, and of NOTHING.
     """
     if not lines:
         return
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), _CHUNK_BYTES)
+    cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), CHUNK_BYTES)
 
 
 def array_of(values: Iterable[Any]) -> str:
@@ -116,12 +100,7 @@ def _line(row: Sequence[Any], tabs: int) -> str:
 def _escaped(value: Any) -> str:
     if value is None:
         return NOTHING
-    text = _TEXTS.get(value.__class__, str)(value)
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if "\t" in text or "\n" in text or "\r" in text:
-        text = text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    return text
+    return copied_text(_TEXTS.get(value.__class__, str)(value))
 
 
 def _element(value: Any) -> str:

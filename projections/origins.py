@@ -12,7 +12,8 @@ from typing import NamedTuple
 import psycopg2.extensions
 from psycopg2 import sql
 
-from projections.copying import array_of, copied_text, copy_lines
+from ledger.copying import copied_text
+from projections.copying import array_of, copy_lines
 from projections.facts import Fact
 
 SUBMITTED = "sijil.request.submitted.v1"

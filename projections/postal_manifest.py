@@ -19,8 +19,8 @@ import psycopg2.extensions
 from domain.access import Scope
 from domain.requests import Delivery, ReturnedBecause
 from domain.services import Relationship
+from ledger.copying import NOTHING
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import NOTHING
 from projections.facts import Fact
 from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins

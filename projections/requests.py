@@ -14,7 +14,8 @@ from typing import Any
 
 from domain.requests import Answer, Delivery
 from domain.stages import NextAct, WaitingFor
-from projections.copying import NOTHING, array_of, copied_text, rfc3339_sql
+from ledger.copying import NOTHING, copied_text
+from projections.copying import array_of, rfc3339_sql
 from projections.facts import Fact
 from projections.situations import (
     NEW,

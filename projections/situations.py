@@ -15,7 +15,7 @@ from domain.requests import Answer, Delivery
 from domain.services import FeeDue, Route
 from domain.stages import Stage
 from domain.standing import Standing
-from projections.copying import NOTHING, copied_text
+from ledger.copying import NOTHING, copied_text
 
 SITUATIONS = 4_096
 """Situations kept in memory, and as many ways from one to the next times four."""

@@ -14,13 +14,8 @@ from typing import Any
 import psycopg2.extensions
 from psycopg2 import sql
 
-from projections.copying import (
-    NOTHING,
-    array_of,
-    copied_text,
-    copy_lines,
-    rfc3339_sql,
-)
+from ledger.copying import NOTHING, copied_text
+from projections.copying import array_of, copy_lines, rfc3339_sql
 
 
 @dataclass(frozen=True, kw_only=True)

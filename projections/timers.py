@@ -21,8 +21,9 @@ import psycopg2.extensions
 
 from domain.acts import ActorKind
 from domain.requests import Limit, WarnedWhen
+from ledger.copying import NOTHING
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import NOTHING, array_of
+from projections.copying import array_of
 from projections.facts import Fact
 from projections.requests import PREFIX, SUBMITTED, rfc3339_sql
 from projections.succession import SucceedingRows

@@ -21,6 +21,7 @@ from ledger.backup.form import (
 )
 from ledger.backup.reading import Backup
 from ledger.bundles import bundled, recorded_text
+from ledger.copying import CHUNK_BYTES, NOTHING, copied_text
 from ledger.entries import leaf_hash_of
 from ledger.names import LEDGER_SCHEMA, Role
 from ledger.persistence.datastore import translated
@@ -32,7 +33,6 @@ ENTRIES_A_READ = 20 * BUNDLE_ENTRIES
 """Entries read back at once: some 3 MB."""
 _LOCK_TIMEOUT_MS = 10_000
 """How long an append under way may keep a restore waiting."""
-_CHUNK_BYTES = 2**18
 
 _SESSION = f"SET search_path = {{}}, pg_temp; SET lock_timeout = {_LOCK_TIMEOUT_MS}"
 # Whoever has the head is alone until the commit: nobody appends meanwhile.
@@ -57,7 +57,6 @@ UPDATE ledger_head SET ledger_id = %(ledger_id)s::uuid, incarnation = %(incarnat
     recorded_at = coalesce(%(recorded_at)s::timestamptz, '-infinity')
 """
 _LINE = re.compile(r"COPY \w+, line ([0-9]+)")
-_NOTHING = b"\\N"
 
 
 class LedgerNotEmptyError(BackupError):
@@ -145,7 +144,7 @@ def _copy(
 ) -> None:
     source = _Source(chunks)
     try:
-        cursor.copy_expert(statement, source, _CHUNK_BYTES)
+        cursor.copy_expert(statement, source, CHUNK_BYTES)
     except (psycopg2.DataError, psycopg2.IntegrityError) as error:
         # Its digests may fit, if somebody made them anew: no ledger can say this.
         found = _LINE.search(error.diag.context or "")
@@ -182,33 +181,19 @@ def _entry_lines(backup: Backup, loaded: Callable[[int], None]) -> Iterator[byte
 
 def _command_lines(backup: Backup) -> Iterator[bytes]:
     for some in backup.commands():
-        yield b"".join(
-            b"\t".join(
-                (
-                    _escaped(each.id),
-                    _escaped(each.actor),
-                    b"\\\\x" + hexlify(each.digest),
-                    _number(each.first_position),
-                    _number(each.last_position),
-                    _escaped(each.recorded_at or "-infinity"),
-                )
-            )
-            + b"\n"
-            for each in some
-        )
+        yield "".join(
+            [
+                f"{copied_text(each.id)}\t{copied_text(each.actor)}"
+                f"\t\\\\x{each.digest.hex()}"
+                f"\t{_number(each.first_position)}\t{_number(each.last_position)}"
+                f"\t{copied_text(each.recorded_at or '-infinity')}\n"
+                for each in some
+            ]
+        ).encode()
 
 
-def _number(value: int | None) -> bytes:
-    return _NOTHING if value is None else b"%d" % value
-
-
-def _escaped(text: str) -> bytes:
-    """A text as COPY takes it."""
-    if "\\" not in text and text.isprintable():
-        return text.encode()
-    for plain, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-        text = text.replace(plain, written)
-    return text.encode()
+def _number(value: int | None) -> str:
+    return NOTHING if value is None else str(value)
 
 
 def _must_come_to(

@@ -16,6 +16,7 @@ from io import BytesIO
 import psycopg2.extensions
 from eventsourcing.persistence import DataError, ProgrammingError
 
+from ledger.copying import CHUNK_BYTES
 from ledger.persistence.append import ActToAppend, Appended, Outcome
 from ledger.persistence.columns import columns, only_uuid
 
@@ -24,8 +25,6 @@ FEWEST_ACTS = 50
 more than the literals of the ordinary way."""
 LARGEST_BATCH_BYTES = 256 << 20
 """What one batch may have: the server holds it in memory a few times over."""
-_CHUNK_BYTES = 1 << 20
-"""What the driver sends at a time: its own 8 kB would ask us 100 times a batch."""
 
 _COPY = "COPY intake FROM STDIN (FORMAT binary)"
 _ANSWER = "SELECT current_setting('sijil.taken_in'), tidy_intake()"
@@ -55,7 +54,7 @@ def bring(
     and the driver's errors. When the connection is lost, only the command ids tell.
     """
     batch = packed(acts, clock)
-    cursor.copy_expert(_COPY, BytesIO(batch), _CHUNK_BYTES)
+    cursor.copy_expert(_COPY, BytesIO(batch), CHUNK_BYTES)
     cursor.execute(_ANSWER)
     (said, _) = cursor.fetchone() or ("", False)
     return _outcomes(said, acts)

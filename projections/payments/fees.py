@@ -10,7 +10,8 @@ import psycopg2.extensions
 from domain.money import FeeKind
 from domain.requests import Answer
 from domain.services import FeeDue
-from projections.copying import NOTHING, copied_text, copy_lines
+from ledger.copying import NOTHING, copied_text
+from projections.copying import copy_lines
 from projections.facts import Fact
 from projections.memory import Remembering
 from projections.origins import SUBMITTED, Origin, Origins

@@ -10,8 +10,8 @@ from uuid import UUID
 from domain.access import Scope
 from domain.money import Unit
 from domain.payments import UnmatchedBecause
+from ledger.copying import NOTHING, copied_text
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import NOTHING, copied_text
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.scope import of_places

@@ -19,13 +19,8 @@ import psycopg2.extensions
 from domain.requests import Answer
 from domain.stages import Stage
 from domain.working_minutes import minute_of
-from projections.copying import (
-    NOTHING,
-    append_rows,
-    array_of,
-    copied_text,
-    copy_lines,
-)
+from ledger.copying import NOTHING, copied_text
+from projections.copying import append_rows, array_of, copy_lines
 from projections.facts import Fact
 from projections.lasting import LEVEL, LEVEL_S
 from projections.memory import Memory, Remembering

@@ -11,7 +11,7 @@ import orjson
 from domain.services import Route
 from domain.stages import Stage
 from domain.working_minutes import minute_of
-from projections.copying import NOTHING, copied_text
+from ledger.copying import NOTHING, copied_text
 from projections.facts import Fact
 from projections.turnaround.calendars import named_in
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ledger.bodies import canonical
+from ledger.copying import NOTHING, copied_text
 from ledger.names import VIEWS_SCHEMA
 from projections.agency_inbox import AgencyInbox
-from projections.copying import NOTHING, array_of, copied_text, copy_lines
+from projections.copying import array_of, copy_lines
 from projections.facts import Fact
 from tests.conftest import Database
 
