@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import BytesIO
 from itertools import accumulate, pairwise
 from struct import Struct
 
@@ -59,20 +60,6 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class _Sink:
-    """What the driver takes for a file to write to."""
-
-    __slots__ = ("parts", "write")
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.write = self.parts.append
-
-    def read(self, _: int = -1) -> bytes:
-        """Nothing: it is written to."""
-        return b""
-
-
 def bundled(
     cursor: psycopg2.extensions.cursor,
     *,
@@ -82,15 +69,15 @@ def bundled(
     topics: Sequence[str] = (),
 ) -> list[BareRow]:
     """At most ``limit`` entries above ``after`` up to ``until``, in order."""
-    sink = _Sink()
+    message = BytesIO()
     asked = {
         "after": after,
         "until": until,
         "limit": limit,
         "topics": list(topics) or None,
     }
-    cursor.copy_expert(cursor.mogrify(_BUNDLE, asked), sink)
-    return _rows(b"".join(sink.parts))
+    cursor.copy_expert(cursor.mogrify(_BUNDLE, asked), message)
+    return _rows(message.getvalue())
 
 
 def _rows(message: bytes) -> list[BareRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from binascii import hexlify
 from collections.abc import Callable, Iterator
+from io import RawIOBase
 from pathlib import Path
 
 import psycopg2
@@ -118,25 +119,22 @@ def restore(
         return opening, closing
 
 
-class _Source:
-    """What the driver takes for a file to read from. Keeps the reader's own error."""
+class _Source(RawIOBase):
+    """Chunks as the file that the driver reads. Keeps the reader's own error."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
         self._chunks = chunks
         self.error: BaseException | None = None
 
-    def read(self, _: int = -1) -> bytes:
-        """The next chunk; nothing after the last."""
+    def read(self, _: int = -1, /) -> bytes:
+        """The next chunk, as long as it is; nothing after the last."""
         try:
             return next(self._chunks, b"")
         except BaseException as error:
             # The driver would lose it, an interruption by the operator too.
             self.error = error
             raise
-
-    def readline(self, _: int = -1) -> bytes:
-        """Only asked for by other drivers."""
-        raise NotImplementedError
 
 
 def _copy(
