@@ -2,7 +2,8 @@
 
 The driver would quote and cast every element of a list by itself, which costs more than
 the server's work. Here each act is written once, by the thread that sends it, and a
-batch only joins what is written. Only ``standard_conforming_strings`` may be in force.
+batch only joins what is written. ``standard_conforming_strings`` MUST be in force, as
+the datastore sees to.
 """
 
 from __future__ import annotations

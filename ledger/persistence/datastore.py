@@ -243,6 +243,8 @@ class PostgresDatastore:
                     f"-c lock_timeout={lock_timeout_ms}",
                     f"-c {_IDLE_SETTING}={idle_in_transaction_timeout_ms}",
                     "-c timezone=UTC",
+                    # Literals are written for it, whatever the server's default.
+                    "-c standard_conforming_strings=on",
                 )
             ),
         }

@@ -31,8 +31,6 @@ from ledger.persistence.datastore import (
 )
 
 _PREPARE = (
-    # The literals of a batch are written for this mode, whatever the server's default.
-    "SET standard_conforming_strings = on;"
     f"PREPARE sijil_append ({TYPES}) AS {ANSWER}"
     "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     f" {IN_ORDER}"

@@ -369,6 +369,21 @@ def _as_superuser(database: Database, statement: str) -> None:
 
 
 class TestBatches:
+    def test_what_is_written_arrives_whatever_the_servers_way_of_literals_is(
+        self, database: Database
+    ) -> None:
+        """A server can be set to take a backslash in a literal for an escape."""
+        _as_superuser(
+            database,
+            f'ALTER DATABASE "{database.name}" SET standard_conforming_strings = off',
+        )
+        recorder = PostgresProcessRecorder(database.datastore(Role.APP))
+        states = [b"\\x41'\x00", b"\\\\"]
+        recorder.commit(act(event(uuid4(), 1, state=states[0])))
+        recorder.append([act(event(uuid4(), 1, state=states[1]))])
+        reader = LedgerReader(database.datastore(Role.READER))
+        assert [entry.body for entry in reader.stream()] == states
+
     def test_an_act_behind_a_lost_one_is_not_stored_on_what_is_not_there(
         self, recorder: PostgresProcessRecorder, reader: LedgerReader
     ) -> None:
