@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg2.extensions
-from psycopg2 import sql
 
 from domain.acts import MINISTRY, Act, Actor, ActorKind
 from domain.ids import derived_id
@@ -21,9 +20,9 @@ from ledger.bodies import BodyMapper, canonical
 from ledger.decoding import decoder_of
 from ledger.names import LEDGER_SCHEMA, Role
 from ledger.persistence.append import ActToAppend, Command, must_be_appended
-from ledger.persistence.columns import ANSWER, TYPES, answers, arguments, columns
+from ledger.persistence.columns import ANSWER, answers, arguments, columns
+from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
-from ledger.roles import connected
 from ledger.settings import LedgerSettings
 
 OPERATOR = Actor(kind=ActorKind.SYSTEM, id="operator", place=MINISTRY)
@@ -31,14 +30,8 @@ OPERATOR = Actor(kind=ActorKind.SYSTEM, id="operator", place=MINISTRY)
 FIRST_INCARNATION = 1
 """Before any resumption; no entry says where it began."""
 
-_SESSION = (
-    "SET search_path = {}, pg_temp; SET lock_timeout = 10000;"
-    "SET standard_conforming_strings = on;"
-    f"PREPARE sijil_append ({TYPES}) AS {ANSWER}"
-    "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-)
 _HEAD = """
-SELECT ledger_id::text, incarnation, position, is_suspended FROM ledger_head FOR UPDATE
+SELECT ledger_id::text, is_suspended FROM ledger_head FOR UPDATE
 """
 _AFTER = "UPDATE ledger_head SET incarnation = greatest(incarnation, %s)"
 _RESUMPTIONS = """
@@ -68,7 +61,7 @@ class Resumption:
 
 def suspend(settings: LedgerSettings) -> None:
     """Let the ledger refuse appends until it is resumed. Reading goes on."""
-    with _owner(settings) as (_, cursor):
+    with _owners(settings) as store, store.autocommit() as cursor:
         cursor.execute("SELECT suspend()")
 
 
@@ -86,29 +79,27 @@ def resume(
     know. Raises NotSuspendedError, and SettingMissingError without the commands' key.
     """
     key = settings.key("command_key")
-    with _owner(settings) as (connection, cursor):
-        connection.autocommit = False
-        with connection:
-            cursor.execute(_HEAD)
-            ledger_text, _, _, is_suspended = cursor.fetchone() or (None, 0, 0, False)
-            if not is_suspended:
-                raise NotSuspendedError
-            ledger_id = UUID(ledger_text)
-            cursor.execute(_AFTER, (after,))
-            cursor.execute("SELECT resume_as_new_incarnation()")
-            (incarnation,) = cursor.fetchone() or (0,)
-            act = _act(ledger_id, incarnation, now or datetime.now(UTC))
-            ledger = _resumed(cursor, ledger_id, act, incarnation, reason)
-            stored = ActToAppend(
-                events=[*map(BodyMapper().to_stored_event, ledger.collect_events())],
-                command=Command(
-                    id=act.command_id,
-                    actor=f"{OPERATOR.kind}:{OPERATOR.id}",
-                    digest=_digest(key, ledger_id, incarnation, reason),
-                ),
-            )
-            cursor.execute("EXECUTE sijil_append" + arguments([columns(stored)]))
-            (appended,) = map(must_be_appended, answers(cursor.fetchall()))
+    with _owners(settings) as store, store.transaction() as cursor:
+        cursor.execute(_HEAD)
+        ledger_text, is_suspended = cursor.fetchone() or (None, False)
+        if not is_suspended:
+            raise NotSuspendedError
+        ledger_id = UUID(ledger_text)
+        cursor.execute(_AFTER, (after,))
+        cursor.execute("SELECT resume_as_new_incarnation()")
+        (incarnation,) = cursor.fetchone() or (0,)
+        act = _act(ledger_id, incarnation, now or datetime.now(UTC))
+        ledger = _resumed(cursor, ledger_id, act, incarnation, reason)
+        stored = ActToAppend(
+            events=[*map(BodyMapper().to_stored_event, ledger.collect_events())],
+            command=Command(
+                id=act.command_id,
+                actor=f"{OPERATOR.kind}:{OPERATOR.id}",
+                digest=_digest(key, ledger_id, incarnation, reason),
+            ),
+        )
+        cursor.execute(ANSWER + arguments([columns(stored)]))
+        (appended,) = map(must_be_appended, answers(cursor.fetchall()))
     return Resumption(
         ledger_id=ledger_id,
         incarnation=incarnation,
@@ -189,12 +180,12 @@ def _digest(
 
 
 @contextmanager
-def _owner(
-    settings: LedgerSettings,
-) -> Iterator[tuple[psycopg2.extensions.connection, psycopg2.extensions.cursor]]:
-    with (
-        connected(settings.dsn(Role.OWNER)) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(sql.SQL(_SESSION).format(sql.Identifier(LEDGER_SCHEMA)))
-        yield connection, cursor
+def _owners(settings: LedgerSettings) -> Iterator[PostgresDatastore]:
+    """The ledger as its owner has it."""
+    store = PostgresDatastore(
+        settings.dsn(Role.OWNER), schema=LEDGER_SCHEMA, pool_size=1
+    )
+    try:
+        yield store
+    finally:
+        store.close()
