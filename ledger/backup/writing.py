@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from eventsourcing.persistence import OperationalError
@@ -53,14 +54,12 @@ _COMMANDS = """
 SELECT id::text, actor, digest, first_position, last_position,
     nullif(recorded_at, '-infinity')
 FROM commands
-WHERE id > %(after)s::uuid AND CASE
+WHERE (%(after)s::uuid IS NULL OR id > %(after)s::uuid) AND CASE
     WHEN last_position IS NOT NULL THEN last_position <= %(until)s
     ELSE recorded_at <= coalesce(%(recorded_at)s::timestamptz, '-infinity')
 END
 ORDER BY id LIMIT %(limit)s
 """
-_LOWEST_ID = "00000000-0000-0000-0000-000000000000"
-_FIRST_COMMANDS = _COMMANDS.replace("id > %(after)s", "id >= %(after)s")
 
 
 def write_backup(
@@ -99,7 +98,7 @@ def write_backup(
 class _Archive:
     """A tar archive under gzip, whose bytes depend on nothing but what is in it."""
 
-    def __init__(self, file: BytesIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._gzip = gzip.GzipFile(
             filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=file, mtime=0
         )
@@ -132,7 +131,7 @@ def _new_file(path: Path) -> Iterator[_Archive]:
     )
     try:
         with os.fdopen(handle, "wb") as file:
-            archive = _Archive(file)  # type: ignore[arg-type]
+            archive = _Archive(file)
             yield archive
             archive.close()
             file.flush()
@@ -212,15 +211,15 @@ def _write_commands(
 ) -> Lines:
     commands = Lines()
     asked = {
-        "after": _LOWEST_ID,
+        "after": None,
         "until": opening.position,
         "recorded_at": opening.recorded_at,
         "limit": PART_COMMANDS,
     }
-    statement, number = _FIRST_COMMANDS, 0
+    number = 0
     while True:
         with datastore.autocommit() as cursor:
-            cursor.execute(statement, asked)
+            cursor.execute(_COMMANDS, asked)
             rows = cursor.fetchall()
         if not rows:
             return commands
@@ -238,4 +237,4 @@ def _write_commands(
         )
         commands.add(part)
         archive.add(commands_name(number), part)
-        statement, asked["after"] = _COMMANDS, rows[-1][0]
+        asked["after"] = rows[-1][0]
