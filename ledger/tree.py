@@ -19,12 +19,11 @@ class Tree:
         # The roots of the full subtrees that the leaves fall into, the largest first.
         self._full: list[bytes] = []
 
-    def add(self, leaf: bytes) -> None:
-        """Take in the next leaf hash, 32 bytes."""
-        self._push(leaf, 0)
-
     def add_all(self, leaves: Sequence[bytes]) -> None:
-        """Take in the next leaf hashes; fastest from a multiple of 256, 256 by 256."""
+        """Take in the next leaf hashes, 32 bytes each.
+
+        Fastest from a multiple of 256, 256 by 256.
+        """
         at = 0
         while at < len(leaves):
             if self.size % _WIDTH or len(leaves) - at < _WIDTH:

@@ -42,8 +42,7 @@ def leaf(data: bytes) -> bytes:
 @pytest.mark.parametrize("size", range(9))
 def test_the_roots_of_others_are_ours(size: int) -> None:
     tree = Tree()
-    for data in LEAVES[:size]:
-        tree.add(leaf(data))
+    tree.add_all([leaf(data) for data in LEAVES[:size]])
     assert (tree.size, tree.root().hex()) == (size, ROOTS[size])
 
 
@@ -64,7 +63,7 @@ def test_many_at_once_are_the_same_as_one_by_one(pieces: list[int]) -> None:
         number += piece
         at_once.add_all(leaves)
         for each in leaves:
-            one_by_one.add(each)
+            one_by_one.add_all([each])
         assert (at_once.size, at_once.root()) == (number, one_by_one.root())
 
 
@@ -73,4 +72,4 @@ def test_it_is_the_definition_after_every_leaf() -> None:
     for number in range(130):
         assert tree.root() == by_definition(leaves)
         leaves.append(leaf(b"%d" % number))
-        tree.add(leaves[-1])
+        tree.add_all(leaves[-1:])
