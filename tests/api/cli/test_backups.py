@@ -19,7 +19,7 @@ from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
 from ledger.settings import LedgerSettings
 from tests.conftest import Database, Server, fresh_database
-from tests.ledger.test_backup import act, fill
+from tests.ledger.backup.filled import act, fill
 
 
 @pytest.fixture
