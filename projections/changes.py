@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,9 @@ from ledger.persistence.datastore import PostgresDatastore
 I = TypeVar("I")  # noqa: E741 -- an item
 I_contra = TypeVar("I_contra", contravariant=True)
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""When an item of a change is looked at: nothing is overdue then, and a change has no
+moment that could say otherwise."""
 CHANGED = """
 request_id = ANY(%(requests)s::uuid[])
     AND (valid_from > %(after)s AND valid_from <= %(until)s

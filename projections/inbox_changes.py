@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from ledger.persistence.datastore import PostgresDatastore
 from projections.agency_inbox import ITEM, InboxItem, inbox_item
 from projections.changes import (
     CHANGED,
+    LONG_AGO,
     FoundRow,
     PlacedRow,
     RowChange,
@@ -20,7 +20,6 @@ from projections.changes import (
 )
 
 _CHANGED = f"SELECT valid_to, {ITEM} FROM agency_inbox WHERE {CHANGED}"
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 InboxChange = RowChange[InboxItem]
 
@@ -45,8 +44,7 @@ class InboxChangesQueries:
 
 
 def _found(row: tuple[Any, ...]) -> FoundRow[InboxItem]:
-    # What is overdue is of the moment it is looked at, which a change has not.
-    item = inbox_item(row[1:], _LONG_AGO)
+    item = inbox_item(row[1:], LONG_AGO)
     return FoundRow(
         request_id=item.request_id,
         began=item.position,

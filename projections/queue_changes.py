@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from domain.access import Whereabouts
 from ledger.persistence.datastore import PostgresDatastore
 from projections.changes import (
     CHANGED,
+    LONG_AGO,
     FoundRow,
     PlacedRow,
     RowChange,
@@ -26,7 +26,6 @@ SELECT
     lease_until, is_forwarded, is_mailed, is_fee_outstanding, valid_to
 FROM clerk_queue WHERE {CHANGED}
 """
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 QueueRow = PlacedRow[QueueItem]
 QueueChange = RowChange[QueueItem]
@@ -53,8 +52,7 @@ class QueueChangesQueries:
 
 
 def _found(row: tuple[Any, ...]) -> FoundRow[QueueItem]:
-    # What is overdue is of the moment it is looked at, which a change has not.
-    item = item_of(row, _LONG_AGO)
+    item = item_of(row, LONG_AGO)
     whereabouts = Whereabouts(
         governorate=row[5],
         centre=row[4],
