@@ -285,12 +285,11 @@ def _load(
         request.row_since = row_since
 
 
-def held_work(columns: str, conditions: str, *, is_at_one: bool) -> str:
-    """A query for the rows that held as of ``%(as_of)s``; with ``held_params``.
-
-    ``is_at_one``: whether the conditions name the centre, which the index begins with.
-    """
-    return held("clerk_queue", columns, conditions, at="" if is_at_one else "centre")
+def held_work(columns: str, conditions: str) -> str:
+    """A query for the rows that held as of ``%(as_of)s``; with ``held_params``."""
+    # The index begins with the centre: what does not name one asks of each in turn.
+    at = "" if "centre =" in conditions else "centre"
+    return held("clerk_queue", columns, conditions, at=at)
 
 
 class ClerkQueueQueries:
@@ -328,8 +327,7 @@ class ClerkQueueQueries:
         conditions = " AND ".join([scoped, *narrowed, further])
         query = _PAGE.format(conditions=conditions, by=order.by)
         if as_of is not None:
-            rows = held_work("*", conditions, is_at_one="centre =" in conditions)
-            query = _PAGE_AS_OF.format(held=rows, by=order.by)
+            query = _PAGE_AS_OF.format(held=held_work("*", conditions), by=order.by)
             params |= held_params(as_of)
         with self._datastore.autocommit() as cursor:
             cursor.execute(query, params)

@@ -378,8 +378,7 @@ class SupervisorDeskQueries:
             conditions += " AND centre = %(centre)s"
         work = _WORK.format(conditions=conditions)
         if as_of is not None:
-            is_at_one = "centre =" in conditions
-            work = held_work(_WORK_COLUMNS, conditions, is_at_one=is_at_one)
+            work = held_work(_WORK_COLUMNS, conditions)
             params |= held_params(as_of)
         with self._datastore.autocommit() as cursor:
             cursor.execute(
