@@ -15,8 +15,19 @@ from random import Random
 from typing import Any
 
 from ledger.reader import LedgerReader
+from ledger.settings import LedgerSettings
+from office.house import ViewsRoom
 
 LOOK_EVERY_S = 0.002
+FOLD_EVERY_S = 0.01
+
+
+def fold(settings: LedgerSettings) -> None:
+    """The body of a process that folds all views beside a writer, until it dies."""
+    room = ViewsRoom(settings)
+    while True:
+        room.runner.catch_up()
+        time.sleep(FOLD_EVERY_S)
 
 
 @dataclass(kw_only=True)

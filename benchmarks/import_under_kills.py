@@ -27,10 +27,10 @@ from random import Random
 
 from benchmarks import simulation_under_kills
 from benchmarks.append import installation
-from benchmarks.cutting import Cutting
+from benchmarks.cutting import Cutting, fold
 from ledger.bodies import parse_body
 from ledger.settings import LedgerSettings
-from office.house import House, ViewsRoom, migrate
+from office.house import House, migrate
 from office.importing import Importer, ImportReport, RowFate, read_mapping
 from office.seeding import seed
 from office.simulating.history import Options
@@ -168,13 +168,6 @@ def _import(settings: LedgerSettings, folder: str) -> None:
         run(house, Path(folder))
 
 
-def _fold(settings: LedgerSettings) -> None:
-    room = ViewsRoom(settings)
-    while True:
-        room.runner.catch_up()
-        time.sleep(0.01)
-
-
 def run(house: House, folder: Path) -> ImportReport:
     """One import, in small batches."""
     mapping = read_mapping(folder / "killed.toml")
@@ -205,7 +198,7 @@ def drive(
             reader=house.ledger.reader,
             begin=lambda: (
                 _FORKS.Process(target=_import, args=(settings, str(folder))),
-                _FORKS.Process(target=_fold, args=(settings,)),
+                _FORKS.Process(target=fold, args=(settings,)),
             ),
             moments=Random(f"{SEED}-{source}"),  # noqa: S311 -- moments of a test
             longest_s=LONGEST_S,

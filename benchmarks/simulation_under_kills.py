@@ -16,10 +16,10 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from benchmarks.cutting import Cutting
+from benchmarks.cutting import Cutting, fold
 from ledger.settings import LedgerSettings
 from office.bulk import BulkDesk
-from office.house import House, ViewsRoom
+from office.house import House
 from office.simulating import simulation
 from office.simulating.history import Options
 from office.simulating.simulation import Simulation, State
@@ -51,13 +51,6 @@ def _simulate(settings: LedgerSettings, options: Options, batch: int) -> None:
         Simulation(house, options).run()
 
 
-def _fold(settings: LedgerSettings) -> None:
-    room = ViewsRoom(settings)
-    while True:
-        room.runner.catch_up()
-        time.sleep(0.01)
-
-
 def drive(
     settings: LedgerSettings,
     alone: LedgerSettings,
@@ -74,7 +67,7 @@ def drive(
             reader=house.ledger.reader,
             begin=lambda: (
                 _FORKS.Process(target=_simulate, args=(settings, options, batch)),
-                _FORKS.Process(target=_fold, args=(settings,)),
+                _FORKS.Process(target=fold, args=(settings,)),
             ),
             moments=Random(f"{SEED}-{options.source}"),  # noqa: S311
             longest_s=LONGEST_S,
