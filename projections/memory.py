@@ -15,7 +15,7 @@ Thing = TypeVar("Thing")
 
 REMEMBERED = 8_192
 """Things of one generation. Two are kept, some kilobyte each: more than are open at one
-time in the country's first year, and few enough for a runner of fourteen views."""
+time in the country's first year, and few enough for a runner of all views."""
 
 
 class Memory(Generic[Thing]):
