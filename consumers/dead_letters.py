@@ -26,8 +26,8 @@ from kafka.errors import (
 )
 from kafka.producer.future import RecordMetadata
 
-from consumers.inward.records import Headers, InwardMessage
-from consumers.inward.signatures import Senders, UnusableError
+from consumers.inward.records import Headers, InwardMessage, UnusableError
+from consumers.inward.signatures import Senders
 from consumers.topics import dead_letters_of
 from domain.dead_letters import DeadLetter
 from office.dead_letters import DeadLettersDesk, SetAside

@@ -19,8 +19,8 @@ from consumers.inward.messages import (
     must_have_a_size,
     read,
 )
-from consumers.inward.records import InwardMessage, Unusable
-from consumers.inward.signatures import Senders, UnusableError
+from consumers.inward.records import InwardMessage, Unusable, UnusableError
+from consumers.inward.signatures import Senders
 from domain.access import Principal
 from domain.ids import derived_id
 from office.acts import Done, Envelope

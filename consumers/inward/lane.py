@@ -20,8 +20,12 @@ import structlog
 from eventsourcing.persistence import Tracking
 
 from consumers.inward.desk import InwardDesk, TooEarlyError
-from consumers.inward.records import InwardMessage, Unusable, tracking_name
-from consumers.inward.signatures import UnusableError
+from consumers.inward.records import (
+    InwardMessage,
+    Unusable,
+    UnusableError,
+    tracking_name,
+)
 from domain.errors import SijilError
 from ledger.book import Ledger
 from ledger.persistence.append import TrackingConflictError

@@ -22,8 +22,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from consumers.inward.records import InwardMessage, Unusable
-from consumers.inward.signatures import UnusableError
+from consumers.inward.records import InwardMessage, Unusable, UnusableError
 from consumers.topics import AGENCY_REPLIES, BANK_PAYMENTS, POSTAL_SCANS, Topic
 from domain.acts import ActorKind
 from domain.money import LARGEST_INTEGER, Unit

@@ -108,3 +108,12 @@ class Unusable(StrEnum):
     MALFORMED = "malformed"
     FAULT = "fault"
     """Our own: it was tried again and failed each time."""
+
+
+class UnusableError(Exception):
+    """A message can never be used. ``detail`` has none of its values."""
+
+    def __init__(self, cause: Unusable, detail: str | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.detail = detail

@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from consumers.inward.records import InwardMessage, Unusable
+from consumers.inward.records import InwardMessage, Unusable, UnusableError
 from domain.access import Principal
 from domain.acts import ActorKind
 from domain.errors import InvalidValueError
@@ -47,15 +47,6 @@ LOOK_EVERY_S = 2.0
 """How soon a key that was given or taken away counts."""
 
 _log = structlog.get_logger()
-
-
-class UnusableError(Exception):
-    """A message can never be used. ``detail`` has none of its values."""
-
-    def __init__(self, cause: Unusable, detail: str | None = None) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.detail = detail
 
 
 def signed_bytes(*, topic: str, key_id: str, key: bytes | None, value: bytes) -> bytes:

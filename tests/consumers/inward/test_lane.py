@@ -13,8 +13,7 @@ from eventsourcing.persistence import OperationalError, Tracking
 from consumers.inward import lane as lane_module
 from consumers.inward.desk import TooEarlyError
 from consumers.inward.lane import MOST_TRIES, Lane, Place
-from consumers.inward.records import InwardMessage, Unusable
-from consumers.inward.signatures import UnusableError
+from consumers.inward.records import InwardMessage, Unusable, UnusableError
 from domain.errors import NotFoundError, WrongStateError
 from ledger.persistence.append import TrackingConflictError
 from office.acts import Done

@@ -20,8 +20,7 @@ from consumers.inward.messages import (
     must_have_a_size,
     read,
 )
-from consumers.inward.records import Unusable
-from consumers.inward.signatures import UnusableError
+from consumers.inward.records import Unusable, UnusableError
 from domain.money import Unit
 from domain.requests import Answer, ReturnedBecause
 from domain.services import Relationship

@@ -10,13 +10,12 @@ import pytest
 
 from consumers.inward import signatures
 from consumers.inward.messages import Correspondence, read
-from consumers.inward.records import Unusable
+from consumers.inward.records import Unusable, UnusableError
 from consumers.inward.signatures import (
     KEY_ID,
     SIGNATURE,
     Senders,
     SendersFile,
-    UnusableError,
     signed_bytes,
 )
 from domain.acts import ActorKind
