@@ -6,7 +6,6 @@ from contextlib import closing
 from threading import Event
 from typing import Annotated
 
-import structlog
 import typer
 
 from consumers.cli import end_at_once, in_words, say_how_far
@@ -26,8 +25,6 @@ from office.errors import OperatorError
 from office.house import House
 from office.keeping import must_not_have_returned
 from office.processes import stop_when_asked
-
-_log = structlog.get_logger()
 
 
 def inward(
