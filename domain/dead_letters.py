@@ -4,7 +4,6 @@ What was in a message stays on the dead-letter topic alone: it may hold a person
 value, and a plain digest of one is no secret.
 """
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -13,11 +12,7 @@ from eventsourcing.domain import event
 from domain.acts import Act
 from domain.aggregates import OfficeAggregate
 from domain.errors import AlreadySettledError
-from domain.ids import derived_id
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 4_102_444_800_000
-"""The year 2100: a later time in somebody's message is nobody's clock."""
+from domain.ids import derived_id, time_at
 
 
 class DeadBecause(StrEnum):
@@ -102,7 +97,7 @@ class DeadLetter(OfficeAggregate):
         may be made again, and another message have these coordinates.
         """
         return derived_id(
-            f"dead-letter/{group}/{topic}/{partition}/{offset}", sent_at(sent_ms)
+            f"dead-letter/{group}/{topic}/{partition}/{offset}", time_at(sent_ms)
         )
 
     @classmethod
@@ -186,8 +181,3 @@ class DeadLetter(OfficeAggregate):
     def _must_not_be_settled(self) -> None:
         if self.settled_because is not None:
             raise AlreadySettledError(reason=self.settled_because)
-
-
-def sent_at(sent_ms: int) -> datetime:
-    """A message's own time, in milliseconds since 1970, within what a clock may say."""
-    return _EPOCH + timedelta(milliseconds=min(max(sent_ms, 0), _LATEST_MS))

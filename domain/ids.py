@@ -18,7 +18,7 @@ CODES_NAMESPACE = UUID("6f2a4c1e-8f0b-5d53-9c86-5b1f6d0a7e21")
 _VERSION = 7
 """RFC 9562: the version whose first 48 bits are a time."""
 _LATEST_MS = 4_102_444_800_000
-"""The year 2100: a later time in somebody's id is nobody's clock."""
+"""The year 2100: a later time in an id or a message is nobody's clock."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHECK_SYMBOLS = _CROCKFORD + "*~$=U"
@@ -41,11 +41,18 @@ def milliseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(milliseconds=1)
 
 
+def time_at(since_1970_ms: int) -> datetime:
+    """The time so many milliseconds after 1970 in UTC; what no clock says is bounded.
+
+    Before 1970 it is 1970, and after 2100 it is 2100.
+    """
+    return _EPOCH + timedelta(milliseconds=min(max(since_1970_ms, 0), _LATEST_MS))
+
+
 def time_in(an_id: UUID) -> datetime:
     """The moment in a version 7 id; for any other, one that never changes."""
     is_timed = an_id.version == _VERSION
-    moment = an_id.int >> 80 if is_timed else 0
-    return _EPOCH + timedelta(milliseconds=min(moment, _LATEST_MS))
+    return time_at(an_id.int >> 80 if is_timed else 0)
 
 
 def new_id(now: datetime) -> UUID:

@@ -10,9 +10,9 @@ from eventsourcing.persistence import Tracking
 
 from domain.access import Permission, Principal
 from domain.acts import MINISTRY, Act, ActorKind
-from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause, sent_at
+from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause
 from domain.errors import NotFoundError, SijilError
-from domain.ids import derived_id
+from domain.ids import derived_id, time_at
 from office.acts import Acts, Done, Envelope, On, translated
 
 ROUTE = "dead-letter"
@@ -78,7 +78,7 @@ class DeadLettersDesk:
         above it, was passed before.
         """
         place = f"{command.topic}/{command.partition}/{command.offset}"
-        at = sent_at(command.sent_ms)
+        at = time_at(command.sent_ms)
         envelope = Envelope(
             principal=Principal(role=ActorKind.SYSTEM, id=command.group),
             command_id=derived_id(f"set-aside/{command.group}/{place}", at),

@@ -7,7 +7,7 @@ in a message, and sending it again, from Kafka.
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from api.cli.server import RunningServer
 from api.cli.tables import print_facts, print_json, print_table
 from domain.acts import ActorKind
 from domain.dead_letters import DeadBecause, SettledBecause
-from domain.ids import derived_id, new_id
+from domain.ids import derived_id, new_id, time_at
 from ledger.settings import LedgerSettings
 from office.errors import OperatorError
 from office.streams import LetterBox, LetterContent, LetterPlace, letter_box
@@ -28,7 +28,6 @@ from projections.dead_letters import LetterState
 from projections.pages import LARGEST_PAGE
 
 PATH = "/v1/dead-letters"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 dead_letters = typer.Typer(
     no_args_is_help=True, help="Messages from outside that could not be used."
@@ -248,7 +247,7 @@ def _replay(
         # The same replay, recorded twice, is one act.
         command_id=derived_id(
             f"replay/{letter_id}/{number}",
-            _EPOCH + timedelta(milliseconds=max(0, sent.sent_ms)),
+            time_at(sent.sent_ms),
         ),
         if_match=seen.etag,
     )

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from domain.acts import ActorKind
-from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause, sent_at
+from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause
 from domain.errors import AlreadySettledError
-from domain.ids import time_in
+from domain.ids import time_at, time_in
 from tests.domain.office import act, system
 
 TOPIC = "sijil.postal-scans.v1"
@@ -50,14 +50,14 @@ def test_the_same_message_has_the_same_id_and_no_other_has() -> None:
     }
     assert len(ids) == 6
     assert DeadLetter.id_of(*place) == DeadLetter.id_of(*place)
-    assert time_in(DeadLetter.id_of(*place)) == sent_at(SENT_MS)
+    assert time_in(DeadLetter.id_of(*place)) == time_at(SENT_MS)
 
 
 @pytest.mark.parametrize("claimed", [-1, -(2**62), 0, 2**62])
 def test_a_time_that_is_no_clocks_is_bounded(claimed: int) -> None:
     made = DeadLetter.id_of("inward", TOPIC, 3, 4711, claimed)
     assert made.version == 7
-    assert 1970 <= sent_at(claimed).year <= 2100
+    assert 1970 <= time_at(claimed).year <= 2100
 
 
 def test_it_is_sent_again_as_often_as_somebody_wants() -> None:

@@ -7,8 +7,8 @@ from random import Random
 from uuid import UUID
 
 from domain.acts import Act, Actor, ActorKind
-from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause, sent_at
-from domain.ids import derived_id
+from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause
+from domain.ids import derived_id, time_at
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.domain.office import NINE
 from tests.projections.histories import store
@@ -54,7 +54,7 @@ class Letters:
             command_id=named,
             actor=Actor(kind=kind, id="inward", place="ministry"),
             correlation_id=named if letter is None else letter.id,
-            effective_at=sent_at(NINE_MS + self._acts) if letter is None else at,
+            effective_at=time_at(NINE_MS + self._acts) if letter is None else at,
         )
 
     def _set_aside(self) -> DeadLetter:
