@@ -89,7 +89,6 @@ class DeadLettersDesk:
             tracking=tracking,
         )
         cause, code = cause_of(command.cause)
-        found = self._find(command.letter_id)
 
         def decide(letter: DeadLetter | None, act: Act) -> DeadLetter:
             return letter or DeadLetter.set_aside(
@@ -119,7 +118,7 @@ class DeadLettersDesk:
             ),
             On(
                 thing_id=command.letter_id,
-                load=lambda: found,
+                load=lambda: self._find(command.letter_id),
                 actor=lambda _: envelope.principal.actor,
                 centre=lambda _: MINISTRY,
             ),
