@@ -255,13 +255,12 @@ class Reports:
             if request_id is not None and is_paid(request_id):
                 # Reported again: the request itself says whether it is the same.
                 return
-            for is_fresh in (False, True):
-                if is_fresh:
-                    self._must_be_fresh(Payments.name)
-                if any(map(is_paid, self._payments.paid_under(reference))):
-                    raise InvalidValueError(
-                        field="bank_reference", reason="another-payment"
-                    )
+            # What paid a moment ago is not in the view yet; nothing else tells of it.
+            self._must_be_fresh(Payments.name)
+            if any(map(is_paid, self._payments.paid_under(reference))):
+                raise InvalidValueError(
+                    field="bank_reference", reason="another-payment"
+                )
 
     # Whose it is ------------------------------------------------------------------
 
