@@ -43,7 +43,7 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 """How late it may be noticed that the database is back."""
 SAY_EVERY_S = 60.0
-"""How often a lane that waits says so."""
+"""How often whoever waits says so."""
 _WEATHER = (LedgerUnavailableError, ClockSkewError, NotFreshEnoughError)
 _PASSED = "tracking-conflict"
 

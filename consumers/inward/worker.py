@@ -6,6 +6,7 @@ committed; that is committed now and then for the tools that show a lag.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -23,7 +24,7 @@ from kafka.structs import OffsetAndMetadata
 
 from consumers.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.desk import InwardDesk
-from consumers.inward.lane import Lane, Place, SetsAside
+from consumers.inward.lane import SAY_EVERY_S, Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage, tracking_name
 from consumers.inward.signatures import Senders
@@ -99,6 +100,7 @@ class InwardWorker:
         self._paused: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
+        self._said_at = -math.inf
 
     def run(self, stop: Event) -> None:
         """Follow the topics until ``stop`` is set.
@@ -228,7 +230,7 @@ class InwardWorker:
                 recorder = self._ledger.process_recorder
                 passed = recorder.max_tracking_id(place.tracking_name)
             except PersistenceError as error:
-                _log.warning("inward.waits", because=type(error).__name__)
+                self._say_it_waits(error)
                 return
             begin = _begin(place, passed, first=starts[each], end=ends[each])
             with self._mutex:
@@ -246,6 +248,13 @@ class InwardWorker:
                 )
                 consumer.seek(each, begin)
                 go_on(consumer, each)
+
+    def _say_it_waits(self, error: Exception) -> None:
+        """Say now and then that the ledger does not tell where to begin."""
+        now = time.monotonic()
+        if now - self._said_at > SAY_EVERY_S:
+            self._said_at = now
+            _log.warning("inward.waits", because=type(error).__name__)
 
     def _regulate(self, consumer: KafkaConsumer) -> None:
         """Pause what has much in memory, and go on where little is left."""

@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import Tracking
+from eventsourcing.persistence import OperationalError, Tracking
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
+from structlog.testing import capture_logs
 
 from consumers.inward.desk import InwardDesk
 from consumers.inward.messages import LARGEST_MESSAGE_BYTES
@@ -23,6 +24,7 @@ from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import AGENCY_REPLIES
 from domain.requests import Answer
 from ledger.bodies import read_body
+from ledger.book import Ledger
 from office.acts import Done
 from tests.consumers.conftest import until
 from tests.consumers.inward.letters import OTHER_SECRET, by_secret, written
@@ -179,6 +181,41 @@ def test_a_topic_that_was_made_again_begins_anew_and_lost_records_stop_us(
     scene.house.ledger.append(tracking=message.tracking(post.topic_id(post.replies)))
     with pytest.raises(OffsetsLostError, match=f"{post.replies}/0"):
         post.worker().run(Event())
+
+
+class Away:
+    """A ledger that does not tell the marks so many times."""
+
+    def __init__(self, ledger: Ledger, times: int) -> None:
+        self._ledger = ledger
+        self.times = times
+
+    @property
+    def process_recorder(self) -> Any:
+        if self.times:
+            self.times -= 1
+            raise OperationalError
+        return self._ledger.process_recorder
+
+
+def test_a_worker_that_begins_while_the_ledger_is_away_waits_and_says_it_once(
+    post: Post,
+) -> None:
+    (asked,) = forwarded(post.scene)
+    post.reply(asked)
+    worker = post.worker()
+    away: Any = Away(post.scene.house.ledger, 5)
+    worker._ledger = away
+    with capture_logs() as logged:
+        running = Running(worker)
+        try:
+            post.until_used(1)
+        finally:
+            running.stop()
+    assert running.error is None
+    assert away.times == 0
+    said = [each["because"] for each in logged if each["event"] == "inward.waits"]
+    assert said == ["OperationalError"]
 
 
 class SlowDesk(InwardDesk):
