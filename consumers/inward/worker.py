@@ -19,6 +19,7 @@ from eventsourcing.persistence import PersistenceError
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
@@ -135,6 +136,9 @@ class InwardWorker:
             "allow_auto_create_topics": False,
             "check_crcs": True,
             "session_timeout_ms": self._session_ms,
+            # By ranges, each topic would be dealt for itself, to the same few workers:
+            # more of them than one topic has partitions would have nothing to do.
+            "partition_assignment_strategy": [RoundRobinPartitionAssignor],
             "heartbeat_interval_ms": min(HEARTBEAT_MS, self._session_ms // 3),
             "metrics_enabled": False,
             **self._options,

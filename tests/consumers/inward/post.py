@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from consumers.inward.messages import Correspondence
-from consumers.inward.records import InwardMessage
+from consumers.inward.records import InwardMessage, tracking_name
 from consumers.inward.worker import InwardWorker, topic_ids
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import AGENCY_REPLIES, BANK_PAYMENTS, POSTAL_SCANS, Topic
@@ -28,9 +28,11 @@ from tests.consumers.inward.letters import (
     Sign,
     by_secret,
     senders,
+    senders_file,
     signature,
     written,
 )
+from tests.consumers.inward.process import Given
 from tests.office.scene import Scene
 
 _NUMBERS = count(1)
@@ -152,6 +154,31 @@ class Post:
             session_ms=6_000,
             done=lambda message: self.used.update([message.name]),
         )
+
+    def given(self, group: str, **more: Any) -> Given:
+        """What a worker in a process of its own is given."""
+        return Given(
+            settings=self.scene.database.settings,
+            bootstrap=",".join(self.options["bootstrap_servers"]),
+            senders=senders_file(self.folder),
+            topics=self.topics,
+            group=group,
+            **more,
+        )
+
+    def passing(self) -> Callable[[], int]:
+        """What tells how many replies have been passed."""
+        topic_id = self.topic_id(self.replies)
+        names = [
+            tracking_name(self.replies, topic_id, each) for each in range(PARTITIONS)
+        ]
+        recorder = self.scene.house.ledger.process_recorder
+
+        def passed() -> int:
+            marks = [recorder.max_tracking_id(name) for name in names]
+            return sum(1 + mark for mark in marks if mark is not None)
+
+        return passed
 
     @contextmanager
     def working(self, number: int = 1) -> Iterator[list[Running]]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import time
 from random import Random
 
-from consumers.inward.records import tracking_name
 from tests.consumers.conftest import until
 from tests.consumers.inward.effects import faults
-from tests.consumers.inward.letters import senders_file
 from tests.consumers.inward.post import PARTITIONS, Post, forwarded
 from tests.consumers.inward.process import Given, begin
 
@@ -22,6 +20,11 @@ AT_ONCE = 2
 RESPONDED = "sijil.request.agency-responded.v1"
 
 
+def alone(post: Post, number: int) -> Given:
+    """A worker in a group of its own."""
+    return post.given(f"{post.group}-{number}")
+
+
 def test_every_message_has_one_effect_whoever_is_killed(post: Post) -> None:
     random = Random(7)  # noqa: S311 -- repeatable, no secret
     scene = post.scene
@@ -29,34 +32,16 @@ def test_every_message_has_one_effect_whoever_is_killed(post: Post) -> None:
     for number, request_id in enumerate(asked):
         for _ in range(2):
             post.reply(request_id, partition=number % PARTITIONS)
-    settings = scene.database.settings
-    path = senders_file(post.folder)
+    passed = post.passing()
 
-    def another(number: int) -> Given:
-        return Given(
-            settings=settings,
-            bootstrap=",".join(post.options["bootstrap_servers"]),
-            senders=path,
-            topics=post.topics,
-            group=f"{post.group}-{number}",
-        )
-
-    topic_id = post.topic_id(post.replies)
-    names = [tracking_name(post.replies, topic_id, each) for each in range(PARTITIONS)]
-
-    def passed() -> int:
-        recorder = scene.house.ledger.process_recorder
-        marks = [recorder.max_tracking_id(name) for name in names]
-        return sum(1 + mark for mark in marks if mark is not None)
-
-    processes = [begin(another(number)) for number in range(AT_ONCE)]
+    processes = [begin(alone(post, number)) for number in range(AT_ONCE)]
     try:
         for number in range(KILLS):
             before = passed()
             until(lambda before=before: passed() > before or passed() == post.sent)
             time.sleep(random.random() * 0.05)
             processes.pop(random.randrange(len(processes))).kill()
-            processes.append(begin(another(AT_ONCE + number)))
+            processes.append(begin(alone(post, AT_ONCE + number)))
         until(lambda: passed() == post.sent, 120)
     finally:
         for each in processes:
