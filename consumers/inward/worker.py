@@ -25,6 +25,7 @@ from kafka.structs import OffsetAndMetadata
 
 from consumers.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.desk import InwardDesk
+from consumers.inward.joining import go_on_joining
 from consumers.inward.lane import SAY_EVERY_S, Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage, tracking_name
@@ -151,6 +152,7 @@ class InwardWorker:
         looked_at = time.monotonic()
         while not stop.is_set():
             self._open(consumer)
+            go_on_joining(consumer)
             try:
                 polled = consumer.poll(timeout_ms=POLL_MS)
             except UNREADABLE as error:

@@ -189,7 +189,8 @@ class Post:
             for each in made:
                 each.stop()
             for each in made:
-                assert each.error is None
+                if each.error is not None:
+                    raise each.error
 
     def until_used(self, number: int) -> None:
         until(lambda: len(self.used) >= number)

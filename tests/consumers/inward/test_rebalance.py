@@ -1,17 +1,22 @@
-"""Workers of one group under load: one is added and one killed, nothing comes twice.
+"""Workers of one group: one is added, one killed, a topic grows; all stay at work.
 
 Kafka gives the partitions of the killed one to the others when its session has ended.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
+from typing import Any
 
+import pytest
 from kafka.admin import KafkaAdminClient
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import CoordinatorNotAvailableError
 
+from consumers.inward.worker import POLL_MS
 from tests.consumers.conftest import until
 from tests.consumers.inward.effects import faults
 from tests.consumers.inward.post import PARTITIONS, Post, forwarded
@@ -51,10 +56,10 @@ def shares(post: Post) -> list[int]:
     return [sum(len(each["partitions"]) for each in topics) for topics in given]
 
 
-def is_shared_by(post: Post, number: int) -> bool:
+def is_shared_by(post: Post, number: int, *, more: int = 0) -> bool:
     """Whether so many have all partitions, and each of them some."""
     found = shares(post)
-    everything = len(post.topics) * PARTITIONS
+    everything = len(post.topics) * PARTITIONS + more
     return len(found) == number and all(found) and sum(found) == everything
 
 
@@ -85,3 +90,29 @@ def test_one_is_added_and_one_killed_and_no_reply_has_two_effects(post: Post) ->
         until(lambda: passed() == post.sent, 120)
         until(lambda: is_shared_by(post, WORKERS))
     assert not faults(post.scene.entries(), topic=post.replies, sent=post.places)
+
+
+@pytest.fixture
+def slow_deals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever deals the partitions needs longer for that than one poll lasts."""
+    deal = RoundRobinPartitionAssignor.assign
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(3 * POLL_MS / 1000)
+        return deal(*given)
+
+    monkeypatch.setattr(RoundRobinPartitionAssignor, "assign", staticmethod(slowly))
+
+
+@pytest.mark.usefixtures("slow_deals")
+def test_who_deals_anew_for_another_partition_takes_its_own_share(post: Post) -> None:
+    # By itself the client looks every five minutes.
+    post.options = {**post.options, "metadata_max_age_ms": 500}
+    with post.working():
+        until(lambda: is_shared_by(post, 1))
+        with closing(KafkaAdminClient(**post.options)) as admin:
+            admin.create_partitions({post.replies: PARTITIONS + 1})
+        until(lambda: is_shared_by(post, 1, more=1))
+        post.send(post.replies, b"{}", partition=0)
+        post.send(post.replies, b"{}", partition=PARTITIONS)
+        post.until_used(2)
