@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -24,6 +25,7 @@ from tests.consumers.conftest import until
 from tests.consumers.inward.crooked import Crooked, as_lz4
 from tests.consumers.inward.letters import OTHER_SECRET, by_secret, senders
 from tests.consumers.inward.post import PARTITIONS, Post, answers, forwarded
+from tests.consumers.inward.process import begin
 
 
 @pytest.fixture
@@ -87,6 +89,33 @@ def test_what_could_not_be_used_is_kept_passed_and_used_when_it_is_sent_again(
         real.until_used(6)
     assert answers(scene) == {str(asked): 1, str(early): 1}
     assert len(letters(real)) == 3
+
+
+def test_a_worker_killed_between_keeping_and_recording_leaves_one_letter(
+    real: Post,
+) -> None:
+    (asked,) = forwarded(real.scene)
+    broken = b'{"type":'
+    real.send(real.replies, broken, partition=0)
+    real.reply(asked, partition=0)
+    passed = real.passing()
+    letters_of = real.group.removeprefix("sijil-")
+    dying = begin(real.given(f"{real.group}-dying", dies_keeping=letters_of))
+    dying.join(60)
+    assert dying.exitcode == -signal.SIGKILL
+    assert (letters(real), passed()) == ([], 0)
+    with real.working(), closing(Replaying(real.options)) as box:
+        real.until_used(2)
+        [(letter, _)] = letters(real)
+        # It was kept by both, and the event names what the second one kept.
+        assert letter.kept_offset == 1
+        for kept_offset in (0, 1):
+            kept = dataclasses.replace(letter, kept_offset=kept_offset)
+            assert box.content(kept).value == broken
+        with pytest.raises(OperatorError, match="gone"):
+            box.content(dataclasses.replace(letter, kept_offset=2))
+    assert answers(real.scene) == {str(asked): 1}
+    assert passed() == 2
 
 
 @pytest.fixture
