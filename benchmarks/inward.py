@@ -99,10 +99,10 @@ class Bench:
     def __init__(self, cluster: Cluster, settings: LedgerSettings, place: Path) -> None:
         self.options = KafkaSettings(kafka=cluster.bootstrap).client()
         self._settings = settings
-        file = place / "senders.toml"
-        file.write_text(SENDERS, encoding="utf-8")
-        file.chmod(0o600)
-        self._senders = Senders.read(file)
+        self.senders_file = place / "senders.toml"
+        self.senders_file.write_text(SENDERS, encoding="utf-8")
+        self.senders_file.chmod(0o600)
+        self._senders = Senders.read(self.senders_file)
         ensure_views(settings)
         with House(settings) as house:
             seed(house.catalogue)

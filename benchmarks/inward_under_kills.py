@@ -31,7 +31,7 @@ from kafka.admin import KafkaAdminClient
 
 from benchmarks.append import installation
 from benchmarks.bars import heading, table, written_down
-from benchmarks.inward import SENDERS, Bench
+from benchmarks.inward import Bench
 from consumers.inward.messages import Correspondence
 from consumers.inward.records import tracking_name
 from consumers.inward.worker import topic_ids
@@ -66,8 +66,6 @@ class Trial:
         self._server = settings.server()
         self._bench = Bench(cluster, settings, place)
         self._topic = self._bench.topic()
-        self._senders = place / "senders.toml"
-        self._senders.write_text(SENDERS, encoding="utf-8")
         self._chance = Random(SEED)  # noqa: S311 -- repeatable, no secret
         self._options = self._bench.options
         self._numbers = 0
@@ -113,7 +111,7 @@ class Trial:
             Given(
                 settings=self._settings,
                 bootstrap=self._cluster.bootstrap,
-                senders=self._senders,
+                senders=self._bench.senders_file,
                 topics={self._topic: Correspondence.REPLIES},
                 group=f"{self._topic}-{self._numbers}",
             )
