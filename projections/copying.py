@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from io import BytesIO
 from typing import Any
 
 import psycopg2.extensions
 from psycopg2 import sql
 
 from ledger.bodies import rfc3339
-from ledger.copying import CHUNK_BYTES, NOTHING, copied_text
+from ledger.copying import NOTHING, copied_text, copy_in
 
 _UNQUOTED = frozenset('{}",\\ \t\n\r\v\f')
 
@@ -59,7 +58,7 @@ def copy_lines(
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), CHUNK_BYTES)
+    copy_in(cursor, statement, "\n".join(lines).encode())
 
 
 def array_of(values: Iterable[Any]) -> str:

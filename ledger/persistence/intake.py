@@ -11,12 +11,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 
 import psycopg2.extensions
 from eventsourcing.persistence import DataError, ProgrammingError
 
-from ledger.copying import CHUNK_BYTES
+from ledger.copying import copy_in
 from ledger.persistence.append import ActToAppend, Appended, Outcome
 from ledger.persistence.columns import columns, only_uuid
 
@@ -54,7 +53,7 @@ def bring(
     and the driver's errors. When the connection is lost, only the command ids tell.
     """
     batch = packed(acts, clock)
-    cursor.copy_expert(_COPY, BytesIO(batch), CHUNK_BYTES)
+    copy_in(cursor, _COPY, batch)
     cursor.execute(_ANSWER)
     (said, _) = cursor.fetchone() or ("", False)
     return _outcomes(said, acts)
