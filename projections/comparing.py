@@ -26,6 +26,10 @@ _ROWS = {
         "SELECT {columns} FROM {table}"
         " WHERE valid_from <= %(at)s OR valid_from > {level}"
     ),
+    TableKind.STEPS: (
+        "SELECT {columns} FROM {table}"
+        " WHERE valid_from <= %(at)s OR valid_from > {level}"
+    ),
     TableKind.APPENDED: (
         "SELECT {columns} FROM {table} WHERE position <= %(at)s OR position > {level}"
     ),

@@ -23,12 +23,17 @@ from ledger.reader import Head, LedgerReader
 from projections.facts import OURS, Fact
 from projections.views import Remembers, View
 
+# A fold asks for rows by their keys alone. Tables that grew since the planner last
+# looked would be read whole for some hundred of them, batch for batch.
 # Rows of a view are made from events that are safe already: a server that falls
 # takes the last of them and the progress that says so together. It gives the number of
 # such a transaction to another afterwards, so a number alone names none: with the time
 # of the clock it does.
 _ADVANCE = """
 SET LOCAL synchronous_commit = off;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
 UPDATE progress p SET
     ledger_id = %(ledger_id)s::uuid, incarnation = %(incarnation)s,
     position = %(last)s, error = NULL, failed_position = NULL, failed_code = NULL,

@@ -61,12 +61,19 @@ _TOUCHED = {
         " row_to_json(t)::text FROM {table} t"
         " WHERE valid_from = %(at)s OR valid_to = %(at)s ORDER BY 1 DESC, 2"
     ),
+    TableKind.STEPS: (
+        "SELECT '+', row_to_json(t)::text FROM {table} t WHERE valid_from = %(at)s"
+    ),
     TableKind.APPENDED: (
         "SELECT '+', row_to_json(t)::text FROM {table} t WHERE position = %(at)s"
     ),
 }
 _SHOWN = {
     TableKind.VERSIONED: "SELECT {columns} FROM {table} WHERE valid_to IS NULL",
+    TableKind.STEPS: (
+        "SELECT * FROM (SELECT DISTINCT ON (request_id) {columns} FROM {table}"
+        " ORDER BY request_id, valid_from DESC) AS last"
+    ),
     TableKind.APPENDED: "SELECT {columns} FROM {table}",
     TableKind.WORKING: "SELECT {columns} FROM {table}",
 }

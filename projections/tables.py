@@ -1,4 +1,4 @@
-"""The three kinds of a view's tables, which say how to look at one as of a position."""
+"""The four kinds of a view's tables, which say how to look at one as of a position."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ ORDER BY a.attnum
 class TableKind(StrEnum):
     """What an older state of a table is.
 
-    Versioned: the rows valid at the position. Appended: the rows up to it, since rows
-    never change. Working: it is gone; such a table is compared at the head only.
+    Versioned: the rows valid at the position. Steps: of each request the last row up
+    to it, since the next row ends one and no column says so. Appended: the rows up to
+    it, since rows never change. Working: it is gone; such a table is compared at the
+    head only.
     """
 
     VERSIONED = "versioned"
+    STEPS = "steps"
     APPENDED = "appended"
     WORKING = "working"
 
@@ -36,4 +39,6 @@ def kind_of(columns: dict[str, str]) -> TableKind:
     """The kind of the table with these columns."""
     if {"valid_from", "valid_to"} <= columns.keys():
         return TableKind.VERSIONED
+    if {"request_id", "valid_from"} <= columns.keys():
+        return TableKind.STEPS
     return TableKind.APPENDED if "position" in columns else TableKind.WORKING

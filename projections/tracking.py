@@ -1,8 +1,9 @@
 """Tracking: where each request stands, by number, by id, and as a list.
 
-One version an event, which carries the event's name and effective time: the versions
-of a request are its steps, as a citizen reads them. What hardly ever changes of a
-request, and what it is found by, has a table of its own with the indexes.
+One row an event, with the event's name and effective time and where the request stood
+after it: the rows of a request are its steps, as a citizen reads them, and the last
+one tells where it stands. A row never changes. What hardly ever changes of a request,
+and what it is found by, has a table of its own with the indexes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from domain.services import Route
 from domain.stages import Stage
 from domain.standing import Standing
 from ledger.persistence.datastore import PostgresDatastore
-from projections.copying import array_of
+from projections.copying import array_of, copy_lines
 from projections.facts import Fact, happened_in
 from projections.memory import Memory, Remembering
 from projections.pages import DEFAULT_PAGE, Page, page_size
@@ -77,11 +78,7 @@ _REQUESTS = SucceedingRows(
     key={"request_id": "uuid"},
     columns=("request_id", *_ASKED, "valid_from"),
 )
-_VERSIONS = SucceedingRows(
-    name="tracking",
-    key={"request_id": "uuid"},
-    columns=("request_id", "step", "effective_at", *_STOOD, "valid_from"),
-)
+_STEP = ("request_id", "step", "effective_at", *_STOOD, "valid_from")
 _DDL = """
 CREATE TABLE tracking_requests (
     request_id uuid NOT NULL,
@@ -110,7 +107,6 @@ CREATE INDEX tracking_by_party ON tracking_requests USING gin (parties);
 CREATE TABLE tracking (
     request_id uuid NOT NULL,
     valid_from bigint NOT NULL,
-    valid_to bigint,
     version integer NOT NULL,
     etag_version integer NOT NULL,
     is_fee_outstanding boolean NOT NULL,
@@ -195,7 +191,7 @@ _NOT_KEPT = {
 }
 """What says who does the work: the queue's, and no part of where a request stands."""
 _LOAD = f"""
-SELECT k.request_id::text, r.valid_from, t.valid_from, {folded_sql(_KEPT, _NOT_KEPT)}
+SELECT k.request_id::text, r.valid_from, {folded_sql(_KEPT, _NOT_KEPT)}
 FROM unnest(%s::uuid[]) AS k (request_id)
 CROSS JOIN LATERAL (
     SELECT * FROM tracking_requests r WHERE r.request_id = k.request_id
@@ -361,10 +357,10 @@ def cursor_after(row: TrackedRequest) -> str:
 
 
 class Tracking(Remembering[FoldedRequest]):
-    """The view: a version for each event of a request, and what was asked for."""
+    """The view: a step for each event of a request, and what was asked for."""
 
     name = "tracking"
-    version = 7
+    version = 8
     tables = ("tracking", "tracking_requests")
     ddl = _DDL
 
@@ -375,7 +371,7 @@ class Tracking(Remembering[FoldedRequest]):
         _load(cursor, ours, memory)
         requests = memory.young
         asked_rows = _REQUESTS.begin()
-        versions = _VERSIONS.begin()
+        steps: list[str] = []
         for fact in ours:
             key = fact.key
             topic = fact.topic
@@ -390,7 +386,6 @@ class Tracking(Remembering[FoldedRequest]):
             if request is not before:
                 requests[key] = request
                 if before is not None:
-                    request.row_since = before.row_since
                     request.asked_since = before.asked_since
                 asked_anew = True
             else:
@@ -402,11 +397,9 @@ class Tracking(Remembering[FoldedRequest]):
                 line = _asked_line(key, request, position)
                 asked_rows.put(key, request.asked_since, position, line)
                 request.asked_since = position
-            line = _line(key, request, fact)
-            versions.put(key, request.row_since, position, line)
-            request.row_since = position
+            steps.append(_line(key, request, fact))
         asked_rows.write(cursor)
-        versions.write(cursor)
+        copy_lines(cursor, "tracking", _STEP, steps)
 
 
 _ASKED_ANEW = frozenset({"sijil.request.accepted.v1", "sijil.request.corrected.v1"})
@@ -436,16 +429,15 @@ def _load(
     facts: Sequence[Fact],
     memory: Memory[FoldedRequest],
 ) -> None:
-    """Remember the requests of the facts as they stand, and since when."""
+    """Remember the requests of the facts as they stand."""
     missing = memory.unknown(fact.key for fact in facts)
     missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
     if not missing:
         return
     cursor.execute(_LOAD, (array_of(missing),))
-    for key, asked_since, row_since, *values in cursor.fetchall():
+    for key, asked_since, *values in cursor.fetchall():
         request = memory.young[key] = folded_from(values)
         request.asked_since = asked_since
-        request.row_since = row_since
 
 
 class TrackingQueries:

@@ -40,6 +40,7 @@ _AS_OF = {
     TableKind.VERSIONED: (
         "valid_from <= %(at)s AND (valid_to IS NULL OR valid_to > %(at)s)"
     ),
+    TableKind.STEPS: "valid_from <= %(at)s",
     TableKind.APPENDED: "position <= %(at)s",
 }
 

@@ -139,3 +139,4 @@ def test_each_table_of_a_view_can_be_seen_as_of_a_position_or_is_named_here(
     assert {t for t, kind in kinds.items() if kind is TableKind.WORKING} == WORKING
     assert TableKind.VERSIONED in kinds.values()
     assert TableKind.APPENDED in kinds.values()
+    assert [t for t, kind in kinds.items() if kind is TableKind.STEPS] == ["tracking"]

@@ -33,12 +33,24 @@ UPDATE clerk_queue SET until = until + interval '1 day'
 WHERE ctid = (SELECT max(ctid) FROM clerk_queue WHERE until IS NOT NULL)
 """
 END_LATER = """
-UPDATE tracking SET valid_to = 1000000000
-WHERE ctid = (SELECT max(ctid) FROM tracking WHERE valid_to IS NULL)
+UPDATE clerk_queue SET valid_to = 1000000000
+WHERE ctid = (SELECT max(ctid) FROM clerk_queue WHERE valid_to IS NULL)
+"""
+STEP_LATER = """
+UPDATE tracking SET valid_from = 1000000000
+WHERE ctid = (SELECT max(ctid) FROM tracking)
 """
 MOVE_LATER = """
 UPDATE audit_trail SET position = 1000000000 WHERE position = 3
 """
+CURRENT = {
+    TableKind.VERSIONED: "valid_to IS NULL",
+    TableKind.STEPS: """
+        valid_from = (
+            SELECT max(valid_from) FROM {table} n WHERE n.request_id = t.request_id
+        )
+    """,
+}
 
 
 @pytest.fixture
@@ -52,9 +64,11 @@ def shown_live(views: Views) -> dict[str, list[Any]]:
     with views.written.transaction(commit=False) as cursor:
         for view in VIEWS:
             for table in view.tables:
-                kind = kind_of(columns_of(cursor, table))
-                where = " WHERE valid_to IS NULL" if kind is TableKind.VERSIONED else ""
-                cursor.execute(f"SELECT row_to_json(t)::text FROM {table} t{where}")
+                which = CURRENT.get(kind_of(columns_of(cursor, table)), "true")
+                cursor.execute(
+                    f"SELECT row_to_json(t)::text FROM {table} t"
+                    f" WHERE {which.format(table=table)}"
+                )
                 rows = [json.loads(row) for (row,) in cursor.fetchall()]
                 shown[table] = in_order(rows)
     return shown
@@ -120,7 +134,8 @@ class TestReplay:
             (EXPIRE_ONE, "tracking", (1, 1)),
             ("DELETE FROM audit_trail WHERE position = 3", "audit_trail", (0, 1)),
             (DAY_LATER, "clerk_queue", (1, 1)),
-            (END_LATER, "tracking", (1, 1)),
+            (END_LATER, "clerk_queue", (1, 1)),
+            (STEP_LATER, "tracking", (1, 1)),
             (MOVE_LATER, "audit_trail", (1, 1)),
         ],
     )
