@@ -240,7 +240,7 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
 
 
 def end_at_once(sentence: str, code: int) -> NoReturn:
-    """End without waiting for a producer that failed: it never goes away by itself."""
+    """End without waiting for a client that waits for a broker."""
     Console(stderr=True).print(f"sijil: {sentence}", markup=False, highlight=False)
     sys.stderr.flush()
     os._exit(code)

@@ -8,7 +8,6 @@ names the one that counts, and each says where it came from (decision 0037).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from threading import Lock
@@ -28,6 +27,7 @@ from kafka.producer.future import RecordMetadata
 
 from consumers.inward.records import Headers, InwardMessage, UnusableError
 from consumers.inward.signatures import Senders
+from consumers.sockets import let_go
 from consumers.topics import dead_letters_of
 from domain.dead_letters import DeadLetter
 from office.dead_letters import DeadLettersDesk, SetAside
@@ -169,7 +169,7 @@ class Sender:
         with self._mutex:
             producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close(timeout=FUTURE_TIMEOUT_S)
+            let_go(producer, wait_s=FUTURE_TIMEOUT_S)
 
     def _made(self) -> KafkaProducer:
         with self._mutex:
@@ -195,9 +195,8 @@ class Sender:
         with self._mutex:
             if self._producer is failed:
                 self._producer = None
-        with suppress(KafkaError):
-            # It flushes first, and raises where it cannot: then it stays as it is.
-            failed.close(timeout=0)
+        # Others may have something on its way, which comes or fails by itself.
+        let_go(failed, wait_s=FUTURE_TIMEOUT_S)
 
 
 class DeadLetters:

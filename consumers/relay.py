@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from threading import Event
 from typing import Any
 
@@ -25,6 +25,7 @@ from consumers import envelope
 from consumers.outward import Events, Outward, send
 from consumers.partitions import close_hanging, last_records, reader_of
 from consumers.positions import Published, read_published
+from consumers.sockets import let_go
 from consumers.statuses import Statuses
 from consumers.topic_admin import There, topics_there
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
@@ -113,12 +114,13 @@ class Relay:
         """Publish all there is and follow, until ``stop`` is set.
 
         With ``until`` it ends by itself when that position is published. Raises
-        whatever went wrong; the process MUST end then, because a producer that failed
-        does not go away.
+        whatever went wrong; a new start is the answer.
         """
-        producer = self._producer()
-        producer.init_transactions()
-        with closing(KafkaAdminClient(**self._options)) as admin:
+        with ExitStack() as clients:
+            producer = self._producer()
+            clients.callback(let_go, producer)
+            admin = clients.enter_context(closing(KafkaAdminClient(**self._options)))
+            producer.init_transactions()
             head = self._prepare(producer, admin)
             after = min(min(each.last.values()) for each in self._outward)
             topics = [each.name for each in self._outward]
@@ -130,7 +132,6 @@ class Relay:
                     after = self._catch_up(producer, admin, reading, head, after, stop)
                     if stop.is_set() or (until is not None and after >= until):
                         break
-        producer.close(timeout=FUTURE_TIMEOUT_S)
 
     def _catch_up(  # noqa: PLR0917 -- what the loop has at hand
         self,

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consumers.sockets import Client
 from ledger.settings import SettingMissingError, secrets_folder
 
 RECONNECT_MS = 50
@@ -112,6 +113,7 @@ class KafkaSettings(BaseSettings):
             "reconnect_backoff_ms": RECONNECT_MS,
             "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "kafka_client": Client,
         }
         if self.kafka_ca_file is not None:
             options["ssl_cafile"] = str(self.kafka_ca_file)

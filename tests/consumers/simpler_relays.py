@@ -112,5 +112,5 @@ def _work(given: Given) -> None:
             log.write(f"{type(error).__name__}: {error}\n")
             traceback.print_exc(file=log)
     finally:
-        # A producer that failed never goes away by itself.
+        # Without waiting for a client that waits for a broker.
         os._exit(2)

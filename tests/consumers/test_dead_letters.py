@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.persistence import Tracking
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from consumers import dead_letters as module
 from consumers.dead_letters import (
@@ -323,19 +323,22 @@ def test_what_cannot_be_kept_is_not_passed(
 def test_a_producer_that_is_broken_for_good_is_left_and_another_made(
     office: Office,
 ) -> None:
-    class Broken:
+    class Broken(KafkaProducer):  # type: ignore[misc]
         def send(self, *_: Any, **__: Any) -> Any:
             raise KafkaError
 
-        def close(self, *, timeout: float) -> None:
-            raise KafkaError
+        def flush(self, timeout: float | None = None) -> None:
+            # As for others, whose records are on their way.
+            if not self._sender._force_close:
+                raise KafkaTimeoutError
 
     sender = Sender(office.options)
-    sender._producer = Broken()
+    sender._producer = broken = Broken(**office.options)
     facts: dict[str, Any] = {"partition": 1, "key": b"k", "value": b"v", "headers": []}
     with closing(sender):
         with pytest.raises(KafkaError):
             sender.send(office.topic, **facts)
+        assert not broken._sender.is_alive()
         assert sender.send(office.topic, **facts).offset >= 0
 
 
