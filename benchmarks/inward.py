@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.persistence import Tracking
@@ -219,25 +220,13 @@ class Bench:
         self, topic: str, waiting: list[UUID]
     ) -> list[tuple[tuple[int, int], UUID]]:
         """Send an answer to each, in their order; where each stands."""
-        sent = []
-        producer = KafkaProducer(**self.options, acks="all", linger_ms=5)
-        for request_id in waiting:
-            key = str(request_id).encode()
-            value = json.dumps(
-                {
-                    "type": "sijil.agency-reply.v1",
-                    "happened_at": datetime.now(UTC).isoformat(),
-                    "request_id": str(request_id),
-                    "outcome": "issued",
-                }
-            ).encode()
-            signed = signed_bytes(topic=topic, key_id="civ-1", key=key, value=value)
-            signature = hmac.digest(SECRET, signed, hashlib.sha256)
-            headers = [(KEY_ID, b"civ-1"), (SIGNATURE, base64.b64encode(signature))]
-            sent.append(producer.send(topic, key=key, value=value, headers=headers))
-        producer.flush(60)
-        stand = [each.get(60) for each in sent]
-        producer.close()
+        with closing(KafkaProducer(**self.options, acks="all", linger_ms=5)) as sender:
+            sent = [
+                sender.send(topic, **_reply(topic, request_id))
+                for request_id in waiting
+            ]
+            sender.flush(60)
+            stand = [each.get(60) for each in sent]
         return [
             ((at.partition, at.offset), request_id)
             for at, request_id in zip(stand, waiting, strict=True)
@@ -249,6 +238,23 @@ class Bench:
             for request_id in requests:
                 topics = [e.topic for e in house.ledger.reader.aggregate(request_id)]
                 assert topics.count("sijil.request.agency-responded.v1") == 1
+
+
+def _reply(topic: str, request_id: UUID) -> dict[str, Any]:
+    """The agency's signed answer: key, value and headers."""
+    key = str(request_id).encode()
+    value = json.dumps(
+        {
+            "type": "sijil.agency-reply.v1",
+            "happened_at": datetime.now(UTC).isoformat(),
+            "request_id": str(request_id),
+            "outcome": "issued",
+        }
+    ).encode()
+    signed = signed_bytes(topic=topic, key_id="civ-1", key=key, value=value)
+    signature = hmac.digest(SECRET, signed, hashlib.sha256)
+    headers = [(KEY_ID, b"civ-1"), (SIGNATURE, base64.b64encode(signature))]
+    return {"key": key, "value": value, "headers": headers}
 
 
 _ETAGS = (None, 2, 2, 4)

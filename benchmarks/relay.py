@@ -134,12 +134,12 @@ class Bench:
             linger_ms=5,
             metrics_enabled=False,
         )
-        sent = [producer.send(topic.name, **record) for record in records]
-        sent += [producer.send(statuses.name, **record) for record in moves]
-        for future in sent:
-            future.get(60)
-        spent_s = time.perf_counter() - began
-        producer.close()
+        with closing(producer):
+            sent = [producer.send(topic.name, **record) for record in records]
+            sent += [producer.send(statuses.name, **record) for record in moves]
+            for future in sent:
+                future.get(60)
+            spent_s = time.perf_counter() - began
         return len(records) / spent_s
 
     def counted(self, topic: Topic) -> float:

@@ -25,9 +25,8 @@ from tests.running import REPOSITORY
 
 @pytest.fixture
 def admin(options: dict[str, Any]) -> Iterator[TopicAdmin]:
-    made = TopicAdmin(options, replication=1)
-    yield made
-    made.close()
+    with closing(TopicAdmin(options, replication=1)) as made:
+        yield made
 
 
 def test_a_number_is_never_used_twice() -> None:

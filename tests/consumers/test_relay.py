@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from threading import Event
 from typing import Any
 
@@ -130,12 +131,10 @@ def test_a_topic_made_again_behind_a_relays_back_is_never_taken_for_whole(
     # What a relay that has not noticed yet would write into the new one.
     (row,) = book.reader.rows(after=head - 1, limit=1, until=head)
     source = envelope.source_of(book.reader.head().ledger_id).encode()
-    producer = KafkaProducer(**options)
     headers = envelope.headers_of(row, source)
-    producer.send(topic.name, key=row[2].encode(), value=row[5], headers=headers).get(
-        30
-    )
-    producer.close()
+    sent = {"key": row[2].encode(), "value": row[5], "headers": headers}
+    with closing(KafkaProducer(**options)) as producer:
+        producer.send(topic.name, **sent).get(30)
     with pytest.raises(TopicMadeAgainError, match=topic.name):
         relay_until(Relay(book.reader, options, topic=topic), head)
 
@@ -172,11 +171,10 @@ def test_a_topic_that_has_no_more_than_came_back_is_followed_on(
     assert verdict.is_whole
     # One that had seen what stood at that position before has another history.
     more = dataclasses.replace(said, incarnation=1, position=begins)
-    producer = KafkaProducer(**options)
-    producer.send(
-        RELAY_POSITION.name, key=topic.name.encode(), value=more.to_bytes()
-    ).get(30)
-    producer.close()
+    with closing(KafkaProducer(**options)) as producer:
+        producer.send(
+            RELAY_POSITION.name, key=topic.name.encode(), value=more.to_bytes()
+        ).get(30)
     with pytest.raises(OtherLedgerError):
         relay_until(Relay(book.reader, options, topic=topic), book.add(1))
 
@@ -213,9 +211,8 @@ def test_a_record_that_the_ledger_has_otherwise_is_refused(
     """Without a position record the last entries themselves tell whose they are."""
     head = book.add(3)
     relay_until(Relay(book.reader, options, topic=topic), head)
-    producer = KafkaProducer(**options)
-    producer.send(RELAY_POSITION.name, key=topic.name.encode(), value=None).get(30)
-    producer.close()
+    with closing(KafkaProducer(**options)) as producer:
+        producer.send(RELAY_POSITION.name, key=topic.name.encode(), value=None).get(30)
     with pytest.raises(OtherLedgerError):
         relay_until(Relay(Book(seeded_database).reader, options, topic=topic), 1)
 
@@ -248,11 +245,12 @@ def test_a_transaction_that_a_dead_relay_left_open_is_ended_first(
         transactional_id=f"{TRANSACTIONAL_ID}:{topic.name}",
         transaction_timeout_ms=600_000,
     )
-    left.init_transactions()
-    left.begin_transaction()
-    for number in range(topic.partitions):
-        left.send(topic.name, partition=number, key=b"k", value=b"{}").get(30)
-    relay_until(Relay(book.reader, options, topic=topic), head)
+    with closing(left):
+        left.init_transactions()
+        left.begin_transaction()
+        for number in range(topic.partitions):
+            left.send(topic.name, partition=number, key=b"k", value=b"{}").get(30)
+        relay_until(Relay(book.reader, options, topic=topic), head)
     verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
     assert verdict.is_whole
     assert verdict.records == head

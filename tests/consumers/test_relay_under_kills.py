@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -94,9 +95,8 @@ def test_a_topic_is_whole_after_kills_of_broker_and_relay(
 ) -> None:
     random = Random(11)  # noqa: S311 -- repeatable, no secret
     options = KafkaSettings(kafka=cluster.bootstrap).client()
-    admin = TopicAdmin(options, replication=1)
-    admin.apply()
-    admin.close()
+    with closing(TopicAdmin(options, replication=1)) as admin:
+        admin.apply()
     node = cluster.nodes[0]
     stop = Event()
 

@@ -7,6 +7,7 @@ benchmarks/relay_under_kills.py waits for it to happen.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -101,22 +102,27 @@ def with_a_torn_commit(
     published = book.add(20)
     relay_until(Relay(book.reader, options, topic=topic), published)
     head = book.add(40)
-    producer = KafkaProducer(**options)
     if is_recorded:
         said = dataclasses.replace(read_published(options)[topic.name], position=head)
         key, value = topic.name.encode(), said.to_bytes()
-        producer.send(RELAY_POSITION.name, key=key, value=value)
+        records = [{"topic": RELAY_POSITION.name, "key": key, "value": value}]
     else:
         source = envelope.source_of(book.reader.head().ledger_id).encode()
-        for row in book.reader.rows(after=published, limit=head, until=head):
-            key = row[2].encode()
-            if partition_of(key, topic.partitions) == 0:
-                headers = envelope.headers_of(row, source)
-                producer.send(
-                    topic.name, partition=0, key=key, value=row[5], headers=headers
-                )
-    producer.flush()
-    producer.close()
+        records = [
+            {
+                "topic": topic.name,
+                "partition": 0,
+                "key": row[2].encode(),
+                "value": row[5],
+                "headers": envelope.headers_of(row, source),
+            }
+            for row in book.reader.rows(after=published, limit=head, until=head)
+            if partition_of(row[2].encode(), topic.partitions) == 0
+        ]
+    with closing(KafkaProducer(**options)) as producer:
+        for record in records:
+            producer.send(**record)
+        producer.flush()
     return head
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -25,9 +26,8 @@ from tests.consumers.conftest import until
 
 @pytest.fixture
 def admin(options: dict[str, Any]) -> Iterator[TopicAdmin]:
-    made = TopicAdmin(options, replication=1)
-    yield made
-    made.close()
+    with closing(TopicAdmin(options, replication=1)) as made:
+        yield made
 
 
 def own(name: str, **changed: Any) -> Topic:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,8 @@ def started(post: Post, **more: str) -> subprocess.Popen[str]:
 
 
 def test_a_reply_is_used_and_what_cannot_be_is_a_dead_letter(post: Post) -> None:
-    admin = TopicAdmin(post.options, replication=1)
-    admin.apply(TOPICS)
-    admin.close()
+    with closing(TopicAdmin(post.options, replication=1)) as admin:
+        admin.apply(TOPICS)
     scene = post.scene
     (asked,) = forwarded(scene)
     # The topics of the catalogue, which all tests of this run share: a sender of ours.
