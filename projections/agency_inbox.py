@@ -241,7 +241,7 @@ class AgencyInbox(Remembering[_Row]):
         origins = _ORIGINS.take_in(cursor, ours, forwarded)
         memory = self.memory()
         # A request is forwarded once: what is forwarded here has no row yet.
-        missing = memory.unknown(fact.key for fact in ours if fact.topic in _LATER)
+        missing = memory.unknown({fact.key for fact in ours if fact.topic in _LATER})
         missing -= forwarded
         memory.young |= dict.fromkeys(missing, _NONE)
         for row in _TABLE.load(cursor, missing):

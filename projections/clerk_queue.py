@@ -275,7 +275,7 @@ def _load(
     memory: Memory[FoldedRequest],
 ) -> None:
     """Remember the requests of the facts as their rows have them, and since when."""
-    missing = memory.unknown(fact.key for fact in facts)
+    missing = memory.unknown({fact.key for fact in facts})
     missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
     if not missing:
         return

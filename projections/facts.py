@@ -36,6 +36,7 @@ class Fact:
     __slots__ = (
         "_at",
         "_body",
+        "_copied",
         "_data",
         "key",
         "position",
@@ -69,6 +70,7 @@ class Fact:
         ) = row
         self._body: dict[str, Any] | None = None
         self._data: dict[str, Any] | None = None
+        self._copied: dict[str, Any] | None = None
         self._at: str | None = None
 
     @property
@@ -124,9 +126,11 @@ class Fact:
         Canonical JSON has a backslash wherever a text holds a control character, a
         quote or a backslash: a body without one is what COPY takes as it stands.
         """
-        if b"\\" in self.stored:
-            return cast("dict[str, Any]", copied(self.data))
-        return self.data
+        found = self._copied
+        if found is None:
+            found = copied(self.data) if b"\\" in self.stored else self.data
+            self._copied = found
+        return found
 
     @property
     def actor(self) -> Mapping[str, str]:

@@ -85,9 +85,13 @@ class Batch:
     last: int
     facts: Sequence[Fact]
 
-    def topics_read(self) -> set[str]:
-        """The topics of which a view has looked into bodies."""
-        return {fact.topic for fact in self.facts if fact.is_read}
+    def topics_read(self, known: Collection[str]) -> set[str]:
+        """The topics, but for those known, of which a view has looked into bodies."""
+        return {
+            fact.topic
+            for fact in self.facts
+            if fact.topic not in known and fact.is_read
+        }
 
     def read_bodies(self, topics: Collection[str]) -> None:
         """Parse the bodies of some topics before a view asks for them."""

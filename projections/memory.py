@@ -8,7 +8,7 @@ after a transaction undone, and when anybody else has touched the view's progres
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Generic, Self, TypeVar
 
 Thing = TypeVar("Thing")
@@ -34,13 +34,13 @@ class Memory(Generic[Thing]):
         A fold reads and writes it as the dict it is."""
         self._old: dict[str, Thing] = {}
 
-    def unknown(self, keys: Iterable[str]) -> set[str]:
+    def unknown(self, keys: AbstractSet[str]) -> set[str]:
         """Begin a batch: those of its keys that have to be read."""
         if len(self.young) > REMEMBERED:
             self._old, self.young = self.young, {}
         young, old = self.young, self._old
         missing = set()
-        for key in set(keys):
+        for key in keys:
             if key in young:
                 continue
             thing = old.pop(key, None)

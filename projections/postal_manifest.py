@@ -206,7 +206,7 @@ class PostalManifest(Remembering[_Row]):
         origins = _ORIGINS.take_in(cursor, ours, mailed)
         memory = self.memory()
         keys = {_key(fact): (fact.key, fact.data["item"]) for fact in moved}
-        missing = memory.unknown(keys)
+        missing = memory.unknown(keys.keys())
         missing -= {_key(fact) for fact in moved if fact.topic == _MAILED}
         for row in _TABLE.load(cursor, [keys[key] for key in missing]):
             memory.young[f"{row['request_id']}/{row['item']}"] = row

@@ -170,7 +170,7 @@ class ViewRunner:
             # The slowest of the batch before may still be at it; no more than that.
             wait(under_way)
             if folded_last is not None:
-                wanted |= folded_last.topics_read()
+                wanted |= folded_last.topics_read(wanted)
             under_way, folded_last = started, batch
             self._tell(lanes)
             is_over = ahead is None or toward.is_stopped or not going

@@ -430,7 +430,7 @@ def _load(
     memory: Memory[FoldedRequest],
 ) -> None:
     """Remember the requests of the facts as they stand."""
-    missing = memory.unknown(fact.key for fact in facts)
+    missing = memory.unknown({fact.key for fact in facts})
     missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
     if not missing:
         return

@@ -165,7 +165,7 @@ class Payments(Remembering[_Row]):
         accepted = {fact.key for fact in ours if fact.topic == _ACCEPTED}
         origins = _ORIGINS.take_in(cursor, ours, accepted)
         memory = self.memory()
-        missing = memory.unknown(f.key for f in ours if f.topic in _LATER) - accepted
+        missing = memory.unknown({f.key for f in ours if f.topic in _LATER}) - accepted
         rows = memory.young
         rows |= dict.fromkeys(missing, _NONE)
         for row in FEES.load(cursor, missing):

@@ -215,7 +215,7 @@ def _load(
     cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], memory: Memory[Life]
 ) -> None:
     """Remember the requests of the facts as they stand."""
-    missing = memory.unknown(f.key for f in facts if f.topic != _CALENDAR)
+    missing = memory.unknown({f.key for f in facts if f.topic != _CALENDAR})
     missing -= {f.key for f in facts if f.topic == SUBMITTED}
     if missing:
         cursor.execute(_LOAD, (array_of(missing),))

@@ -127,8 +127,8 @@ class TestBounds:
         kept: Memory[int] = Memory()
         for number in range(1_000):
             key = str(number)
-            assert kept.unknown([key, "0"]) <= {key, "0"}
+            assert kept.unknown({key, "0"}) <= {key, "0"}
             kept.young[key] = number
             kept.young["0"] = 0
             assert len(kept) <= 2 * 12
-        assert kept.unknown(["0", "999", "1"]) == {"1"}
+        assert kept.unknown({"0", "999", "1"}) == {"1"}
