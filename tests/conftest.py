@@ -25,6 +25,7 @@ from ledger import migrations
 from ledger.embedded import EmbeddedServer, secret
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, Role
 from ledger.persistence.datastore import PostgresDatastore
+from ledger.roles import grant_ledger, grant_vault
 from ledger.settings import GENERATED_SECRETS, LedgerSettings
 from office.house import House, ViewsRoom
 from office.seeding import seed
@@ -57,20 +58,25 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"Kafka: {broker}")
 
 
+SHORT_SCRAM = 160000
+"""PostgreSQL 16: how often a password is hashed can be said."""
 ROOM_BYTES = 8 * 2**30
 """Two servers with their log of changes and the databases of the tests under way."""
 
 
 def in_a_hurry(superuser_dsn: dict[str, Any]) -> None:
-    """Let a server of the tests not wait for the disk.
+    """Let a server of the tests not wait for the disk, nor for passwords.
 
     It copies a database for each test. What a killed process wrote is safe all the
-    same, in the kernel; only the machine's own end could lose it.
+    same, in the kernel; only the machine's own end could lose it. And a test connects
+    a dozen times: each would stretch a password that nobody is to guess here.
     """
     with closing(psycopg2.connect(**superuser_dsn)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("ALTER SYSTEM SET fsync = off")
+            if connection.server_version >= SHORT_SCRAM:
+                cursor.execute("ALTER SYSTEM SET scram_iterations = 1")
             cursor.execute("SELECT pg_reload_conf()")
 
 
@@ -187,33 +193,40 @@ def template(server: Server) -> str:
     return name
 
 
+_A_LEDGER_OF_ITS_OWN = """
+UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid();
+UPDATE sijil_views.progress SET ledger_id = (SELECT ledger_id FROM sijil.ledger_head)
+WHERE ledger_id IS NOT NULL
+"""
+"""The copy has not the template's identity, and its views have followed it all along.
+"""
+
+
 def fresh_database(server: Server, template: str) -> Database:
     """A new pair of databases, copied from the template."""
     database = Database(server, f"sijil_test_{os.getpid()}_{next(_NUMBERS)}")
-    for name, source in (
-        (database.name, template),
-        (database.settings.vault_database_name, f"{template}_vault"),
+    for name, source, grant in (
+        (database.name, template, grant_ledger),
+        (database.settings.vault_database_name, f"{template}_vault", grant_vault),
     ):
+        copied = sql.Identifier(name)
         server.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(name),
-                sql.Identifier(Role.OWNER.login),
-                sql.Identifier(source),
+            sql.SQL(
+                "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"
+            ).format(copied, sql.Identifier(Role.OWNER.login), sql.Identifier(source))
+        )
+        with (
+            closing(psycopg2.connect(**server.superuser_dsn(name))) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            # A copy has none of the template's grants on the database itself.
+            cursor.execute(
+                sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(copied)
             )
-        )
-    # A copy has neither its own identity nor the template's database grants.
-    migrations.migrate(database.settings)
-    with (
-        closing(psycopg2.connect(**database.superuser_dsn())) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        # The copy is a ledger of its own, and its views have followed it all along.
-        cursor.execute(
-            "UPDATE sijil.ledger_head SET ledger_id = gen_random_uuid();"
-            "UPDATE sijil_views.progress SET ledger_id ="
-            " (SELECT ledger_id FROM sijil.ledger_head) WHERE ledger_id IS NOT NULL"
-        )
+            grant(cursor, database.settings)
+            if grant is grant_ledger:
+                cursor.execute(_A_LEDGER_OF_ITS_OWN)
     return database
 
 
