@@ -73,7 +73,7 @@ load: .venv/load.installed ## a working day's peak at a hundred times the nation
 	$(BIN)/python -m benchmarks.working_day
 
 other-server: .venv/dev.installed ## run the ledger's tests on another PostgreSQL
-	$(BIN)/python -m tests.other_server $(BIN)/pytest tests/ledger tests/conformance
+	$(BIN)/python -m tests.other_server $(SUITE) tests/ledger tests/conformance
 
 openapi: .venv/dev.installed ## write docs/reference/openapi.json anew
 	$(BIN)/sijil openapi --output docs/reference/openapi.json

@@ -1,7 +1,7 @@
 """Real PostgreSQL for every test that needs one: our embedded server, or any other.
 
-``SIJIL_TEST_DATABASE_URL`` names another server by a superuser's URL; the very same
-tests then run there.
+``SIJIL_TEST_DATABASE_URLS`` names other servers by a superuser's URL, one for each
+process of pytest; the very same tests then run there.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Database:
             )
 
 
-def _in_memory() -> str | None:
+def in_memory() -> str | None:
     """A folder in memory with room for hundreds of small databases, else None."""
     folder = Path("/dev/shm")  # noqa: S108 -- a fresh private folder below it
     is_there = folder.is_dir() and os.access(folder, os.W_OK)
@@ -168,13 +168,20 @@ def _in_memory() -> str | None:
     return None
 
 
+def _other_server() -> str | None:
+    """The URL of this process's server; None where it is an embedded one."""
+    urls = os.environ.get("SIJIL_TEST_DATABASE_URLS", "").split()
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return urls[number] if urls else None
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server of this run, started once and stopped at the end."""
     # Not pytest's tmp_path: as root the server's own account has to pass through.
-    home = Path(tempfile.mkdtemp(prefix="sijil-test-", dir=_in_memory()))
+    home = Path(tempfile.mkdtemp(prefix="sijil-test-", dir=in_memory()))
     home.chmod(0o711)
-    made = Server(home, os.environ.get("SIJIL_TEST_DATABASE_URL"))
+    made = Server(home, _other_server())
     made.start()
     try:
         yield made

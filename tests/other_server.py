@@ -1,8 +1,8 @@
 """Runs a command against a PostgreSQL that is not the embedded default.
 
-``python -m tests.other_server pytest tests/ledger`` starts Debian's server when one
-from 15 on is installed, else the older one of the wheel, and says in one line which.
-The command finds it in ``SIJIL_TEST_DATABASE_URL``.
+``python -m tests.other_server pytest -n 2 tests/ledger`` starts Debian's server when
+one from 15 on is installed, else the older one of the wheel, and says in one line
+which. The command finds SERVERS of them in ``SIJIL_TEST_DATABASE_URLS``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from ledger.embedded import MAJOR, EmbeddedServer, binaries
-from tests.conftest import in_a_hurry
+from tests.conftest import in_a_hurry, in_memory
 
+SERVERS = 2
+"""As many processes of pytest can run beside each other: roles are a server's."""
 OLDEST = 15
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -44,23 +48,30 @@ def main(command: list[str]) -> int:
         text=True,
     ).stdout.strip()
     print(f"other server: {version}", flush=True)  # noqa: T201 -- what it is for
+    with ExitStack() as stack:
+        urls = " ".join(stack.enter_context(_running(chosen)) for _ in range(SERVERS))
+        return subprocess.run(
+            command,
+            check=False,
+            env={**os.environ, "SIJIL_TEST_DATABASE_URLS": urls},
+        ).returncode
+
+
+@contextmanager
+def _running(installation: Path) -> Iterator[str]:
+    """The URL of a server that runs meanwhile."""
     # Not below a folder of ours: the server's own account has to reach it.
-    with tempfile.TemporaryDirectory(prefix="sijil-other-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sijil-other-", dir=in_memory()) as folder:
         Path(folder).chmod(0o711)
-        server = EmbeddedServer(Path(folder) / "home", installation=chosen)
+        server = EmbeddedServer(Path(folder) / "home", installation=installation)
         server.start()
         try:
             dsn = server.dsn()
             in_a_hurry(dsn)
-            url = (
+            yield (
                 f"postgresql://{dsn['user']}:{dsn['password']}@/{dsn['dbname']}"
                 f"?host={quote(dsn['host'], safe='')}&port={dsn['port']}"
             )
-            return subprocess.run(
-                command,
-                check=False,
-                env={**os.environ, "SIJIL_TEST_DATABASE_URL": url},
-            ).returncode
         finally:
             server.stop()
 
