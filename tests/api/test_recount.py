@@ -258,6 +258,12 @@ def test_the_recount_knows_nothing_of_the_product() -> None:
 
 
 CURRENT = "SELECT ctid FROM sijil_views.{} WHERE valid_to IS NULL AND {} LIMIT 1"
+LAST_STEP = """
+SELECT ctid FROM sijil_views.tracking t
+WHERE stage = 'in_progress' AND valid_from = (
+    SELECT max(valid_from) FROM sijil_views.tracking n WHERE n.request_id = t.request_id
+) LIMIT 1
+"""
 FAULTS: tuple[tuple[str, str, set[str]], ...] = (
     (
         "agency_inbox",
@@ -393,8 +399,7 @@ FAULTS: tuple[tuple[str, str, set[str]], ...] = (
     ),
     (
         "tracking",
-        "UPDATE {table} SET stage = 'expired' WHERE ctid = ("
-        + CURRENT.format("tracking", "stage = 'in_progress'"),
+        "UPDATE {table} SET stage = 'expired' WHERE ctid = (" + LAST_STEP,
         {"list_requests"},
     ),
     (

@@ -120,9 +120,17 @@ def test_a_past_does_not_close_what_lives_on_in_this_ledger(whole: Whole) -> Non
 
 
 def test_a_past_does_not_end_who_works_in_this_office(whole: Whole) -> None:
-    code = "w/W-01/9"
+    code = "clk-W-1"
     make = partial(Clerk.appoint, OURS, code=code, centre="W-01")
     assert whole.scene.house.catalogue.publish_once(Clerk, Clerk.id_of(code), make)
+    past = """
+[[staff]]
+code = "clk-W-1"
+centre = "W-01"
+agencies = ["W-CIV"]
+left_on = 2024-12-01
+"""
+    whole.toml.write_text(WHOLE + past, encoding="utf-8")
     assert whole.run().is_clean
     clerk = whole.scene.house.ledger.find(Clerk, Clerk.id_of(code))
     assert clerk is not None
