@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from projections.copying import copied, copy_lines
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.sorting import Column, PositionSort, both_ways
+from projections.views import Write
 from projections.words import in_words
 
 _TABLE = "audit_trail"
@@ -177,7 +179,12 @@ class AuditTrail:
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        copy_lines(cursor, _TABLE, _COLUMNS, [_line(fact) for fact in facts])
+        self.plan(facts)(cursor)
+
+    def plan(self, facts: Sequence[Fact]) -> Write:
+        """The rows of a batch: the facts alone tell them."""
+        lines = [_line(fact) for fact in facts]
+        return partial(copy_lines, table=_TABLE, columns=_COLUMNS, lines=lines)
 
 
 def _line(fact: Fact) -> str:

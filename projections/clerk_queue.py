@@ -41,7 +41,8 @@ from projections.requests import (
 )
 from projections.scope import condition
 from projections.situations import SITUATION, row_text
-from projections.succession import SucceedingRows
+from projections.succession import SucceedingRows, Succession
+from projections.views import Write
 
 HELD_AT_ONCE = 2_000
 """Items of work that one look at whose they are gives: what is over waits a round."""
@@ -218,7 +219,7 @@ WHERE q.valid_to IS NULL
 _SEEN = FOLDED_TOPICS - _UNSEEN
 
 
-class ClerkQueue(Remembering[FoldedRequest]):
+class ClerkQueue(Remembering[FoldedRequest | None]):
     """The view: one current row for every request that is not at its end.
 
     Paper in the post may come back and be work again, so its row waits for the post
@@ -232,30 +233,44 @@ class ClerkQueue(Remembering[FoldedRequest]):
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        ours = [fact for fact in facts if fact.topic in _SEEN]
+        ours = _ours(facts)
         memory = self.memory()
-        _load(cursor, ours, memory)
-        requests = memory.young
-        rows = _TABLE.begin()
-        for fact in ours:
-            key = fact.key
-            before = requests.get(key)
-            request = after_fact(before, fact)
-            if request is None:
+        _load(cursor, _missing(ours, memory), memory)
+        _rows(ours, memory).write(cursor)
+
+    def plan(self, facts: Sequence[Fact]) -> Write | None:
+        """The rows of a batch whose requests are all remembered."""
+        ours = _ours(facts)
+        memory = self.memory()
+        return None if _missing(ours, memory) else _rows(ours, memory).write
+
+
+def _ours(facts: Sequence[Fact]) -> list[Fact]:
+    return [fact for fact in facts if fact.topic in _SEEN]
+
+
+def _rows(facts: Sequence[Fact], memory: Memory[FoldedRequest | None]) -> Succession:
+    requests = memory.young
+    rows = _TABLE.begin()
+    for fact in facts:
+        key = fact.key
+        before = requests.get(key)
+        request = after_fact(before, fact)
+        if request is None:
+            continue
+        position = fact.position
+        since = None if before is None else before.row_since
+        waiting_for = request.waiting_for
+        if waiting_for == _NOBODY:
+            if not request.situation.is_in_the_post:
+                requests[key] = None
+                rows.put(key, since, position, None)
                 continue
-            position = fact.position
-            since = None if before is None else before.row_since
-            waiting_for = request.waiting_for
-            if waiting_for == _NOBODY:
-                if not request.situation.is_in_the_post:
-                    requests.pop(key, None)
-                    rows.put(key, since, position, None)
-                    continue
-                waiting_for = _POST
-            requests[key] = request
-            rows.put(key, since, position, _line(key, waiting_for, request, position))
-            request.row_since = position
-        rows.write(cursor)
+            waiting_for = _POST
+        requests[key] = request
+        rows.put(key, since, position, _line(key, waiting_for, request, position))
+        request.row_since = position
+    return rows
 
 
 def _line(key: str, waiting_for: str, r: FoldedRequest, position: int) -> str:
@@ -269,16 +284,21 @@ def _line(key: str, waiting_for: str, r: FoldedRequest, position: int) -> str:
     )
 
 
+def _missing(facts: Sequence[Fact], memory: Memory[FoldedRequest | None]) -> set[str]:
+    """The requests of a batch that nothing is remembered of."""
+    missing = memory.unknown({fact.key for fact in facts})
+    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
+
+
 def _load(
     cursor: psycopg2.extensions.cursor,
-    facts: Sequence[Fact],
-    memory: Memory[FoldedRequest],
+    missing: set[str],
+    memory: Memory[FoldedRequest | None],
 ) -> None:
-    """Remember the requests of the facts as their rows have them, and since when."""
-    missing = memory.unknown({fact.key for fact in facts})
-    missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
+    """Remember requests as their rows have them, and since when; None has no row."""
     if not missing:
         return
+    memory.young |= dict.fromkeys(missing)
     cursor.execute(_LOAD, (array_of(missing),))
     for key, row_since, *values in cursor.fetchall():
         request = memory.young[key] = folded_from(values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from time import perf_counter
 from typing import Protocol
 from uuid import UUID
@@ -21,7 +22,7 @@ from ledger.bodies import read_body
 from ledger.persistence.datastore import is_away
 from ledger.reader import Head, LedgerReader
 from projections.facts import OURS, Fact
-from projections.views import Remembers, View
+from projections.views import Plans, Remembers, View, Write
 
 # A fold asks for rows by their keys alone. Tables that grew since the planner last
 # looked would be read whole for some hundred of them, batch for batch.
@@ -133,10 +134,22 @@ def _has_not(_ledger_id: UUID, _incarnation: int, _position: int) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written of a batch, and the state of the folder it rests on."""
+
+    write: Write
+    course: int
+
+
 class Folder:
     """One view on its way through the ledger. ``spent_s`` is what it took so far.
 
     ``has_followed`` is asked where the ledger has become another incarnation.
+
+    A batch may be planned while the one before is written, by one thread at a time. The
+    memory is then ahead of the rows: whatever keeps the one before from being written
+    as it was planned changes the ``course``, and no plan made on another one is used.
     """
 
     def __init__(
@@ -154,26 +167,65 @@ class Folder:
         self._wrote: str | None = None
         self._datastore = datastore
         self._skipped = skipped
+        self._mutex = Lock()
+        self._course = 0
+        self._is_astray = False
 
-    def fold(self, batch: Batch, head: Head) -> int:
-        """Take a batch in; the position that the view has reached.
+    def plan(self, batch: Batch) -> Plan | None:
+        """The rows of a batch whose predecessor is planned or folded.
+
+        None where they cannot be told before that is written.
+        """
+        view = self._remembering or self.view
+        if not isinstance(view, Plans):
+            return None
+        started = perf_counter()
+        with self._mutex:
+            if self._is_astray:
+                return None
+            try:
+                write = view.plan(self._to_fold(batch.facts))
+            except Exception:  # noqa: BLE001 -- the fold itself says what is wrong
+                # Some of it is remembered already, as if it were written.
+                self._leave_course()
+                self._is_astray = False
+                return None
+            finally:
+                self.spent_s += perf_counter() - started
+            return None if write is None else Plan(write, self._course)
+
+    def fold(self, batch: Batch, head: Head, plan: Plan | None = None) -> int:
+        """Take a batch in, as planned if it can be; the position that was reached.
 
         Raises CannotFoldError after everything before the entry to blame is folded,
         and the database's own error when that is away.
         """
         started = perf_counter()
         try:
-            return self._take(batch, head)
+            return self._take(batch, head, plan)
         except (FollowerForkError, ViewVersionError) as error:
             raise CannotFoldError(error.code, None) from error
         except Exception as error:
             if is_away(error):
                 raise
+            self._go_astray()
             return self._up_to_the_fault(batch, head)
         finally:
+            self._is_astray = False
             self.spent_s += perf_counter() - started
 
-    def _take(self, batch: Batch, head: Head) -> int:
+    def _go_astray(self) -> None:
+        """Have nothing planned until this batch is folded."""
+        with self._mutex:
+            self._leave_course()
+
+    def _leave_course(self) -> None:
+        self._course += 1
+        self._is_astray = True
+        if self._remembering is not None:
+            self._remembering.forget()
+
+    def _take(self, batch: Batch, head: Head, plan: Plan | None = None) -> int:
         """Fold a batch with its progress in one transaction; the position reached."""
         wrote, self._wrote = self._wrote, None
         with self._datastore.transaction() as cursor:
@@ -198,10 +250,14 @@ class Folder:
                 # Another runner was here, or the view was made anew meanwhile.
                 cursor.connection.rollback()
                 return position
-            if self._remembering is not None and wrote != row[4]:
-                # Nobody but this folder has written since it did, or nothing is known.
-                self._remembering.forget()
-            self._fold_new(cursor, batch.facts, position)
+            # Nobody but this folder has written since it did, or nothing is known.
+            is_known = wrote == row[4]
+            if plan is not None:
+                is_known &= plan.course == self._course and position == batch.after
+            if not is_known:
+                self._go_astray()
+            write = None if plan is None or not is_known else plan.write
+            self._fold_new(cursor, batch.facts, position, write)
         # What was remembered holds from the commit on, and from no other moment.
         self._wrote = row[5]
         return batch.last
@@ -229,14 +285,24 @@ class Folder:
             raise FollowerForkError
 
     def _fold_new(
-        self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact], position: int
+        self,
+        cursor: psycopg2.extensions.cursor,
+        facts: Sequence[Fact],
+        position: int,
+        write: Write | None,
     ) -> None:
+        if write is not None:
+            write(cursor)
+            return
         if facts and facts[0].position <= position:
             facts = [fact for fact in facts if fact.position > position]
-        if self._skipped:
-            facts = [fact for fact in facts if fact.position not in self._skipped]
-        if facts:
+        if facts := self._to_fold(facts):
             (self._remembering or self.view).fold(cursor, facts)
+
+    def _to_fold(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        if not self._skipped:
+            return facts
+        return [fact for fact in facts if fact.position not in self._skipped]
 
     def _up_to_the_fault(self, batch: Batch, head: Head) -> int:
         """Fold all before the first fact that cannot be folded, found by halves."""

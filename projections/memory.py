@@ -43,11 +43,10 @@ class Memory(Generic[Thing]):
         for key in keys:
             if key in young:
                 continue
-            thing = old.pop(key, None)
-            if thing is None:
-                missing.add(key)
+            if key in old:
+                young[key] = old.pop(key)
             else:
-                young[key] = thing
+                missing.add(key)
         return missing
 
     def __len__(self) -> int:

@@ -25,6 +25,7 @@ from projections.folding import (
     Batch,
     CannotFoldError,
     Folder,
+    Plan,
     read_batch,
     skipped_positions,
 )
@@ -255,6 +256,19 @@ class _Target:
         return self.stop is not None and self.stop.is_set()
 
 
+class _Turn:
+    """One batch of a lane: ``planned`` when it is, or when it is all over with it."""
+
+    def __init__(self) -> None:
+        self.planned = Event()
+        self.done: Future[None] | None = None
+
+    def wait(self) -> None:
+        """Wait until the batch is folded, or will not be."""
+        if self.done is not None:
+            self.done.result()
+
+
 class _Lane:
     """One view in a group: its batches in order, at most one of them at a time."""
 
@@ -267,21 +281,42 @@ class _Lane:
         self._runner = runner
         self._head = head
         self._away: Exception | None = None
-        self._before: Future[None] | None = None
+        self._before: _Turn | None = None
 
     def fold(self, pool: ThreadPoolExecutor, batch: Batch) -> Future[None]:
-        """Fold the batch after the one before, in the pool."""
-        self._before = pool.submit(self._fold, self._before, batch)
-        return self._before
+        """Plan the batch behind the one before, and fold it after it, in the pool."""
+        before, turn = self._before, _Turn()
+        turn.done = pool.submit(self._take_turn, before, turn, batch)
+        self._before = turn
+        return turn.done
 
-    def _fold(self, before: Future[None] | None, batch: Batch) -> None:
-        if before is not None:
-            # It began earlier, so it is at work: this cannot wait for itself.
-            before.result()
-        if self.is_stopped:
-            return
+    def _take_turn(self, before: _Turn | None, turn: _Turn, batch: Batch) -> None:
+        # Whoever is waited for began earlier, so it is at work.
         try:
-            self.position = self.folder.fold(batch, self._head)
+            plan = self._plan(before, batch)
+            if plan is not None:
+                turn.planned.set()
+            if before is not None:
+                before.wait()
+            if not self.is_stopped:
+                self._fold(batch, plan)
+        finally:
+            turn.planned.set()
+
+    def _plan(self, before: _Turn | None, batch: Batch) -> Plan | None:
+        plan = None
+        if before is not None:
+            before.planned.wait()
+            if not self.is_stopped:
+                plan = self.folder.plan(batch)
+            if plan is not None:
+                return plan
+            before.wait()
+        return None if self.is_stopped else self.folder.plan(batch)
+
+    def _fold(self, batch: Batch, plan: Plan | None) -> None:
+        try:
+            self.position = self.folder.fold(batch, self._head, plan)
             self._runner.succeeded(self.folder.view)
             self.is_stopped = self.position < batch.last
         except CannotFoldError as error:

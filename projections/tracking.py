@@ -41,6 +41,7 @@ from projections.scope import condition
 from projections.situations import SITUATION, row_text
 from projections.sorting import Column, both_ways
 from projections.succession import SucceedingRows
+from projections.views import Write
 
 _ASKED = (
     "tracking_number",
@@ -366,40 +367,59 @@ class Tracking(Remembering[FoldedRequest]):
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in."""
-        ours = [fact for fact in facts if fact.topic in FOLDED_TOPICS]
+        ours = _ours(facts)
         memory = self.memory()
-        _load(cursor, ours, memory)
-        requests = memory.young
-        asked_rows = _REQUESTS.begin()
-        steps: list[str] = []
-        for fact in ours:
-            key = fact.key
-            topic = fact.topic
-            before = requests.get(key)
-            was = None
-            if topic in _ASKED_ANEW and before is not None:
-                was = (before.agency, before.delivery)
-            request = after_fact(before, fact)
-            if request is None:
-                continue
-            position = fact.position
-            if request is not before:
-                requests[key] = request
-                if before is not None:
-                    request.asked_since = before.asked_since
-                asked_anew = True
-            else:
-                asked_anew = was is not None and was != (
-                    request.agency,
-                    request.delivery,
-                )
-            if asked_anew:
-                line = _asked_line(key, request, position)
-                asked_rows.put(key, request.asked_since, position, line)
-                request.asked_since = position
-            steps.append(_line(key, request, fact))
+        _load(cursor, _missing(ours, memory), memory)
+        _written(ours, memory)(cursor)
+
+    def plan(self, facts: Sequence[Fact]) -> Write | None:
+        """The steps of a batch whose requests are all remembered."""
+        ours = _ours(facts)
+        memory = self.memory()
+        return None if _missing(ours, memory) else _written(ours, memory)
+
+
+def _ours(facts: Sequence[Fact]) -> list[Fact]:
+    return [fact for fact in facts if fact.topic in FOLDED_TOPICS]
+
+
+def _written(facts: Sequence[Fact], memory: Memory[FoldedRequest]) -> Write:
+    """What writes the steps of a batch, and what was asked for."""
+    requests = memory.young
+    asked_rows = _REQUESTS.begin()
+    steps: list[str] = []
+    for fact in facts:
+        key = fact.key
+        topic = fact.topic
+        before = requests.get(key)
+        was = None
+        if topic in _ASKED_ANEW and before is not None:
+            was = (before.agency, before.delivery)
+        request = after_fact(before, fact)
+        if request is None:
+            continue
+        position = fact.position
+        if request is not before:
+            requests[key] = request
+            if before is not None:
+                request.asked_since = before.asked_since
+            asked_anew = True
+        else:
+            asked_anew = was is not None and was != (
+                request.agency,
+                request.delivery,
+            )
+        if asked_anew:
+            line = _asked_line(key, request, position)
+            asked_rows.put(key, request.asked_since, position, line)
+            request.asked_since = position
+        steps.append(_line(key, request, fact))
+
+    def write(cursor: psycopg2.extensions.cursor) -> None:
         asked_rows.write(cursor)
         copy_lines(cursor, "tracking", _STEP, steps)
+
+    return write
 
 
 _ASKED_ANEW = frozenset({"sijil.request.accepted.v1", "sijil.request.corrected.v1"})
@@ -424,14 +444,18 @@ def _asked_line(key: str, r: FoldedRequest, position: int) -> str:
     )
 
 
+def _missing(facts: Sequence[Fact], memory: Memory[FoldedRequest]) -> set[str]:
+    """The requests of a batch that nothing is remembered of."""
+    missing = memory.unknown({fact.key for fact in facts})
+    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
+
+
 def _load(
     cursor: psycopg2.extensions.cursor,
-    facts: Sequence[Fact],
+    missing: set[str],
     memory: Memory[FoldedRequest],
 ) -> None:
-    """Remember the requests of the facts as they stand."""
-    missing = memory.unknown({fact.key for fact in facts})
-    missing -= {fact.key for fact in facts if fact.topic == SUBMITTED}
+    """Remember requests as they stand."""
     if not missing:
         return
     cursor.execute(_LOAD, (array_of(missing),))

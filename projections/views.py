@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 import psycopg2.extensions
@@ -31,6 +31,21 @@ class View(Protocol):
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
         """Take a batch in, in order. MUST NOT commit."""
+
+
+Write = Callable[[psycopg2.extensions.cursor], None]
+"""Writes the rows of a batch. MUST NOT commit."""
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """A view that can tell the rows of a batch while those before it are written."""
+
+    def plan(self, facts: Sequence[Fact]) -> Write | None:
+        """What ``fold`` would write, by the facts and the memory alone.
+
+        None, and nothing is changed, where a row would have to be read.
+        """
 
 
 @runtime_checkable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -110,6 +112,84 @@ class TestOfWhatWasUndone:
         assert Stumbling.times > 5
         folded = views.contents()["clerk_queue"]
         assert folded == folded_at_once(views)["clerk_queue"]
+
+
+class Falling:
+    """Lets every third write of a planned batch fail when it is done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.planned = self.failed = 0
+        fold_new = Folder._fold_new
+
+        def falling(
+            folder: Folder, cursor: Any, facts: Any, at: int, write: Any
+        ) -> None:
+            fold_new(folder, cursor, facts, at, write)
+            if write is not None:
+                self.planned += 1
+                if self.planned % 3 == 0:
+                    self.failed += 1
+                    raise RuntimeError("fell")
+
+        monkeypatch.setattr(Folder, "_fold_new", falling)
+
+
+class TestPlans:
+    @pytest.fixture(autouse=True)
+    def _small_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("projections.runner.BATCH_SIZE", 10)
+
+    def test_batches_are_planned_ahead_and_leave_the_same(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        random_history(views.recorder, requests=80)
+        written: Counter[str] = Counter()
+        fold_new = Folder._fold_new
+
+        def counted(folder: Folder, *given: Any) -> None:
+            written[folder.view.name] += given[-1] is not None
+            fold_new(folder, *given)
+
+        monkeypatch.setattr(Folder, "_fold_new", counted)
+        views.runner.catch_up()
+        monkeypatch.undo()
+        for name in ("audit_trail", "clerk_queue", "tracking"):
+            assert written[name] > 10
+        assert views.contents() == folded_at_once(views)
+
+    def test_what_falls_behind_a_plan_takes_the_plans_behind_it_along(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        random_history(views.recorder, requests=80)
+        with monkeypatch.context() as planted:
+            falling = Falling(planted)
+            views.runner.catch_up()
+        assert falling.failed > 10
+        monkeypatch.undo()
+        assert views.contents() == folded_at_once(views)
+
+    def test_with_plans_of_another_course_it_would_not(
+        self, views: Views, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        random_history(views.recorder, requests=80)
+
+        def keep_on(folder: Folder) -> None:
+            """Neither forgets nor tells the plans."""
+
+        with monkeypatch.context() as planted:
+            Falling(planted)
+            planted.setattr(Folder, "_go_astray", keep_on)
+            views.runner.catch_up()
+        monkeypatch.undo()
+        assert views.contents() != folded_at_once(views)
+
+    def test_runners_at_once_leave_what_one_does(self, views: Views) -> None:
+        random_history(views.recorder, requests=120)
+        runners = [ViewRunner(views.written, views.reader) for _ in range(2)]
+        with ThreadPoolExecutor(len(runners)) as pool:
+            heads = list(pool.map(ViewRunner.catch_up, runners))
+        views.runner.catch_up(until=max(heads))
+        assert views.contents() == folded_at_once(views)
 
 
 class TestBounds:

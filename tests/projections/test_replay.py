@@ -296,3 +296,6 @@ class Forgetful(Tracking):
         if any(fact.position == self.breaks_at for fact in facts):
             raise KeyError("marked-value")
         super().fold(cursor, [f for f in facts if f.happened != "fee-paid"])
+
+    def plan(self, facts: Any) -> None:
+        """Forget it in every way of folding."""
