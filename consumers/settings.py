@@ -103,9 +103,9 @@ class KafkaSettings(BaseSettings):
     def client(self) -> dict[str, Any]:
         """What every client of kafka-python is made with.
 
-        Raises SettingMissingError when no broker is named.
+        Raises SettingMissingError when no broker is named, or an empty one.
         """
-        if self.kafka is None:
+        if not self.kafka:
             raise SettingMissingError("kafka")
         options: dict[str, Any] = {
             "bootstrap_servers": self.kafka.split(","),

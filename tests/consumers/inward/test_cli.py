@@ -142,7 +142,7 @@ def test_it_does_not_start_on_a_ledger_that_came_back(
     ("more", "said"),
     [
         ({"SIJIL_SENDERS_FILE": "missing.toml"}, "missing.toml cannot be read"),
-        ({"SIJIL_KAFKA": ""}, "SIJIL_KAFKA"),
+        ({"SIJIL_KAFKA": ""}, "SIJIL_KAFKA is not set"),
     ],
 )
 def test_it_says_what_is_missing(post: Post, more: dict[str, Any], said: str) -> None:
