@@ -129,6 +129,7 @@ class Trial:
         self._book = Book(database)
         self._stop = Event()
         self._numbers = 0
+        self._waves = 0
         self._rounds = 1
         self._committing = place / "committing"
         self._relays = [self._relay() for _ in range(2)]
@@ -180,6 +181,7 @@ class Trial:
     def _whole_lives(self) -> None:
         waiting = self._bench.waiting(WAVE)
         self._bench.send(AGENCY_REPLIES.name, [*waiting, *waiting])
+        self._waves += 1
 
     def _start_again(self) -> None:
         """Start what has ended, as a service manager does."""
@@ -298,6 +300,10 @@ class Trial:
 
     def end(self) -> list[str]:
         """Let all come to its end; what is wrong then."""
+        # A few blows in a row may have struck every wave of messages.
+        patience = time.monotonic() + LOOK_S
+        while not self._waves and time.monotonic() < patience:
+            time.sleep(0.1)
         for each in self._threads[:2]:
             self._end_thread(each)
         self._stop.clear()
