@@ -35,7 +35,9 @@ _LONGEST_SOCKET_FOLDER = 90
 SAY_EVERY_S = 5.0
 """How often a waiting start says that it is still waiting."""
 STOP_TIMEOUT_S = 60.0
-"""How long a fast shutdown may take before the caller is told."""
+"""How long a fast shutdown may take before the server is ended at once."""
+END_TIMEOUT_S = 20.0
+"""How long that may take: the server itself kills what is left after five seconds."""
 _ORPHANS_TIMEOUT_S = 30.0
 """How long backends of a killed server may hold its memory before a start gives up."""
 _FOREIGN_PLACE = Path("/var/lib/sijil")
@@ -205,16 +207,21 @@ class EmbeddedServer:
                 self._wait(None, say)
 
     def stop(self) -> None:
-        """Shut down fast: sessions are ended, everything committed is kept."""
-        pid = self.pid()
-        if pid is None:
-            return
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self.pid() is not None:
-            if time.monotonic() > deadline:
-                raise EmbeddedServerError("the server did not stop in time")
-            time.sleep(0.05)
+        """Shut down fast: sessions are ended, everything committed is kept.
+
+        A server that does not come to its end so is ended at once; the next start
+        recovers what was committed. Raises EmbeddedServerError when that fails too.
+        """
+        ways = ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, END_TIMEOUT_S))
+        for ending, timeout_s in ways:
+            if (pid := self.pid()) is None:
+                break
+            os.kill(pid, ending)
+            deadline = time.monotonic() + timeout_s
+            while self.pid() is not None and time.monotonic() < deadline:
+                time.sleep(0.05)
+        if self.pid() is not None:
+            raise EmbeddedServerError("the server did not stop in time")
         _reap()
 
     @contextmanager

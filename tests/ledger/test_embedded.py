@@ -28,6 +28,7 @@ from ledger.names import Role
 from ledger.settings import GENERATED_SECRETS, LedgerSettings, SettingMissingError
 
 IS_ROOT = os.geteuid() == 0
+CHECKPOINTER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
 
 
 @contextlib.contextmanager
@@ -104,6 +105,20 @@ class TestStarting:
                 assert (server.data / "postmaster.pid").exists()
                 server.start()
                 assert sql(server, "SELECT x FROM kept") == [(7,)]
+
+    def test_one_that_does_not_come_to_its_end_is_ended_and_keeps_all(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "STOP_TIMEOUT_S", 0.2)
+        with running(home) as server:
+            sql(server, "CREATE TABLE kept AS SELECT 7 AS x")
+            [(checkpointer,)] = sql(server, CHECKPOINTER)
+            # A fast shutdown waits for it for ever.
+            os.kill(checkpointer, signal.SIGSTOP)
+            server.stop()
+            assert server.pid() is None
+            server.start()
+            assert sql(server, "SELECT x FROM kept") == [(7,)]
 
     def test_a_pid_of_somebody_else_is_not_believed(self, home: Path) -> None:
         with running(home) as server:

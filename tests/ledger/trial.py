@@ -175,6 +175,13 @@ class Trial:
         ) as ask:
             return ask(self._app["user"])
 
+    def _is_left_alone(self) -> bool:
+        try:
+            return not self._backends()
+        except psycopg2.OperationalError:
+            # It answered once more before it noticed that a backend had been killed.
+            return False
+
     def _wait_for_the_server(self) -> None:
         _until(self._answers)
 
@@ -209,7 +216,7 @@ class Trial:
         for writer in self._writers:
             _killed(writer)
         # What killed writers had sent may still commit.
-        _until(lambda: not self._backends())
+        _until(self._is_left_alone)
         with self._asking("SELECT coalesce(max(position), 0) FROM sijil.events") as ask:
             (last,) = ask()
         names = [name for name, _ in self._readers]
