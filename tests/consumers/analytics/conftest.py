@@ -24,7 +24,7 @@ from ledger.reader import LedgerReader
 from office.house import House, ViewsRoom
 from office.simulating.history import Options
 from office.simulating.simulation import Simulation
-from tests.conftest import Database, Server, _in_memory, fresh_database
+from tests.conftest import Database, Server, fresh_database, in_memory
 from tests.consumers.conftest import new_topic, relay_until
 from tests.domain.office import terms
 from tests.projections.histories import Life, store
@@ -34,7 +34,7 @@ from tests.projections.wild_lives import wild_history
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder whose name is awkward, in memory where that can be had."""
-    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=_in_memory()))
+    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=in_memory()))
     try:
         yield above / "the ministry's [own] files"
     finally:
@@ -79,7 +79,7 @@ def followed(
     server: Server, seeded_template: str, options: dict[str, Any]
 ) -> Iterator[Followed]:
     database = fresh_database(server, seeded_template)
-    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=_in_memory()))
+    above = Path(tempfile.mkdtemp(prefix="sijil-analytics-", dir=in_memory()))
     try:
         with House(database.settings) as house:
             Simulation(house, Options(completed=30)).run()

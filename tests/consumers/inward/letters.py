@@ -60,9 +60,11 @@ def by_secret(secret: bytes = SECRET) -> Sign:
 
 def senders_file(folder: Path, text: str = FILE) -> Path:
     path = folder / "senders.toml"
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o600)
-    return path
+    # In one step: a worker that was begun before may be reading it.
+    new = folder / "senders.new"
+    new.write_text(text, encoding="utf-8")
+    new.chmod(0o600)
+    return new.replace(path)
 
 
 def senders(folder: Path) -> Senders:
