@@ -35,6 +35,8 @@ from tests.ledger.proxy import Proxy
 LONG_S = 30.0
 BODY = b"x" * 1_000
 """Thousands of these are more than any buffer between the server and us."""
+PART = 100_000
+"""Bytes of an answer that has a thousand of these."""
 SENDERS = 8
 CUTS = 15
 MOST_TRIES = 5
@@ -242,7 +244,8 @@ def test_a_stream_cut_in_the_middle_says_so(
     def read(after: int) -> None:
         for entry in reader.stream(after=after):
             if not seen:
-                wire.cut_all()
+                # Not between two answers: then the next one comes by another line.
+                wire.cut_in_the_answer(PART)
             seen.append(entry.position)
 
     with pytest.raises(OperationalError):

@@ -178,7 +178,7 @@ class Trial:
     def _is_left_alone(self) -> bool:
         try:
             return not self._backends()
-        except psycopg2.OperationalError:
+        except psycopg2.Error:
             # It answered once more before it noticed that a backend had been killed.
             return False
 
@@ -189,7 +189,8 @@ class Trial:
         try:
             with self._asking("SELECT 1") as ask:
                 return ask() == [1]
-        except psycopg2.OperationalError:
+        except psycopg2.Error:
+            # Also one in the middle of an answer.
             return False
 
     # What came of it ---------------------------------------------------------------
