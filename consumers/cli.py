@@ -35,7 +35,7 @@ from consumers.verifying import Verdict
 from ledger.names import LEDGER_SCHEMA, Lock, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
-from ledger.settings import LedgerSettings
+from ledger.settings import LedgerSettings, SettingMissingError
 from ledger.turns import Turn
 from office.errors import OperatorError
 from office.processes import stop_when_asked
@@ -52,9 +52,11 @@ _log = structlog.get_logger()
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Kafka's troubles as sentences for the operator."""
+    """Kafka's troubles, and what is not set, as sentences for the operator."""
     try:
         yield
+    except SettingMissingError as error:
+        raise OperatorError(str(error)) from error
     except TopicMissingError as error:
         raise OperatorError(f"the topic {error} is not there; {MAKE_TOPICS}") from error
     except TopicMadeAgainError as error:

@@ -20,7 +20,7 @@ from consumers.inward.worker import (
 )
 from consumers.settings import KafkaSettings
 from consumers.topics import INWARD
-from ledger.settings import LedgerSettings, SettingMissingError
+from ledger.settings import LedgerSettings
 from office.errors import OperatorError
 from office.house import House
 from office.keeping import must_not_have_returned
@@ -53,8 +53,6 @@ def inward(
             _inward(settings, kafka, stop)
     except OperatorError as error:
         end_at_once(str(error), error.exit_code)
-    except SettingMissingError as error:
-        end_at_once(str(error), 2)
     except OffsetsLostError as error:
         end_at_once(
             f"the partition {error} ends before what the ledger has of it, because its"
