@@ -32,12 +32,12 @@ from projections.queue_items import (
 )
 from projections.requests import (
     FOLDED_TOPICS,
-    SUBMITTED,
     FoldedRequest,
     after_fact,
     folded_from,
     folded_sql,
     rfc3339_sql,
+    unremembered,
 )
 from projections.scope import condition
 from projections.situations import SITUATION, row_text
@@ -235,14 +235,14 @@ class ClerkQueue(Remembering[FoldedRequest | None]):
         """Take a batch in."""
         ours = _ours(facts)
         memory = self.memory()
-        _load(cursor, _missing(ours, memory), memory)
+        _load(cursor, unremembered(ours, memory), memory)
         _rows(ours, memory).write(cursor)
 
     def plan(self, facts: Sequence[Fact]) -> Write | None:
         """The rows of a batch whose requests are all remembered."""
         ours = _ours(facts)
         memory = self.memory()
-        return None if _missing(ours, memory) else _rows(ours, memory).write
+        return None if unremembered(ours, memory) else _rows(ours, memory).write
 
 
 def _ours(facts: Sequence[Fact]) -> list[Fact]:
@@ -282,12 +282,6 @@ def _line(key: str, waiting_for: str, r: FoldedRequest, position: int) -> str:
         f"\t{r.due_at}\t{r.answer_due_at}\t{r.payment_due_at}\t{r.expires_at}"
         f"\t{position}"
     )
-
-
-def _missing(facts: Sequence[Fact], memory: Memory[FoldedRequest | None]) -> set[str]:
-    """The requests of a batch that nothing is remembered of."""
-    missing = memory.unknown({fact.key for fact in facts})
-    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
 
 
 def _load(

@@ -8,7 +8,7 @@ that COPY takes, because a row is written for every event and read seldom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,6 +17,7 @@ from domain.stages import NextAct, WaitingFor
 from ledger.copying import NOTHING, copied_text
 from projections.copying import array_of, rfc3339_sql
 from projections.facts import Fact
+from projections.memory import Memory
 from projections.situations import (
     NEW,
     PREFIX,
@@ -39,6 +40,7 @@ __all__ = [
     "next_of",
     "rfc3339_sql",
     "standing_of",
+    "unremembered",
 ]
 
 SUBMITTED = f"{PREFIX}submitted.v1"
@@ -157,6 +159,12 @@ def after_fact(request: FoldedRequest | None, fact: Fact) -> FoldedRequest | Non
         request.next_act = act
         request.since = at
     return request
+
+
+def unremembered(facts: Sequence[Fact], memory: Memory[Any]) -> set[str]:
+    """The requests of a batch that would have to be read: nothing is known of them."""
+    missing = memory.unknown({fact.key for fact in facts})
+    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
 
 
 def _submitted(fact: Fact) -> FoldedRequest:

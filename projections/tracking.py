@@ -29,13 +29,13 @@ from projections.memory import Memory, Remembering
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.requests import (
     FOLDED_TOPICS,
-    SUBMITTED,
     FoldedRequest,
     after_fact,
     folded_from,
     folded_sql,
     rfc3339_sql,
     standing_of,
+    unremembered,
 )
 from projections.scope import condition
 from projections.situations import SITUATION, row_text
@@ -369,14 +369,14 @@ class Tracking(Remembering[FoldedRequest]):
         """Take a batch in."""
         ours = _ours(facts)
         memory = self.memory()
-        _load(cursor, _missing(ours, memory), memory)
+        _load(cursor, unremembered(ours, memory), memory)
         _written(ours, memory)(cursor)
 
     def plan(self, facts: Sequence[Fact]) -> Write | None:
         """The steps of a batch whose requests are all remembered."""
         ours = _ours(facts)
         memory = self.memory()
-        return None if _missing(ours, memory) else _written(ours, memory)
+        return None if unremembered(ours, memory) else _written(ours, memory)
 
 
 def _ours(facts: Sequence[Fact]) -> list[Fact]:
@@ -442,12 +442,6 @@ def _asked_line(key: str, r: FoldedRequest, position: int) -> str:
         f"\t{r.centre}\t{r.governorate}\t{r.channel}\t{r.delivery}\t{r.parties}"
         f"\t{r.submitted_at}\t{position}"
     )
-
-
-def _missing(facts: Sequence[Fact], memory: Memory[FoldedRequest]) -> set[str]:
-    """The requests of a batch that nothing is remembered of."""
-    missing = memory.unknown({fact.key for fact in facts})
-    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
 
 
 def _load(
