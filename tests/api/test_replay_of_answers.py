@@ -23,8 +23,8 @@ from tests.api.test_recount import ask_of
 from tests.conftest import Server, fresh_database
 from tests.domain.office import NINE
 from tests.projections import wild_lives
+from tests.projections.live import Views
 from tests.projections.test_replay import replayed, shown_live
-from tests.projections.test_views import Views
 from tests.projections.whole_histories import BLOCK, whole_history
 from tests.recount.moment import Asker
 from tests.recount.questions import IN_DAYS, LIVE_ONLY

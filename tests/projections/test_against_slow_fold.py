@@ -43,7 +43,7 @@ from projections.timers import TimersQueries
 from tests.conftest import Database
 from tests.domain.office import DIGEST, WORKING_TIME, stamp, terms
 from tests.projections.histories import MAPPER, Life, store
-from tests.projections.test_views import EVERYTHING, NOW, Views, whole_queue
+from tests.projections.live import EVERYTHING, NOW, Views, whole_queue
 
 REQUESTS = 14
 ROUNDS = 2_000

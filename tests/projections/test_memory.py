@@ -16,7 +16,7 @@ from projections.memory import Memory, Remembering
 from projections.runner import ViewRunner
 from tests.conftest import Database
 from tests.projections.histories import random_history
-from tests.projections.test_views import Views
+from tests.projections.live import Views
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from projections.folding import Folder, read_batch
 from projections.schema import ensure_views
 from tests.own_server import own_database, own_home
 from tests.projections.histories import random_history
-from tests.projections.test_views import Views
+from tests.projections.live import Views
 
 NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 TAKE_ONE = "SELECT pg_current_xact_id()::text::bigint"

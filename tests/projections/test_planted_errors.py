@@ -18,7 +18,7 @@ from projections.replay import Until, replaying
 from projections.schema import VIEWS, views_named
 from projections.views import View
 from tests.conftest import Server, fresh_database
-from tests.projections.test_views import Views
+from tests.projections.live import Views
 from tests.projections.whole_histories import BLOCK, whole_history
 
 Misread = Callable[[Fact], Fact | None]

@@ -18,8 +18,8 @@ from projections.schema import VIEWS, views_named
 from tests.conftest import Database
 from tests.forks import forks
 from tests.projections.histories import publish_catalogue, random_history
+from tests.projections.live import Views
 from tests.projections.test_replay import Forgetful
-from tests.projections.test_views import Views
 
 _FORKED = forks("projections.rebuilding", "projections.schema")
 

@@ -23,7 +23,7 @@ from projections.tables import TableKind, columns_of, kind_of
 from projections.tracking import Tracking
 from tests.conftest import Database
 from tests.projections.histories import publish_catalogue, random_history
-from tests.projections.test_views import Views
+from tests.projections.live import Views
 
 EXPIRE_ONE = """
 UPDATE tracking SET stage = 'expired' WHERE ctid = (SELECT min(ctid) FROM tracking)

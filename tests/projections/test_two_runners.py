@@ -12,7 +12,7 @@ from projections.runner import ViewRunner
 from projections.schema import VIEWS
 from tests.conftest import Database
 from tests.projections.histories import random_history
-from tests.projections.test_views import Views
+from tests.projections.live import Views
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from tests.conftest import Database
 from tests.own_server import own_server
 from tests.projections import at_work
 from tests.projections.examining import Examination
+from tests.projections.live import Views
 from tests.projections.seen import Looking
-from tests.projections.test_views import Views
 from tests.projections.trial import (
     BACKEND,
     FORKED,
