@@ -156,9 +156,10 @@ def ours(ledger: Ledger, events: Sequence[DomainEvent]) -> float:
                 )
                 for event in part
             ]
+            append = ledger.process_recorder.prepare(acts)
             if flying is not None:
                 told += flying.result()
-            flying = worker.submit(ledger.process_recorder.append, acts)
+            flying = worker.submit(append)
         if flying is not None:
             told += flying.result()
     took_s = time.perf_counter() - began

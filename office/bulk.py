@@ -95,13 +95,15 @@ class Settled:
 class _Batch:
     """A chunk of items that is decided, and the acts that it appends.
 
-    ``owners`` has an act's item by number, None for what is only remembered.
+    ``owners`` has an act's item by number, None for what is only remembered; ``send``
+    appends the acts.
     """
 
     items: Sequence[Item]
     settled: list[Settled]
     acts: list[append.ActToAppend]
     owners: list[int | None]
+    send: Callable[[], list[append.Appended]] = list
     appending: Future[list[append.Appended]] | None = None
 
 
@@ -166,7 +168,7 @@ class BulkDesk:
             decided = self._decide(items)
         if self._worker is None:
             self._worker = ThreadPoolExecutor(max_workers=1)
-        decided.appending = self._worker.submit(self._append, decided.acts)
+        decided.appending = self._worker.submit(decided.send)
         self._flying = decided
         return landed
 
@@ -239,6 +241,8 @@ class BulkDesk:
             self._window.forget()
             raise
         batch.acts = self._window.take()
+        with translated():
+            batch.send = self._ledger.process_recorder.prepare(batch.acts)
         return batch
 
     def _settle(self, item: Item) -> Settled:
@@ -260,9 +264,6 @@ class BulkDesk:
                 self._window.append(command=also)
 
     # Appending ------------------------------------------------------------------
-
-    def _append(self, acts: list[append.ActToAppend]) -> list[append.Appended]:
-        return self._ledger.process_recorder.append(acts) if acts else []
 
     def _land(self, batch: _Batch) -> bool:
         """Wait for a batch and take in what became of it; whether nothing was lost."""
@@ -333,7 +334,7 @@ class BulkDesk:
             again = self._decide([batch.items[number] for number in numbers])
             again.appending = Future()
             with translated():
-                again.appending.set_result(self._append(again.acts))
+                again.appending.set_result(again.send())
             self._land(again)
             for number, each in zip(numbers, again.settled, strict=True):
                 batch.settled[number] = each

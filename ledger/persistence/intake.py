@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg2.extensions
@@ -29,6 +30,7 @@ _COPY = "COPY intake FROM STDIN (FORMAT binary)"
 _ANSWER = "SELECT current_setting('sijil.taken_in'), tidy_intake()"
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_COLUMNS = struct.pack(">h", 11)
 _TRAILER = struct.pack(">h", -1)
 _NULL = struct.pack(">i", -1)
 _BYTEA, _INT8, _INT4, _TEXT, _UUID = 17, 20, 23, 25, 2950
@@ -42,27 +44,26 @@ _long = struct.Struct(">iq").pack
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
-def bring(
-    cursor: psycopg2.extensions.cursor,
-    acts: Sequence[ActToAppend],
-    clock: datetime | None = None,
-) -> list[Appended]:
-    """Append a batch on a connection in autocommit; one outcome an act, durable.
+@dataclass(frozen=True, slots=True)
+class PackedActs:
+    """Acts as they are sent, but for the clock of whoever sends them, and when."""
 
-    Raises ProgrammingError and DataError for what has no place in the ledger's columns,
-    and the driver's errors. When the connection is lost, only the command ids tell.
+    acts: Sequence[ActToAppend]
+    fields: bytes
+
+    def at(self, clock: datetime) -> bytes:
+        """The batch as COPY takes it."""
+        clock_us = (clock - _SERVERS_EPOCH) // _MICROSECOND
+        return b"".join([_SIGNATURE, _COLUMNS, _long(8, clock_us), self.fields])
+
+
+def packed(acts: Sequence[ActToAppend]) -> PackedActs:
+    """The acts, ready to be sent.
+
+    Raises ProgrammingError and DataError for what has no place in the ledger's columns.
     """
-    batch = packed(acts, clock)
-    copy_in(cursor, _COPY, batch)
-    cursor.execute(_ANSWER)
-    (said, _) = cursor.fetchone() or ("", False)
-    return _outcomes(said, acts)
-
-
-def packed(acts: Sequence[ActToAppend], clock: datetime | None = None) -> bytes:
-    """The batch as COPY takes it. Raises as ``bring``, before anything is sent."""
     try:
-        fields = _fields(acts, clock or datetime.now(UTC))
+        fields = _fields(acts)
     except (AttributeError, TypeError, ValueError, struct.error) as error:
         # The ordinary way says what is wrong, and of which kind it is.
         for act in acts:
@@ -71,20 +72,32 @@ def packed(acts: Sequence[ActToAppend], clock: datetime | None = None) -> bytes:
     size_bytes = sum(map(len, fields))
     if size_bytes > LARGEST_BATCH_BYTES:
         raise ProgrammingError(f"a batch of {size_bytes} bytes is too large")
-    row = [struct.pack(">h", len(fields))]
-    for field in fields:
-        row += (_size(len(field)), field)
-    return b"".join([_SIGNATURE, *row, _TRAILER])
+    parts = [part for field in fields for part in (_size(len(field)), field)]
+    return PackedActs(acts, b"".join([*parts, _TRAILER]))
 
 
-def _fields(acts: Sequence[ActToAppend], clock: datetime) -> list[bytes]:
-    """The columns of the table, in their order."""
+def bring(
+    cursor: psycopg2.extensions.cursor,
+    batch: PackedActs,
+    clock: datetime | None = None,
+) -> list[Appended]:
+    """Append a batch on a connection in autocommit; one outcome an act, durable.
+
+    Raises the driver's errors. When the connection is lost, only the command ids tell.
+    """
+    copy_in(cursor, _COPY, batch.at(clock or datetime.now(UTC)))
+    cursor.execute(_ANSWER)
+    (said, _) = cursor.fetchone() or ("", False)
+    return _outcomes(said, batch.acts)
+
+
+def _fields(acts: Sequence[ActToAppend]) -> list[bytes]:
+    """The columns of the table after that of the clock, in their order."""
     commands = [act.command for act in acts]
     tracking = [act.tracking for act in acts]
     events = [event for act in acts for event in act.events]
     text = _Texts()
     return [
-        struct.pack(">q", (clock - _SERVERS_EPOCH) // _MICROSECOND),
         _array(_UUID, [_NULL if c is None else _sized(c.id.bytes) for c in commands]),
         _array(_TEXT, [_NULL if c is None else text[c.actor] for c in commands]),
         _array(_BYTEA, [_NULL if c is None else _sized(c.digest) for c in commands]),

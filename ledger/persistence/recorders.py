@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from importlib.resources import files
 from typing import Any, cast
 from uuid import UUID
@@ -31,6 +32,7 @@ from ledger.persistence.append import (
 from ledger.persistence.columns import (
     ANSWER,
     IN_ORDER,
+    Columns,
     answers,
     arguments,
     columns,
@@ -39,7 +41,7 @@ from ledger.persistence.columns import (
 from ledger.persistence.committer import Committer, CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.persistence.ids import uuid_of
-from ledger.persistence.intake import FEWEST_ACTS, bring
+from ledger.persistence.intake import FEWEST_ACTS, PackedActs, bring, packed
 
 _COMMAND = """
 SELECT id::text, actor, digest, first_position, last_position
@@ -197,14 +199,33 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         the caller's time, now by default. When this returns, what is ``appended`` is
         durable. Raises ClockSkewError and LedgerSuspendedError for the whole batch.
         """
+        return self.prepare(acts, clock=clock)()
+
+    def prepare(
+        self, acts: Sequence[ActToAppend], *, clock: datetime | None = None
+    ) -> Callable[[], list[Appended]]:
+        """A batch as it will be sent, and what appends it, as ``append`` does.
+
+        For who appends in another thread: what of the work is the interpreter's own is
+        done when this returns. ``clock`` is the caller's time, by default that of the
+        call. Raises of values that have no place in the ledger; the rest is the call's.
+        """
         if not acts:
-            return []
+            return list
         if len(acts) >= FEWEST_ACTS:
-            with self.datastore.autocommit() as cursor:
-                return bring(cursor, acts, clock)
-        written = arguments(map(columns, acts), clock)
+            return partial(self._bring, packed(acts), clock)
+        return partial(self._insert, list(map(columns, acts)), clock)
+
+    def _bring(self, batch: PackedActs, clock: datetime | None) -> list[Appended]:
         with self.datastore.autocommit() as cursor:
-            cursor.execute(f"{ANSWER}{written} {IN_ORDER}")
+            return bring(cursor, batch, clock)
+
+    def _insert(
+        self, written: Sequence[Columns], clock: datetime | None
+    ) -> list[Appended]:
+        statement = f"{ANSWER}{arguments(written, clock)} {IN_ORDER}"
+        with self.datastore.autocommit() as cursor:
+            cursor.execute(statement)
             return answers(cursor.fetchall())
 
     def commit(self, act: ActToAppend) -> Appended:

@@ -133,7 +133,7 @@ class Bringer(threading.Thread):
         super().__init__()
         self.connection = connection
         self.acts = acts()
-        self.stream = Halted(packed(self.acts))
+        self.stream = Halted(packed(self.acts).at(datetime.now(UTC)))
         self.error: psycopg2.Error | None = None
 
     def run(self) -> None:
@@ -283,7 +283,7 @@ class TestTheSameActs:
                 ((channel,),) = cursor.fetchall()
                 cursor.execute(f"LISTEN {channel}")
             with app.autocommit() as cursor:
-                bring(cursor, acts(3))
+                bring(cursor, packed(acts(3)))
             with listening.cursor() as cursor:
                 cursor.execute("SELECT")
             assert [each.payload for each in listening.notifies] == ["6"]
@@ -327,7 +327,7 @@ class TestNobodyElses:
         brought = acts()
         taken = act(*brought[7].events)
         with session(database) as connection, connection.cursor() as cursor:
-            bring(cursor, [taken])
+            bring(cursor, packed([taken]))
             for table in ("events", "commands", "tracking", "ledger_head", "brought"):
                 cursor.execute(f"CREATE TEMPORARY TABLE {table} (LIKE sijil.events)")
             cursor.execute(
@@ -351,7 +351,7 @@ class TestNobodyElses:
                 )
             cursor.execute("SET search_path = pg_temp, sijil")
             cursor.execute("SET sijil.taken_in = 'planted'")
-            told = bring(cursor, brought)
+            told = bring(cursor, packed(brought))
             cursor.execute("SELECT count(*) FROM pg_temp.events")
             assert cursor.fetchall() == [(0,)]
         outcomes = [each.outcome for each in told]
@@ -374,14 +374,14 @@ class TestNobodyElses:
     def test_a_batch_whose_arrays_do_not_fit_is_refused(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = intake._fields(acts(3), datetime.now(UTC))
-        short = intake._fields(acts(2), datetime.now(UTC))
+        whole = intake._fields(acts(3))
+        short = intake._fields(acts(2))
         with session(database) as connection, connection.cursor() as cursor:
-            for number in range(1, len(whole)):
+            for number in range(len(whole)):
                 fields = [*whole[:number], short[number], *whole[number + 1 :]]
                 monkeypatch.setattr(intake, "_fields", lambda *_, f=fields: f)
                 with pytest.raises(psycopg2.DataError, match=r"differ|do not have"):
-                    bring(cursor, [])
+                    bring(cursor, packed([]))
         assert rows(database, "SELECT count(*) FROM sijil.events") == [(0,)]
 
 

@@ -23,7 +23,7 @@ from ledger.names import Role
 from ledger.persistence.append import ActToAppend, Appended, Command, Outcome
 from ledger.persistence.columns import ANSWER, IN_ORDER, answers, arguments, columns
 from ledger.persistence.datastore import PostgresDatastore
-from ledger.persistence.intake import bring
+from ledger.persistence.intake import bring, packed
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.conftest import Database
 
@@ -156,7 +156,13 @@ def app(database: Database) -> PostgresDatastore:
 Way = Callable[[psycopg2.extensions.cursor, list[ActToAppend]], list[Appended]]
 
 
-@pytest.mark.parametrize("way", [appended, bring], ids=["append", "copy"])
+def brought(
+    cursor: psycopg2.extensions.cursor, acts: list[ActToAppend]
+) -> list[Appended]:
+    return bring(cursor, packed(acts))
+
+
+@pytest.mark.parametrize("way", [appended, brought], ids=["append", "copy"])
 @given(seed=st.integers(0, 2**32))
 @settings(
     max_examples=150,
