@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from psycopg2 import sql
 from ledger.bodies import rfc3339
 from ledger.copying import NOTHING, copied_text, copy_in
 
+_TO_QUOTE = re.compile(r'[{}"\\ \t\n\r\v\f]')
 _UNQUOTED = frozenset('{}",\\ \t\n\r\v\f')
 
 
@@ -63,7 +65,24 @@ def copy_lines(
 
 def array_of(values: Iterable[Any]) -> str:
     """The PostgreSQL array of these values, as a text to be cast."""
-    return f"{{{','.join([_element(value) for value in values])}}}"
+    each = values if isinstance(values, list) else list(values)
+    text = ",".join([v if v.__class__ is str else _element(v) for v in each])
+    if not _is_plain(text, len(each)):
+        text = ",".join(map(_element, each))
+    return f"{{{text}}}"
+
+
+def _is_plain(text: str, elements: int) -> bool:
+    """Whether the elements of an array mean what they are without any quotes.
+
+    Looked at together: most arrays are ids and positions by the thousand.
+    """
+    return (
+        text.count(",") == elements - 1
+        and _TO_QUOTE.search(text) is None
+        and ",," not in f",{text},"
+        and "null" not in text.lower()
+    )
 
 
 def rfc3339_sql(column: str) -> str:

@@ -163,8 +163,9 @@ def after_fact(request: FoldedRequest | None, fact: Fact) -> FoldedRequest | Non
 
 def unremembered(facts: Sequence[Fact], memory: Memory[Any]) -> set[str]:
     """The requests of a batch that would have to be read: nothing is known of them."""
-    missing = memory.unknown({fact.key for fact in facts})
-    return missing - {fact.key for fact in facts if fact.topic == SUBMITTED}
+    begun_with = {fact.key: fact.topic for fact in reversed(facts)}
+    missing = memory.unknown(begun_with.keys())
+    return {key for key in missing if begun_with[key] != SUBMITTED}
 
 
 def _submitted(fact: Fact) -> FoldedRequest:
