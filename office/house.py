@@ -53,7 +53,7 @@ from projections.progress import ProgressQueries
 from projections.queue_changes import QueueChangesQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
-from projections.schema import ensure_views
+from projections.schema import WHOLE, Share, ensure_views
 from projections.stamp_register import StampRegisterQueries
 from projections.supervisor_desk import SupervisorDeskQueries
 from projections.timers import TimersQueries
@@ -277,16 +277,21 @@ class House:
 
 
 class ViewsRoom:
-    """The runner role's own connections, and the runner that folds the views."""
+    """The runner role's own connections, and the runner that folds the views.
 
-    def __init__(self, settings: LedgerSettings) -> None:
+    ``share`` says which, where several processes fold them.
+    """
+
+    def __init__(self, settings: LedgerSettings, share: Share = WHOLE) -> None:
         self._reading = PostgresDatastore(
             settings.dsn(Role.RUNNER), schema=LEDGER_SCHEMA
         )
         self._writing = PostgresDatastore(
             settings.dsn(Role.RUNNER), schema=VIEWS_SCHEMA
         )
-        self.runner = ViewRunner(self._writing, LedgerReader(self._reading))
+        self.runner = ViewRunner(
+            self._writing, LedgerReader(self._reading), share.views
+        )
 
     def close(self) -> None:
         """Close the connections."""

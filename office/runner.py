@@ -1,4 +1,8 @@
-"""The runner: the views and the process managers, in one process, until stopped."""
+"""The runner: the views and the process managers, until stopped.
+
+One process does all of it. Where the views are more than one interpreter can fold,
+several share them; the first of these does everything else as well.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from ledger.settings import SettingMissingError
 from office.house import House, ViewsRoom
 from office.keeping import keep_mark
 from office.sweeping import sweep_corrections, sweep_merges, sweep_parties
+from projections.schema import WHOLE, Share
 
 FIRST_REST_S = 1.0
 """How long a part that fell rests before it is started again, the first time."""
@@ -27,24 +32,23 @@ SWEEP_EVERY_S = 3600.0
 _log = structlog.get_logger()
 
 
-def run(house: House, stop: Event) -> None:
+def run(house: House, stop: Event, share: Share = WHOLE) -> None:
     """Run every part until ``stop`` is set. One that falls does not take the others.
 
     Each part keeps its own position with what it wrote, so it can fall anywhere.
     """
-    views = ViewsRoom(house.settings)
+    views = ViewsRoom(house.settings, share)
+    parts: dict[str, Callable[[Event], None]] = {"views": views.runner.run}
+    if share.number == 1:
+        parts |= {
+            "assignment": house.assignment().run,
+            "telling": lambda stop: _tell(house, stop),
+            "timers": house.scheduler().run,
+            "sweeping": lambda stop: _sweep(house, stop),
+            "mark": lambda stop: keep_mark(house, stop),
+        }
     try:
-        keep_running(
-            {
-                "views": views.runner.run,
-                "assignment": house.assignment().run,
-                "telling": lambda stop: _tell(house, stop),
-                "timers": house.scheduler().run,
-                "sweeping": lambda stop: _sweep(house, stop),
-                "mark": lambda stop: keep_mark(house, stop),
-            },
-            stop,
-        )
+        keep_running(parts, stop)
     finally:
         views.close()
 

@@ -35,6 +35,12 @@ class OfficeSettings(BaseSettings):
         le=30,
         description="When an unnamed party is removed.",
     )
+    view_processes: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="How many runners `sijil run` starts, which share the views.",
+    )
     simulate: int = Field(
         default=44_000,
         ge=0,

@@ -54,13 +54,19 @@ class Running:
     """``sijil run`` as a process, with everything it starts."""
 
     def __init__(
-        self, home: Path | None = None, *, simulate: int = 0, kafka: bool = False
+        self,
+        home: Path | None = None,
+        *,
+        simulate: int = 0,
+        kafka: bool = False,
+        runners: int = 1,
     ) -> None:
         # Not pytest's tmp_path: as root the server's own account has to pass through.
         self.place = Path(tempfile.mkdtemp(prefix="sijil-run-"))
         self.place.chmod(0o711)
         self.home = home or self.place / "home"
         self.simulate = simulate
+        self.runners = runners
         self.kafka_port = free_port() if kafka else None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -93,6 +99,7 @@ class Running:
             # One test loads a history; the others would wait for it.
             "SIJIL_SIMULATE": str(self.simulate),
             "SIJIL_PORT": str(self.port),
+            "SIJIL_VIEW_PROCESSES": str(self.runners),
             "TEST_RUN_MARK": self._mark,
         }
 

@@ -32,6 +32,7 @@ from api.settings import ApiSettings
 from ledger.embedded import EmbeddedServer, EmbeddedServerError, make_private
 from ledger.settings import LedgerSettings
 from office.processes import GROUP, Contribution, Process
+from office.settings import OfficeSettings
 
 PORT_TIMEOUT_S = 30.0
 """How long the port may still be held by what a killed run left behind."""
@@ -43,10 +44,7 @@ SAY_EVERY_S = 10.0
 DATABASE_PAUSE_S = 5.0
 """How soon a database that could not be started again is tried the next time."""
 
-_OURS = (
-    Process(name="runner", arguments=("runner",)),
-    Process(name="serve", arguments=("serve",)),
-)
+_SERVE = Process(name="serve", arguments=("serve",))
 
 _console = Console(highlight=False)
 
@@ -190,7 +188,7 @@ def _supervise(
                 environment=each.environment,
                 may_start=each.may_start,
             )
-            for each in (*_OURS, *more)
+            for each in (*_runners(OfficeSettings().view_processes), _SERVE, *more)
         ],
         say=_say,
         tend=tend,
@@ -211,6 +209,18 @@ def _supervise(
         _say("stopping")
         first.stop()
         supervisor.stop()
+
+
+def _runners(number: int) -> list[Process]:
+    """So many runners, which share the views."""
+    if number == 1:
+        return [Process(name="runner", arguments=("runner",))]
+    return [
+        Process(
+            name=f"runner-{each}", arguments=("runner", "--share", f"{each}/{number}")
+        )
+        for each in range(1, number + 1)
+    ]
 
 
 def _wait_until_ready(supervisor: Supervisor, door: ApiSettings) -> None:

@@ -31,7 +31,8 @@ SEED = 20261124
 
 @pytest.fixture
 def run() -> Iterator[Running]:
-    made = Running()
+    # Two, so that what is killed here also is a share of the views.
+    made = Running(runners=2)
     try:
         yield made
     finally:

@@ -11,6 +11,7 @@ import pytest
 
 import office.runner
 from office.runner import keep_running, run
+from projections.schema import Share
 from tests.office.scene import Scene
 
 WITHIN_S = 30.0
@@ -85,3 +86,17 @@ def test_a_new_request_is_assigned_and_seen_without_anybodys_hand(
     found = scene.house.queries.tracking.by_id(request_id)
     assert found is not None
     assert found.state.clerk == "clk-DI-1"
+
+
+def test_only_the_first_of_several_runners_does_more_than_fold(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[set[str]] = []
+    monkeypatch.setattr(
+        office.runner, "keep_running", lambda given, _: parts.append(set(given))
+    )
+    for number in (1, 2):
+        run(scene.house, Event(), Share(number=number, of=2))
+    first, second = parts
+    assert second == {"views"}
+    assert first > second

@@ -80,6 +80,15 @@ def test_a_wrong_setting_is_named_without_its_value(
     assert "not-a-port" not in said
 
 
+@pytest.mark.parametrize("share", ["2/1", "0/2", "1", "1/99", "one/two", "١/٢"])
+def test_a_share_that_is_none_is_named_with_what_one_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], share: str
+) -> None:
+    code, said = ends(monkeypatch, capsys, "runner", "--share", share)
+    assert code == 2
+    assert "a share is written as 1/2" in said
+
+
 @pytest.mark.parametrize("arguments", [("queue",), ("desk", "centre")])
 def test_what_can_be_no_code_is_said_before_anybody_is_asked(
     arguments: tuple[str, ...],
