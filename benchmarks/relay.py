@@ -16,6 +16,7 @@ One real Apache Kafka and one embedded ledger on this machine. In the same run:
 from __future__ import annotations
 
 import dataclasses
+import gc
 import statistics
 import sys
 import tempfile
@@ -280,6 +281,8 @@ def _rates(bench: Bench, entries: int) -> tuple[list[Line], int]:
         for first in range(0, len(rows), LARGEST_BATCH)
         for row, value in kind.picked(rows[first : first + LARGEST_BATCH])
     ]
+    # Collections that walk over what waits here are no part of either side.
+    gc.freeze()
     relayed, bare, counted, alone, compared = [], [], [], [], []
     for _ in range(ROUNDS):
         topic = bench.topic()

@@ -19,20 +19,23 @@ Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = b"application/json"
 _FIXED: Headers = [("ce_specversion", b"1.0"), ("content-type", CONTENT_TYPE)]
-_POSITION = re.compile(r"[1-9][0-9]{0,18}")
-_VERSION = re.compile(r"0|[1-9][0-9]{0,9}")
+_POSITION = r"[1-9][0-9]{0,18}"
+_POSITION_BYTES = re.compile(_POSITION.encode())
 _FORMS = {
-    "ce_specversion": re.compile(r"1\.0"),
-    "ce_id": re.compile(r"[ -~]+"),
-    "ce_source": re.compile(r"[ -~]+"),
+    "ce_specversion": r"1\.0",
+    "ce_id": r"[ -~]+",
+    "ce_source": r"[ -~]+",
     # No line feed: another could begin where the entry's next field does.
-    "ce_type": re.compile(r"[ -~]{1,100}"),
-    "ce_time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII),
-    "ce_subject": re.compile(r"[ -~]+"),
+    "ce_type": r"[ -~]{1,100}",
+    "ce_time": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
+    "ce_subject": r"[ -~]+",
     "ce_sequence": _POSITION,
-    "ce_leafhash": re.compile(r"[0-9a-f]{64}"),
+    "ce_leafhash": r"[0-9a-f]{64}",
 }
-"""What a record needs, and how each is written."""
+"""What a record needs, and how each is written: none of it with a line feed."""
+_ALL_FORMS = re.compile("\n".join(_FORMS.values()))
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ID = re.compile(f"({_UUID})/(0|[1-9][0-9]{{0,9}})")
 
 
 class EnvelopeError(ValueError):
@@ -45,16 +48,56 @@ class EnvelopeError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enveloped:
-    """An entry as a record carries it, with the leaf hash that came along."""
+    """An entry's fields as a record has them, with the leaf hash that came along.
 
-    entry: Entry
+    ``recorded_at`` is the contract's text of a time, ``aggregate_id`` that of an id:
+    millions are read, and to hold them against their hash nothing more is wanted.
+    """
+
+    position: int
+    recorded_at: str
+    aggregate_id: str
+    version: int
+    topic: str
+    body: bytes
     leaf_hash: bytes
     source: str
 
     @property
     def is_unaltered(self) -> bool:
         """Whether the entry has the leaf hash that came along."""
-        return self.entry.leaf_hash() == self.leaf_hash
+        leaf_hash = leaf_hash_of(
+            self.position,
+            self.recorded_at,
+            self.aggregate_id,
+            self.version,
+            self.topic,
+            self.body,
+        )
+        return leaf_hash == self.leaf_hash
+
+    def is_of(self, row: BareRow | None) -> bool:
+        """Whether a ledger's row (LedgerReader.rows) is the very same entry."""
+        return row is not None and (
+            row[5] == self.body
+            and row[4] == self.topic
+            and row[3] == self.version
+            and row[2] == self.aggregate_id
+            and recorded_text(row[1]) == self.recorded_at
+            and row[0] == self.position
+        )
+
+    @property
+    def entry(self) -> Entry:
+        """The entry, made anew each time."""
+        return Entry(
+            position=self.position,
+            recorded_at=datetime.fromisoformat(self.recorded_at),
+            aggregate_id=UUID(self.aggregate_id),
+            version=self.version,
+            topic=self.topic,
+            body=self.body,
+        )
 
 
 def source_of(ledger_id: UUID) -> str:
@@ -86,51 +129,48 @@ def headers_of(row: BareRow, source: bytes) -> Headers:
     ]
 
 
-def position_of(headers: Iterable[tuple[str, bytes]]) -> int | None:
+def position_of(headers: Iterable[tuple[str, bytes | None]]) -> int | None:
     """The position a record carries; None for one that carries none."""
     for name, value in headers:
         if name == "ce_sequence":
-            text = value.decode("ascii", "replace")
-            return int(text) if _POSITION.fullmatch(text) else None
+            is_one = value is not None and _POSITION_BYTES.fullmatch(value)
+            return int(value) if value is not None and is_one else None
     return None
 
 
 def read(
-    key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
+    key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]
 ) -> Enveloped:
     """The entry of a record. Raises EnvelopeError for what cannot be one."""
     told = told_of(headers)
     if value is None:
         raise EnvelopeError("no-value")
-    aggregate_id, _, version = told["ce_id"].rpartition("/")
-    if key is None or key.decode("ascii", "replace") != aggregate_id:
+    subject, time = told["ce_subject"], told["ce_time"]
+    if key is None or key != told["ce_id"].rpartition("/")[0].encode():
         raise EnvelopeError("key-is-not-the-aggregate")
-    if told["ce_subject"] != aggregate_id:
+    if key != subject.encode():
         raise EnvelopeError("subject-is-not-the-aggregate")
-    if not _VERSION.fullmatch(version):
+    named = _ID.fullmatch(told["ce_id"])
+    if named is None:
+        # A UUID may be written in other ways; the entry has one.
         raise EnvelopeError("headers-malformed")
     try:
-        entry = Entry(
-            position=int(told["ce_sequence"]),
-            recorded_at=datetime.fromisoformat(told["ce_time"]),
-            aggregate_id=UUID(aggregate_id),
-            version=int(version),
-            topic=told["ce_type"],
-            body=value,
-        )
+        datetime.fromisoformat(time)
     except ValueError as error:
         raise EnvelopeError("headers-malformed") from error
-    # A UUID may be written in other ways; the entry has one.
-    if str(entry.aggregate_id) != aggregate_id:
-        raise EnvelopeError("headers-malformed")
     return Enveloped(
-        entry=entry,
+        position=int(told["ce_sequence"]),
+        recorded_at=time,
+        aggregate_id=subject,
+        version=int(named[2]),
+        topic=told["ce_type"],
+        body=value,
         leaf_hash=bytes.fromhex(told["ce_leafhash"]),
         source=told["ce_source"],
     )
 
 
-def told_of(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+def told_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     """The headers as texts: each once, all that an entry needs, each in its form.
 
     Raises EnvelopeError.
@@ -139,13 +179,16 @@ def told_of(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     for name, text in headers:
         if name in told:
             raise EnvelopeError("header-twice")
+        if text is None:
+            raise EnvelopeError("header-without-value")
         try:
             told[name] = text.decode("ascii")
         except UnicodeDecodeError as error:
             raise EnvelopeError("header-not-ascii") from error
-    for name, form in _FORMS.items():
-        if name not in told:
-            raise EnvelopeError("header-missing")
-        if not form.fullmatch(told[name]):
-            raise EnvelopeError("headers-malformed")
+    try:
+        lines = "\n".join([told[name] for name in _FORMS])
+    except KeyError as error:
+        raise EnvelopeError("header-missing") from error
+    if _ALL_FORMS.fullmatch(lines) is None:
+        raise EnvelopeError("headers-malformed")
     return told

@@ -19,12 +19,11 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from consumers import envelope
-from consumers.envelope import EnvelopeError
+from consumers.envelope import Enveloped, EnvelopeError
 from consumers.outward import partition_of
 from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.topic_admin import TopicMissingError
 from consumers.topics import EVENTS
-from ledger.entries import Entry
 from ledger.reader import LedgerReader
 
 FETCH_BYTES = 4 * 2**20
@@ -305,20 +304,20 @@ class TopicVerifier(Verifier):
     def _take(self, records: Sequence[ConsumerRecord]) -> None:
         entries = []
         for record in records:
-            entry = self._entry(record)
-            if entry is not None:
-                entries.append((entry, record))
+            told = self._read_one(record)
+            if told is not None:
+                entries.append((told, record))
         if self._ledger is not None and entries:
             self._compare(self._ledger, entries)
 
-    def _entry(self, record: ConsumerRecord) -> Entry | None:
-        """The record's entry where nothing is wrong with it."""
+    def _read_one(self, record: ConsumerRecord) -> Enveloped | None:
+        """The entry of a record where nothing is wrong with it."""
         try:
             told = envelope.read(record.key, record.value, record.headers)
         except EnvelopeError as error:
             self._find(Fault.NOT_AN_EVENT, None, record, error.code)
             return None
-        position = told.entry.position
+        position = told.position
         self._sources.add(told.source)
         if len(self._sources) > 1:
             self._sources.discard(told.source)
@@ -328,16 +327,16 @@ class TopicVerifier(Verifier):
             self._find(Fault.CHANGED, position, record, "leaf-hash")
             return None
         self._stands(record, position)
-        return told.entry
+        return told
 
     def _compare(
-        self, ledger: LedgerReader, entries: Sequence[tuple[Entry, ConsumerRecord]]
+        self, ledger: LedgerReader, entries: Sequence[tuple[Enveloped, ConsumerRecord]]
     ) -> None:
         """Whether the ledger has the very same entries."""
-        stored = ledger.at_positions([entry.position for entry, _ in entries])
-        for entry, record in entries:
-            if stored.get(entry.position) != entry:
-                self._find(Fault.CHANGED, entry.position, record, "not-the-ledgers")
+        stored = ledger.rows_at([told.position for told, _ in entries])
+        for told, record in entries:
+            if not told.is_of(stored.get(told.position)):
+                self._find(Fault.CHANGED, told.position, record, "not-the-ledgers")
         self._compared += len(entries)
 
 

@@ -30,6 +30,10 @@ COPY (
         SELECT position, recorded_at, aggregate_id, version, topic, body FROM events
         WHERE position > %(after)s AND position <= %(until)s
             AND (%(topics)s::text[] IS NULL OR topic = ANY(%(topics)s::text[]))
+            AND (
+                %(positions)s::bigint[] IS NULL
+                OR position = ANY(%(positions)s::bigint[])
+            )
         ORDER BY position LIMIT %(limit)s
     ) AS entries
 ) TO STDOUT (FORMAT binary)
@@ -67,14 +71,19 @@ def bundled(
     until: int,
     limit: int,
     topics: Sequence[str] = (),
+    positions: Sequence[int] = (),
 ) -> list[BareRow]:
-    """At most ``limit`` entries above ``after`` up to ``until``, in order."""
+    """At most ``limit`` entries above ``after`` up to ``until``, in order.
+
+    All of them, or those of some topics, or at some positions.
+    """
     message = BytesIO()
     asked = {
         "after": after,
         "until": until,
         "limit": limit,
         "topics": list(topics) or None,
+        "positions": list(positions) or None,
     }
     cursor.copy_expert(cursor.mogrify(_BUNDLE, asked), message)
     return _rows(message.getvalue())

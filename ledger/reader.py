@@ -156,6 +156,20 @@ class LedgerReader:
         with self._datastore.autocommit() as cursor:
             return bundled(cursor, after=after, until=until, limit=limit, topics=topics)
 
+    def rows_at(self, positions: Sequence[int]) -> dict[int, BareRow]:
+        """As ``at_positions``, but bare."""
+        if not positions:
+            return {}
+        with self._datastore.autocommit() as cursor:
+            rows = bundled(
+                cursor,
+                after=min(positions) - 1,
+                until=max(positions),
+                limit=len(positions),
+                positions=positions,
+            )
+        return {row[0]: row for row in rows}
+
     def stream(
         self,
         *,

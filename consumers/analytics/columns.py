@@ -91,7 +91,7 @@ class Rows:
     def takes(self, told: Enveloped) -> bool:
         """Whether the next entry may stand in the same file."""
         return not len(self) or (
-            told.entry.recorded_at.date() == self.day
+            told.recorded_at.startswith(self.day.isoformat())
             and self.size_bytes < LARGEST_MEMORY_BYTES
         )
 
@@ -99,7 +99,7 @@ class Rows:
         """Take the next entry in."""
         for column, value in zip(self._columns, row_of(told), strict=True):
             column.append(value)
-        self.size_bytes += len(told.entry.body)
+        self.size_bytes += len(told.body)
 
     def table(self) -> pa.Table:
         """The rows as Arrow has them."""
@@ -114,21 +114,21 @@ class Rows:
 
 def row_of(told: Enveloped) -> tuple[Any, ...]:
     """The values of an entry's row, in the order of SCHEMA."""
-    entry = told.entry
-    body, text = _read(entry.body) if entry.topic.startswith(_OURS) else ({}, None)
+    topic = told.topic
+    body, text = _read(told.body) if topic.startswith(_OURS) else ({}, None)
     data = _object(body, "data")
     actor = _object(body, "actor")
     effective_at, day, hour = _effective(_text(body, "effective_at"))
-    is_attempt = entry.topic == _REFUSED
+    is_attempt = topic == _REFUSED
     return (
-        entry.position,
-        entry.recorded_at,
+        told.position,
+        datetime.fromisoformat(told.recorded_at),
         effective_at,
         day,
         hour,
-        str(entry.aggregate_id),
-        entry.version,
-        entry.topic,
+        told.aggregate_id,
+        told.version,
+        topic,
         _text(actor, "kind"),
         _text(actor, "place"),
         _text(data, "governorate"),
@@ -136,7 +136,7 @@ def row_of(told: Enveloped) -> tuple[Any, ...]:
         # What holds from an acceptance on is the agency of its terms.
         _text(_object(data, "terms"), "agency") or _text(data, "agency"),
         _text(data, "service"),
-        stage_of(entry.topic, data),
+        stage_of(topic, data),
         _text(data, "by"),
         _text(data, "outcome"),
         _text(data, "code" if is_attempt else "reason"),

@@ -255,7 +255,7 @@ class Follower:
             raise RecordUnusableError(*at, "leaf-hash")
         self._must_be_the_same(told)
         self._seen[record.partition] = record.offset + 1
-        position = told.entry.position
+        position = told.position
         held = self._held.get(position)
         if held is not None and held.told.leaf_hash != told.leaf_hash:
             raise RecordUnusableError(*at, "two-of-one-position")
@@ -283,7 +283,7 @@ class Follower:
         manifest = self._folder.manifest
         if (
             manifest is not None
-            and told.entry.position == manifest.position
+            and told.position == manifest.position
             and told.leaf_hash.hex() != manifest.leaf_hash
         ):
             raise OtherOriginError("ledger's history")
@@ -354,8 +354,8 @@ class Follower:
 
 def _incarnation_of(told: Enveloped) -> int:
     """The incarnation that begins with the entry; 0 for any other entry."""
-    entry = told.entry
-    if entry.topic != ReturnedLedger.Resumed.TOPIC:
+    if told.topic != ReturnedLedger.Resumed.TOPIC:
         return 0
+    entry = told.entry
     begun = decoder_of(entry.topic)(entry.aggregate_id, entry.version, entry.body)
     return int(begun.incarnation)  # type: ignore[attr-defined]

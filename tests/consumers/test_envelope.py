@@ -102,6 +102,8 @@ def test_an_id_that_is_written_otherwise_is_no_entrys() -> None:
 def test_a_header_twice_a_tombstone_and_a_foreign_key_are_refused() -> None:
     for key, value, told, code in (
         (KEY, BODY, [*headers(), ("ce_id", KEY + b"/7")], "header-twice"),
+        # Kafka's own form of a header lets it have no value at all.
+        (KEY, BODY, [*headers(), ("more", None)], "header-without-value"),
         (KEY, None, headers(), "no-value"),
         (b"other", BODY, headers(), "key-is-not-the-aggregate"),
         (None, BODY, headers(), "key-is-not-the-aggregate"),

@@ -15,7 +15,8 @@ from consumers.analytics.asking import _quoted
 from consumers.analytics.columns import Rows
 from consumers.analytics.folder import Folder, Manifest, Origin, manifest_of
 from consumers.envelope import Enveloped
-from ledger.entries import Entry
+from ledger.bodies import rfc3339
+from ledger.entries import leaf_hash_of
 
 ORIGIN = Origin(topic="t", topic_id="i", source="urn:uuid:s", incarnation=1)
 BEGUN = datetime(2026, 11, 23, 21, tzinfo=UTC)
@@ -23,15 +24,22 @@ BEGUN = datetime(2026, 11, 23, 21, tzinfo=UTC)
 
 def entry(position: int, *, a_day: int = 200) -> Enveloped:
     """An entry; so many of them make a day."""
-    made = Entry(
+    topic = "sijil.request.informed.v1"
+    recorded_at = rfc3339(BEGUN + timedelta(seconds=86_400 // a_day) * position)
+    aggregate_id = str(UUID(int=position % 7))
+    body = b'{"data":{},"effective_at":"2026-11-23T22:30:00.000000Z"}'
+    return Enveloped(
         position=position,
-        recorded_at=BEGUN + timedelta(seconds=86_400 // a_day) * position,
-        aggregate_id=UUID(int=position % 7),
+        recorded_at=recorded_at,
+        aggregate_id=aggregate_id,
         version=position,
-        topic="sijil.request.informed.v1",
-        body=b'{"data":{},"effective_at":"2026-11-23T22:30:00.000000Z"}',
+        topic=topic,
+        body=body,
+        leaf_hash=leaf_hash_of(
+            position, recorded_at, aggregate_id, position, topic, body
+        ),
+        source=ORIGIN.source,
     )
-    return Enveloped(entry=made, leaf_hash=made.leaf_hash(), source=ORIGIN.source)
 
 
 def rows_of(positions: Iterable[int], *, a_day: int = 200) -> Rows:
