@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -90,7 +91,7 @@ def heading(title: str, about: Sequence[str]) -> list[str]:
     return [
         f"# {title}, {datetime.now(UTC).date()}",
         "",
-        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, embedded server.",
+        f"{machine()}, embedded server.",
         *about,
         "",
     ]

@@ -9,9 +9,7 @@ and kept under ``results/``.
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 from benchmarks.append import installation
+from benchmarks.machine import machine
 from domain.access import Principal
 from domain.acts import ActorKind, Provenance
 from domain.ids import derived_id
@@ -168,7 +167,7 @@ def report(ours: Sequence[float], rival: Sequence[float]) -> str:
     lines = [
         f"# A history through the rules, {datetime.now(UTC).date()}",
         "",
-        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, embedded server;",
+        f"{machine()}, embedded server;",
         f"{LIVES} lives of {EVENTS_A_LIFE} events, {AT_ONCE} at a time;",
         f"medians of {len(ours)} rounds in turn, one process.",
         "",

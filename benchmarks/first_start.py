@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.machine import machine
 from tests.running import Running
 
 BOUND_S = 120
@@ -92,8 +92,7 @@ def main() -> None:
     busy = os.getloadavg()[1]
     text = (
         f"# First start, {datetime.now(UTC):%Y-%m-%d}\n\n"
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
-        "embedded server;\n"
+        f"{machine()},\nembedded server;\n"
         f"{asked.completed:,} completed requests, {found.position:,} entries; "
         "one run,\n"
         f"load average over five minutes at its end {busy:.1f}.\n\n"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine
 from tests.api.door import WHO
 from tests.fuzz.running import NOBODY, PHASES
 
@@ -100,7 +100,7 @@ def report(turns: Sequence[dict[str, Any]], day: str) -> str:
     failures = sum(n for s, n in statuses.items() if s.startswith("5") and s != "503")
     return f"""# Generated calls to the whole API, {day}
 
-2 cores, Python {platform.python_version()}, Schemathesis over the
+{machine()}, Schemathesis over the
 {turns[-1]["operations"]} operations of the description, with its checks, and a witness
 that asks both databases after each call; `make fuzz`, in {len(turns)} turns of
 {sum(told["seconds"] for told in turns):,} s at most in all. None found anything.

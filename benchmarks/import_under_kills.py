@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from random import Random
 from benchmarks import simulation_under_kills
 from benchmarks.append import installation
 from benchmarks.cutting import Cutting, fold
+from benchmarks.machine import machine
 from ledger.bodies import parse_body
 from ledger.settings import LedgerSettings
 from office.house import House, migrate
@@ -343,7 +343,7 @@ def main() -> None:
     lines = [
         f"# An import under kills, {datetime.now(UTC).date()}",
         "",
-        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, embedded server.",
+        f"{machine()}, embedded server.",
         "While writing: after the first write of a process, with more left to write.",
         "",
         "| | |",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import statistics
 import sys
 import threading
@@ -31,6 +30,7 @@ from api.app import create_app
 from api.settings import ApiSettings
 from api.tokens import mint
 from benchmarks.append import installation
+from benchmarks.machine import machine
 from domain.acts import Act, Actor, ActorKind
 from domain.ids import derived_id, tracking_number
 from domain.requests import (
@@ -252,13 +252,12 @@ def measure(settings: LedgerSettings) -> dict[str, Times]:
 
 def report(times: dict[str, Times]) -> str:
     """The table of a run."""
-    python = ".".join(map(str, sys.version_info[:3]))
     row = times["one row"]
     lines = [
         f"# A clerk's queue beside one row, {datetime.now(UTC):%Y-%m-%d}",
         "",
         (
-            f"{os.cpu_count()} cores, Python {python}, embedded PostgreSQL, one client"
+            f"{machine()}, embedded PostgreSQL, one client"
             f" over HTTP; {OPEN_ITEMS:,} open items, each with {OLD_VERSIONS} older"
             f" versions; median of {ROUNDS} rounds of {CALLS} calls, in turn. A queue's"
             " page has 50 items. The bar for p99 is three times the one row's."

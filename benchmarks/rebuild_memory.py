@@ -12,7 +12,6 @@ server does not wait for the disk.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import sys
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 import psycopg2
 
 from benchmarks.append import installation
+from benchmarks.machine import machine
 from benchmarks.view_lag import lives
 from ledger.names import LEDGER_SCHEMA, Role
 from ledger.persistence.append import ActToAppend
@@ -149,7 +149,7 @@ def main() -> None:
     ]
     lines.append(f"ratio {ratio:.2f}")
     day = datetime.now(UTC).date().isoformat()
-    text = f"# rebuild-memory\n\n{os.cpu_count()} cores, {day}.\n\n"
+    text = f"# rebuild-memory\n\n{machine()}, {day}.\n\n"
     text += "".join(f"- {line}\n" for line in lines)
     print(text)
     (RESULTS / f"rebuild-memory-{day}.md").write_text(text, encoding="utf-8")

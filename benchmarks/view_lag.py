@@ -8,7 +8,6 @@ event is the time from the answer to its append until the last view has passed i
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any
 from eventsourcing.persistence import StoredEvent
 
 from benchmarks.append import installation
+from benchmarks.machine import machine
 from ledger.names import LEDGER_SCHEMA, VIEWS_SCHEMA, Role
 from ledger.persistence.append import ActToAppend
 from ledger.persistence.datastore import PostgresDatastore
@@ -107,7 +107,7 @@ def main() -> None:
         f"lag of all views: median {p50:.0f} ms, p99 {p99:.0f} ms, most {lags[-1]:.0f}",
     ]
     day = datetime.now(UTC).date().isoformat()
-    text = f"# view-lag\n\n{os.cpu_count()} cores, {day}.\n\n"
+    text = f"# view-lag\n\n{machine()}, {day}.\n\n"
     text += "".join(f"- {line}\n" for line in lines)
     print(text)
     (RESULTS / f"view-lag-{day}.md").write_text(text, encoding="utf-8")

@@ -3,11 +3,12 @@
 The simulated history of 44,000 completed requests is loaded once; then, in the same run
 on the same embedded server, ``eventsourcing``'s ProjectionRunner counts events into one
 counter (before and after the views: the median of three), each view is folded alone
-from the beginning, and all of them together. The rival stands twice: over the ledger's
-events by our persistence module, and as shipped, with plain events on the library's own
-PostgreSQL module. The faster one decides. Beside each rate stands what an event cost in
-processors' time, in this process and in the server. Rates, ratios to the rivals, and
-the ratio of all to OpenCRVS's target for re-indexing are printed and kept.
+from the beginning, and all of them together: by one process, and by two that share them
+(``sijil runner --share``). The rival stands twice: over the ledger's events by our
+persistence module, and as shipped, with plain events on the library's own PostgreSQL
+module. The faster one decides. Beside each rate stands what an event cost in
+processors' time, in Python and in the server. Rates, ratios to the rivals, and the
+ratio of all to OpenCRVS's target for re-indexing are printed and kept.
 
 ``python -m benchmarks.views [COMPLETED]`` takes a smaller history.
 """
@@ -26,6 +27,8 @@ from pathlib import Path
 from benchmarks.append import installation
 from benchmarks.counting import as_shipped, over_the_ledger
 from benchmarks.cpu import Cost, postmaster_of
+from benchmarks.machine import machine
+from benchmarks.shares import folded_by
 from ledger.names import LEDGER_SCHEMA, VIEWS_SCHEMA, Role
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
@@ -43,6 +46,8 @@ COMPLETED = 44_000
 REINDEX_TARGET = 17_700
 """Events a second that OpenCRVS wants of a re-index."""
 MUST_BE_TIMES = 40
+ROUNDS = 3
+"""Of all views together, in turn; odd, so that the median is a measured one."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -90,6 +95,17 @@ def folded(
     )
 
 
+def shared(writing: PostgresDatastore, settings: LedgerSettings) -> Folded:
+    """All views from the beginning to the head, by two processes."""
+    start_over(writing, VIEWS)
+    spent = folded_by(2, settings, postmaster_of(writing))
+    return Folded(
+        rate=spent.head / spent.wall_s,
+        python_us=spent.python_s / spent.head * 1e6,
+        server_us=spent.server_s / spent.head * 1e6,
+    )
+
+
 def load(settings: LedgerSettings, completed: int, say: Callable[[str], None]) -> int:
     """The simulated history; the head."""
     with House(settings) as house:
@@ -124,7 +140,10 @@ def main() -> None:
         reader = LedgerReader(reading)
         rivals = [both_rivals(settings, number) for number in range(2)]
         alone = {v.name: folded(writing, reader, (v,)) for v in VIEWS}
-        together = folded(writing, reader, VIEWS)
+        one, two = [], []
+        for _ in range(ROUNDS):
+            one.append(folded(writing, reader, VIEWS))
+            two.append(shared(writing, settings))
         rivals.append(both_rivals(settings, 2))
         ours, shipped = (statistics.median(side) for side in zip(*rivals, strict=True))
         rival = max(ours, shipped)
@@ -132,19 +151,24 @@ def main() -> None:
             f"eventsourcing's ProjectionRunner, one counter: {ours:,.0f} events/s over"
             f" the ledger, {shipped:,.0f} events/s on its own module as shipped"
         )
-        for name, one in sorted(alone.items(), key=lambda each: each[1].rate):
-            say(f"{name} alone: {one}, {one.rate / rival:.0f} x")
-        say(
-            f"all {len(VIEWS)} together: {together},"
-            f" {together.rate / REINDEX_TARGET:.1f} x {REINDEX_TARGET:,}"
-        )
+        for name, each in sorted(alone.items(), key=lambda named: named[1].rate):
+            say(f"{name} alone: {each}, {each.rate / rival:.0f} x")
+        best = 0.0
+        for how, rounds in (("one process", one), ("two processes", two)):
+            together = sorted(rounds, key=lambda each: each.rate)[ROUNDS // 2]
+            best = max(best, together.rate)
+            say(
+                f"all {len(VIEWS)} together by {how}, the median of {ROUNDS} rounds:"
+                f" {together}, {together.rate / REINDEX_TARGET:.2f} x"
+                f" {REINDEX_TARGET:,}"
+            )
         busy = os.getloadavg()[0]
         say(f"the machine's load meanwhile, with all else that ran: {busy:.1f}")
         writing.close()
         reading.close()
     keep("views", completed, head, lines)
-    slow = [name for name, one in alone.items() if one.rate < MUST_BE_TIMES * rival]
-    if slow or together.rate < REINDEX_TARGET:
+    slow = [name for name, each in alone.items() if each.rate < MUST_BE_TIMES * rival]
+    if slow or best < REINDEX_TARGET:
         sys.exit(f"too slow: {', '.join(slow) or 'all together'}")
 
 
@@ -157,7 +181,7 @@ def keep(name: str, completed: int, head: int, lines: Sequence[str]) -> None:
     """Write the results under today's date."""
     day = datetime.now(UTC).date().isoformat()
     text = (
-        f"# {name}\n\n{os.cpu_count()} cores, {day}; a simulated history of"
+        f"# {name}\n\n{machine()}, {day}; a simulated history of"
         f" {completed:,} completed requests, {head:,} events.\n\n"
     )
     text += "".join(f"- {line}\n" for line in lines)

@@ -34,6 +34,7 @@ import httpx2
 from api.cli.migrate import bring_up_to_date
 from api.settings import ApiSettings
 from api.tokens import mint
+from benchmarks.machine import machine
 from domain.acts import ActorKind
 from ledger.embedded import EmbeddedServer
 from ledger.settings import LedgerSettings
@@ -229,7 +230,7 @@ def report(
     return f"""# A working day's peak at {day.times:g} times the national rate, \
 {datetime.now(UTC):%Y-%m-%d}
 
-2 cores, Python {sys.version.split()[0]}, embedded server, one `sijil serve` and one
+{machine()}, embedded server, one `sijil serve` and one
 `sijil runner`, on a history of {day.completed:,} completed requests; Locust on the same
 two cores, so the times hold its own work too. Load average over the last five minutes
 at the end: {os.getloadavg()[1]:.1f}.
