@@ -3,9 +3,10 @@
 One real Apache Kafka and one embedded ledger on this machine. In each round so many
 requests wait at their agencies, in two halves: one half is answered through the use
 case itself, one after the other in one thread, as a door does with one caller; the
-other half by signed messages on a topic of twelve partitions, which one worker uses.
-Both write the same events under the same rules, and a mark with each; the worker also
-reads and checks signatures. The sides take turns at which begins.
+other half by signed messages on a topic of twelve partitions, which workers of one
+group use: one process of them, and two, for an interpreter lets one thread run at a
+time. All write the same events under the same rules, and a mark with each; workers also
+read and check signatures. The sides take turns at which begins.
 
 Afterwards every request has one answer, and every partition is passed to its end.
 
@@ -24,23 +25,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.persistence import Tracking
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 
 from benchmarks.append import installation
 from benchmarks.bars import Line, keep
 from consumers.inward.messages import Correspondence
-from consumers.inward.records import InwardMessage
-from consumers.inward.signatures import KEY_ID, SIGNATURE, Senders, signed_bytes
-from consumers.inward.worker import InwardWorker
+from consumers.inward.records import tracking_name
+from consumers.inward.signatures import KEY_ID, SIGNATURE, signed_bytes
+from consumers.inward.worker import topic_ids
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import AGENCY_REPLIES
@@ -51,6 +54,7 @@ from domain.money import Unit
 from domain.persons import PersonDetails
 from domain.requests import Answer, Channel, Delivery, PaymentChannel
 from domain.services import Relationship
+from ledger.book import Ledger
 from ledger.settings import LedgerSettings
 from office.acts import Envelope
 from office.bulk import BulkDesk, Item
@@ -65,13 +69,19 @@ from office.house import House
 from office.requests.taking_in import request_id_of
 from office.seeding import seed
 from projections.schema import ensure_views
+from tests.consumers.inward.process import Given, begin
 from tests.kafka.broker import Cluster
 
-REPLIES = 6_000
-"""Of one side of one round: some seconds."""
+REPLIES = 9_000
+"""Of one side of one round: some ten seconds."""
 ROUNDS = 3
 """Odd, so that the median is a measured round."""
 MUST_BE = 2.0
+JOINED_S = 60.0
+DONE_S = 120.0
+"""How long a side may take before the run gives up."""
+LOOK_S = 0.1
+"""Between two looks at the marks: a fiftieth of a round, and little work beside it."""
 SECRET = bytes(range(32))
 SENDERS = f"""
 [[sender]]
@@ -98,12 +108,12 @@ class Bench:
     """The broker, the office, and what waits at the agency."""
 
     def __init__(self, cluster: Cluster, settings: LedgerSettings, place: Path) -> None:
+        self._bootstrap = cluster.bootstrap
         self.options = KafkaSettings(kafka=cluster.bootstrap).client()
         self._settings = settings
         self.senders_file = place / "senders.toml"
         self.senders_file.write_text(SENDERS, encoding="utf-8")
         self.senders_file.chmod(0o600)
-        self._senders = Senders.read(self.senders_file)
         ensure_views(settings)
         with House(settings) as house:
             seed(house.catalogue)
@@ -178,34 +188,68 @@ class Bench:
                 )
             return len(waiting) / (time.monotonic() - began)
 
-    def sent(self, waiting: list[UUID]) -> float:
-        """Replies a second, from the worker's first to its last."""
+    def sent(self, waiting: list[UUID], *, workers: int) -> float:
+        """Replies a second of so many workers, once each has partitions.
+
+        All was sent before; what they use before they share is not counted.
+        """
         topic = self.topic()
         self.send(topic, waiting)
-        times: list[float] = []
-        with House(self._settings) as house:
+        given = Given(
+            settings=self._settings,
+            bootstrap=self._bootstrap,
+            senders=self.senders_file,
+            topics={topic: Correspondence.REPLIES},
+            group=topic,
+        )
+        processes = [begin(given) for _ in range(workers)]
+        try:
+            self._wait_until_shared(topic, workers)
+            return self._rate_of(topic, len(waiting))
+        finally:
+            for each in processes:
+                each.kill()
+                each.join()
 
-            def done(_: InwardMessage) -> None:
-                times.append(time.monotonic())
+    def _wait_until_shared(self, group: str, workers: int) -> None:
+        """Wait until every worker of the group has partitions."""
+        until = time.monotonic() + JOINED_S
+        with closing(KafkaAdminClient(**self.options)) as admin:
+            while time.monotonic() < until:
+                # The first group of a broker: where it keeps them is only being made.
+                with suppress(CoordinatorNotAvailableError):
+                    found = admin.describe_groups([group])[group]
+                    given = [m["member_assignment"] for m in found["members"]]
+                    are_all = len(given) == workers and all(
+                        each and each["assigned_partitions"] for each in given
+                    )
+                    if found["group_state"] == "Stable" and are_all:
+                        return
+                time.sleep(0.2)
+        raise AssertionError(f"{workers} workers have not joined in {JOINED_S} s")
 
-            worker = InwardWorker(
-                house,
-                self.options,
-                senders=lambda: self._senders,
-                aside=_Nowhere(),
-                topics={topic: Correspondence.REPLIES},
-                group=topic,
-                done=done,
-            )
-            stop = Event()
-            thread = Thread(target=worker.run, args=(stop,))
-            thread.start()
-            while len(times) < len(waiting) and thread.is_alive():
-                time.sleep(0.01)
-            stop.set()
-            thread.join()
-        assert len(times) == len(waiting)
-        return (len(times) - 1) / (max(times) - min(times))
+    def _rate_of(self, topic: str, replies: int) -> float:
+        """Marks a second from now until there are so many; looked at every LOOK_S."""
+        with closing(KafkaAdminClient(**self.options)) as admin:
+            topic_id = topic_ids(admin, [topic])[topic]
+        names = [
+            tracking_name(topic, topic_id, each)
+            for each in range(AGENCY_REPLIES.partitions)
+        ]
+        first: tuple[float, int] | None = None
+        until = time.monotonic() + DONE_S
+        with closing(Ledger(self._settings)) as ledger:
+            while time.monotonic() < until:
+                marks = [ledger.process_recorder.max_tracking_id(n) for n in names]
+                now = time.monotonic()
+                passed = sum(0 if mark is None else mark + 1 for mark in marks)
+                first = first or (now, passed)
+                if passed == replies:
+                    # What is measured is no remainder.
+                    assert passed - first[1] > replies / 2, "used before they shared"
+                    return (passed - first[1]) / (now - first[0])
+                time.sleep(LOOK_S)
+        raise AssertionError(f"{passed} of {replies} passed")
 
     def topic(self) -> str:
         """The name of an empty topic."""
@@ -262,18 +306,10 @@ _ETAGS = (None, 2, 2, 4)
 moves no ETag, then the fee."""
 
 
-class _Nowhere:
-    """Nothing may be set aside here."""
-
-    def set_aside(self, message: InwardMessage, *, cause: str, **_: object) -> None:
-        """Raise, so that the round ends."""
-        raise AssertionError(f"{message.name}: {cause}")
-
-
 def main() -> None:
     """Measure, verify, print and keep."""
     replies = int(sys.argv[1]) if len(sys.argv) > 1 else REPLIES
-    rates: tuple[list[float], list[float]] = ([], [])
+    rates: tuple[list[float], list[float], list[float]] = ([], [], [])
     with (
         tempfile.TemporaryDirectory(prefix="sijil-bench-") as folder,
         installation() as settings,
@@ -283,27 +319,29 @@ def main() -> None:
         try:
             bench = Bench(cluster, settings, Path(folder))
             for number in range(ROUNDS):
-                waiting = bench.waiting(2 * replies)
+                waiting = bench.waiting(3 * replies)
                 sides = [
-                    (bench.sent, waiting[:replies], rates[0]),
-                    (bench.called, waiting[replies:], rates[1]),
+                    (partial(bench.sent, workers=1), waiting[:replies], rates[0]),
+                    (bench.called, waiting[replies : 2 * replies], rates[1]),
+                    (partial(bench.sent, workers=2), waiting[2 * replies :], rates[2]),
                 ]
-                for side, half, told in sides if number % 2 else sides[::-1]:
-                    told.append(side(half))
+                for side, third, told in sides if number % 2 else sides[::-1]:
+                    told.append(side(third))
                 bench.verify(waiting)
         finally:
             cluster.stop()
-    inward, called = map(statistics.median, rates)
+    one, called, two = map(statistics.median, rates)
     keep(
         "inward",
         title="Agencies' replies from Kafka to committed events",
         about=[
-            f"Medians of {ROUNDS} rounds of {replies:,} replies a side, in turn; one",
-            "worker, twelve partitions, one broker (Apache Kafka 4.4.0).",
+            f"Medians of {ROUNDS} rounds of {replies:,} replies a side, in turn;",
+            "twelve partitions, one broker (Apache Kafka 4.4.0).",
         ],
         header=("what", "messages, replies/s", "use case in one thread, replies/s"),
         lines=[
-            Line(name="agency replies", ours=inward, rival=called, at_least=MUST_BE)
+            Line(name="one worker", ours=one, rival=called),
+            Line(name="two workers", ours=two, rival=called, at_least=MUST_BE),
         ],
         is_trial=replies < REPLIES,
     )
