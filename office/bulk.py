@@ -236,13 +236,12 @@ class BulkDesk:
                     batch.owners += [None] * (self._window.waiting - len(batch.owners))
             with translated():
                 self._vault.commit()
+                batch.acts = self._window.take()
+                batch.send = self._ledger.process_recorder.prepare(batch.acts)
         except BaseException:
             self._vault.abandon()
             self._window.forget()
             raise
-        batch.acts = self._window.take()
-        with translated():
-            batch.send = self._ledger.process_recorder.prepare(batch.acts)
         return batch
 
     def _settle(self, item: Item) -> Settled:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from consumers.broker.ports import free_ports
 from ledger.embedded import EmbeddedServer
 
 REPOSITORY = Path(__file__).parent.parent
@@ -25,29 +25,11 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.1
 _WELCOME = "Sijil runs."
-_FIRST_PORT = 15_000
-_KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_KERNELS_FIRST = 32_768
-"""Where Linux begins unless it was told otherwise."""
-_PORTS_TRIED = 100
-"""Of thousands, few are taken."""
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody has, and nobody is given.
-
-    Not one of the kernel's choosing: it would give the same to any connection that is
-    opened while ours is not bound yet, or is between two starts.
-    """
-    first = _KERNELS_FIRST
-    if _KERNELS_PORTS.exists():
-        first = int(_KERNELS_PORTS.read_text().split()[0])
-    for _ in range(_PORTS_TRIED):
-        port = _FIRST_PORT + secrets.randbelow(max(first - _FIRST_PORT, 1))
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port was found")
+    """A port of the loopback address that nobody has, and nobody is given."""
+    return free_ports(1)[0]
 
 
 class Running:

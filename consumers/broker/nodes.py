@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.broker.jars import NoKafkaError, class_path
+from consumers.broker.ports import free_ports
 
 HEAP = "-Xmx512m"
 """What one node needs: some 560 MB resident."""
@@ -131,7 +132,8 @@ class Node:
                 break
             with closing(socket.socket()) as probe:
                 probe.settimeout(1.0)
-                if probe.connect_ex(("127.0.0.1", self._own.port)) == 0:
+                is_there = probe.connect_ex(("127.0.0.1", self._own.port)) == 0
+                if is_there and probe.getsockname() != probe.getpeername():
                     return
             time.sleep(0.05)
         last = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -213,7 +215,7 @@ class Cluster:
     def __init__(
         self, folder: Path, *, jars: Path, nodes: int = 1, ports: Sequence[int] = ()
     ) -> None:
-        free = [*ports, *_free_ports(2 * nodes - len(ports))]
+        free = [*ports, *free_ports(2 * nodes - len(ports))]
         addresses = [
             _Address(number=n + 1, port=free[n], controller_port=free[nodes + n])
             for n in range(nodes)
@@ -244,15 +246,3 @@ class Cluster:
         """End every node."""
         for node in self.nodes:
             node.stop()
-
-
-def _free_ports(number: int) -> list[int]:
-    """Ports that nobody has now, all different."""
-    probes = [socket.socket() for _ in range(number)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
