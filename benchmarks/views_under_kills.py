@@ -44,7 +44,9 @@ LOOK_EVERY = 4
 """Blows between two looks at what is shown."""
 LONGEST_REST_S = 0.4
 PLANTED_BLOWS = 12
-"""Tries to catch a planted fault."""
+PLANTED_LEDGERS = 8
+"""Tries to catch a planted fault. A blow has to fall between two transactions, and no
+later switch must have mended what it left: on one ledger in two it does."""
 RESULTS = Path(__file__).parent / "results"
 
 PLANTED: dict[str, tuple[Sequence[str], int]] = {
@@ -97,9 +99,17 @@ class Storm:
 
 
 def caught(plant: str) -> str | None:
-    """After how many blows a planted fault was seen, and how it showed; or None."""
+    """On which ledger and after how many blows a planted fault was seen, and how."""
+    for number in range(1, PLANTED_LEDGERS + 1):
+        found = _caught_on(plant, seed=number)
+        if found is not None:
+            return f"on ledger {number}, {found}"
+    return None
+
+
+def _caught_on(plant: str, *, seed: int) -> str | None:
     blows, runners = PLANTED[plant]
-    acts = history(requests=40, seed=1)
+    acts = history(requests=40, seed=seed)
     with own_server() as (server, settings):
         ensure_views(settings)
         superuser = server.dsn(dbname=settings.database_name)
