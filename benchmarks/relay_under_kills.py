@@ -63,7 +63,7 @@ class Storm:
         self.rows.append(
             (
                 _nodes(nodes),
-                f"{struck.blows.total()}",
+                f"{rounds}",
                 f"{struck.head:,}",
                 f"{len(struck.sent):,}",
                 f"{struck.starts}",

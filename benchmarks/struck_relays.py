@@ -61,6 +61,7 @@ RELAY = "the relays killed, one after the other"
 STANDBY = "one of two relays killed"
 WORKER = "a worker killed"
 SERVER = "PostgreSQL killed and started"
+ENDED = "a node that had ended by itself, started"
 _OFTEN = (BROKER, MID_COMMIT, STOPPED, RELAY, STANDBY, WORKER, SERVER, FULL)
 _SELDOM_EVERY = 40
 """Rounds to one long stop: it lasts as long as many others."""
@@ -193,10 +194,24 @@ class Trial:
                 if not each.is_alive():
                     all_[place] = another()
 
+    def _start_nodes_again(self) -> None:
+        """Start a node that ended by itself, as a service manager does, and say so.
+
+        One that finds something wrong with its disk ends, some time after it served.
+        """
+        for node in self._cluster.nodes:
+            if node.pid is None:
+                last = node.log.read_text(encoding="utf-8", errors="replace")[-600:]
+                print(f"node {node.number} had ended:\n{last}", flush=True)
+                self.blows[ENDED] += 1
+                node.start()
+                node.wait()
+
     # Blows ------------------------------------------------------------------------
 
     def strike(self) -> None:
         """One blow, and its end."""
+        self._start_nodes_again()
         time.sleep(self._chance.random() * LONGEST_REST_S)
         if not self._next:
             self._next = self._chance.sample(self._kinds, len(self._kinds))
@@ -296,6 +311,7 @@ class Trial:
             except (KafkaError, PartitionUnreadableError, PersistenceError):
                 if time.monotonic() > deadline:
                     raise
+            self._start_nodes_again()
             time.sleep(0.5)
 
     def end(self) -> list[str]:
@@ -307,6 +323,7 @@ class Trial:
         for each in self._threads[:2]:
             self._end_thread(each)
         self._stop.clear()
+        self._start_nodes_again()
         again = Thread(target=self._live, args=(self._start_again, 0.2))
         again.start()
         self._threads = [again]
@@ -314,6 +331,7 @@ class Trial:
         wrong = []
         deadline = time.monotonic() + LOOK_S
         while self._marks() != self._ends() and time.monotonic() < deadline:
+            self._start_nodes_again()
             time.sleep(0.5)
         if self._marks() != self._ends():
             wrong.append(f"marks {self._marks()} at ends {self._ends()}")
