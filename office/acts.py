@@ -25,7 +25,7 @@ from domain.acts import MINISTRY, OUTSIDE_KINDS, Act, Actor, ActorKind, Provenan
 from domain.aggregates import OfficeAggregate
 from domain.attempts import Attempt
 from domain.errors import EffectiveTimeError, NotFoundError, RuleBrokenError
-from domain.ids import derived_id, new_id, time_in
+from domain.ids import code_id, derived_id, new_id, time_in
 from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
 from ledger.book import Book
@@ -48,6 +48,8 @@ _EXEMPT_FROM_BOUND = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
 _NOT_RECORDED = frozenset({ActorKind.SYSTEM, ActorKind.IMPORT})
 """Refusals of an import stand in its report; the system's are its own faults."""
 
+_OFFICE = f"{ActorKind.SYSTEM}:office"
+"""Who binds names, in the table of commands: what a name means is nobody's own."""
 LARGEST_SKEW = timedelta(minutes=1)
 """Clocks that are further apart can append nothing (docs/reference/contract.md)."""
 
@@ -311,9 +313,26 @@ class Acts:
 
         Raises CommandReusedError when it was used for something else.
         """
+        self._remember(self.command(envelope, asked))
+
+    def bind(self, name: str, meaning: object) -> None:
+        """Let a name mean one thing for ever, whoever says so first.
+
+        For what two acts on two things must not both have: no version that both would
+        write lets one of them lose, so the store keeps the name as it keeps the id of
+        an act. What is bound stays bound, also where its act is refused after: MUST be
+        asked last. Raises CommandReusedError where the name means something else.
+        """
+        # A name that can be guessed could be used up beforehand, as somebody's
+        # Idempotency-Key: the id is keyed.
+        command_id = code_id("bound", self._keyed(name.encode()).hex())
+        digest = self._keyed(canonical({"name": name, "meaning": plain(meaning)}))
+        self._remember(append.Command(id=command_id, actor=_OFFICE, digest=digest))
+
+    def _remember(self, command: append.Command) -> None:
         with translated():
             try:
-                self.ledger.append(command=self.command(envelope, asked))
+                self.ledger.append(command=command)
             except append.CommandRepeatedError:
                 return
             except append.CommandReusedError as error:

@@ -33,7 +33,7 @@ from office.commands import (
     ConfirmDelivery,
     RecordResponse,
 )
-from office.errors import NotFreshEnoughError
+from office.errors import CommandReusedError, NotFreshEnoughError
 from office.requests import Requests
 from projections.payments import Payments, PaymentsQueries
 from projections.postal_manifest import (
@@ -163,7 +163,9 @@ class Reports:
             # count twice.
             return self._unmatched(payment, envelope, command, number=number)
         request_id = None if number is None else self._request_of_number(number)
-        self._must_have_paid_nothing_else(payment, envelope, request_id)
+        if not self._is_paid(request_id, payment, envelope):
+            self._must_have_paid_nothing_else(payment, envelope)
+            self._must_be_alone(payment, envelope, number=number)
         centre, reason = None, UnmatchedBecause.UNKNOWN_NUMBER
         if request_id is not None:
             try:
@@ -241,26 +243,47 @@ class Reports:
         with translated():
             return self._acts.ledger.find(Payment, payment_id) is not None
 
+    def _is_paid(
+        self, request_id: UUID | None, payment: BankPayment, envelope: Envelope
+    ) -> bool:
+        """Whether the request was paid with the reference; it says with how much."""
+        if request_id is None:
+            return False
+        with translated():
+            return was_paid_under(
+                self._request(request_id),
+                bank=envelope.principal.id,
+                bank_reference=payment.bank_reference,
+            )
+
     def _must_have_paid_nothing_else(
-        self, payment: BankPayment, envelope: Envelope, request_id: UUID | None
+        self, payment: BankPayment, envelope: Envelope
     ) -> None:
         """Raise InvalidValueError where another request was paid with the reference."""
-        bank, reference = envelope.principal.id, payment.bank_reference
-
-        def is_paid(request_id: UUID) -> bool:
-            request = self._request(request_id)
-            return was_paid_under(request, bank=bank, bank_reference=reference)
-
         with translated():
-            if request_id is not None and is_paid(request_id):
-                # Reported again: the request itself says whether it is the same.
-                return
             # What paid a moment ago is not in the view yet; nothing else tells of it.
             self._must_be_fresh(Payments.name)
-            if any(map(is_paid, self._payments.paid_under(reference))):
-                raise InvalidValueError(
-                    field="bank_reference", reason="another-payment"
-                )
+            others = self._payments.paid_under(payment.bank_reference)
+        if any(self._is_paid(other, payment, envelope) for other in others):
+            raise InvalidValueError(field="bank_reference", reason="another-payment")
+
+    def _must_be_alone(
+        self, payment: BankPayment, envelope: Envelope, *, number: str | None
+    ) -> None:
+        """Raise InvalidValueError where the reference is reported as another payment.
+
+        At the same moment, that is: of what is not stored yet no view can tell, and the
+        two would be fees of two requests. Whoever binds the reference first has it.
+        """
+        try:
+            self._acts.bind(
+                f"payment/{envelope.principal.id}/{payment.bank_reference}",
+                {"number": number, "amount": payment.amount, "unit": payment.unit},
+            )
+        except CommandReusedError as error:
+            raise InvalidValueError(
+                field="bank_reference", reason="another-payment"
+            ) from error
 
     # Whose it is ------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from eventsourcing.persistence import OperationalError
 from domain.access import Principal
 from domain.acts import Act, ActorKind
 from domain.errors import EffectiveTimeError, NotFoundError, WrongStateError
+from domain.ids import code_id
 from domain.money import Unit
 from domain.requests import Channel, PaymentChannel, ServiceRequest
 from ledger.names import Role
-from office.acts import Envelope
+from office.acts import Acts, Envelope
 from office.commands import PayFee
 from office.errors import (
     CommandReusedError,
@@ -237,3 +238,27 @@ class TestWhoMayAsk:
             scene.requests.submit(
                 submission(**online), envelope(other, command_id=env.command_id)
             )
+
+
+class TestNames:
+    """A name means one thing for ever, whoever says so first."""
+
+    def test_what_a_name_means_may_be_said_again_and_not_otherwise(
+        self, scene: Scene
+    ) -> None:
+        acts = scene.house.acts
+        before = scene.entries()
+        for _ in range(2):
+            acts.bind("payment/bank-1/B-1", {"amount": 1})
+        acts.bind("payment/bank-2/B-1", {"amount": 2})
+        with pytest.raises(CommandReusedError):
+            acts.bind("payment/bank-1/B-1", {"amount": 2})
+        assert scene.entries() == before
+
+    def test_no_name_can_be_used_up_by_who_guesses_its_id(self, scene: Scene) -> None:
+        """The id is keyed: another installation's is another."""
+        guessed = code_id("bound", "payment/bank-1/B-1")
+        scene.requests.submit(submission(), envelope(CLERK, command_id=guessed))
+        scene.house.acts.bind("payment/bank-1/B-1", {"amount": 1})
+        other = Acts(scene.house.ledger, command_key=b"another", backdating=timedelta())
+        other.bind("payment/bank-1/B-1", {"amount": 2})

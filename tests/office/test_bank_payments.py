@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -19,6 +21,7 @@ from ledger.bodies import read_body
 from office.commands import PayFee
 from office.errors import NotFreshEnoughError
 from office.reports import BankPayment
+from projections.payments import PaymentsQueries
 from tests.office.reporting import (
     SECOND_BANK,
     UNMATCHED,
@@ -178,6 +181,91 @@ def test_a_reference_that_paid_one_request_pays_no_other(
             scene.house.reports.payment(other, message(scene, BANK))
     assert scene.entries() == before
     assert not scene.get(other_id).is_fee_paid
+
+
+class Between(PaymentsQueries):
+    """Lets something happen between the look at a view and the act that follows."""
+
+    def __init__(self, looked: PaymentsQueries, happens: Callable[[], None]) -> None:
+        self._looked = looked
+        self._happens = [happens]
+
+    def paid_under(self, bank_reference: str) -> tuple[UUID, ...]:
+        found = self._looked.paid_under(bank_reference)
+        if self._happens:
+            self._happens.pop()()
+        return found
+
+
+@pytest.mark.parametrize("is_first_known", [True, False])
+def test_a_reference_reported_under_two_numbers_at_once_counts_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_first_known: bool
+) -> None:
+    """Neither is in a view when the other looks; the store lets one of them have it."""
+    paid_id, other_id = scene.assigned(), scene.assigned()
+    payment = fee_of(scene, other_id)
+    first = dataclasses.replace(
+        payment,
+        tracking_number=scene.get(paid_id).tracking_number if is_first_known else "?",
+    )
+    scene.room.runner.catch_up()
+    reports = scene.house.reports
+
+    def happens() -> None:
+        reports.payment(first, message(scene, BANK))
+
+    between = Between(scene.house.queries.payments, happens)
+    monkeypatch.setattr(reports, "_payments", between)
+    with pytest.raises(InvalidValueError, match="another-payment"):
+        reports.payment(payment, message(scene, BANK))
+    assert not between._happens
+    assert scene.get(paid_id).is_fee_paid is is_first_known
+    assert len(bodies(scene, UNMATCHED)) == (0 if is_first_known else 1)
+    assert not scene.get(other_id).is_fee_paid
+
+
+def test_a_payment_reported_twice_at_once_is_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = scene.assigned()
+    payment = fee_of(scene, request_id)
+    scene.room.runner.catch_up()
+    reports = scene.house.reports
+    earlier = message(scene, BANK)
+
+    def happens() -> None:
+        reports.payment(payment, earlier)
+
+    between = Between(scene.house.queries.payments, happens)
+    monkeypatch.setattr(reports, "_payments", between)
+    done = reports.payment(payment, message(scene, BANK))
+    assert done.first_position is None
+    assert not between._happens
+    assert len(bodies(scene, "sijil.request.fee-paid.v1")) == 1
+
+
+def test_a_payment_that_a_crash_cut_off_is_taken_when_it_comes_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reference is its own by then, and so it stays."""
+    request_id, other_id = scene.assigned(), scene.assigned()
+    payment = fee_of(scene, request_id)
+    scene.room.runner.catch_up()
+    sent = message(scene, BANK)
+
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("the process died")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.house.acts, "on_request", crash)
+        with pytest.raises(RuntimeError):
+            scene.house.reports.payment(payment, sent)
+    number = scene.get(other_id).tracking_number
+    other = dataclasses.replace(payment, tracking_number=number)
+    with pytest.raises(InvalidValueError, match="another-payment"):
+        scene.house.reports.payment(other, message(scene, BANK))
+    scene.house.reports.payment(payment, sent)
+    assert scene.get(request_id).is_fee_paid
 
 
 def test_a_payment_waits_for_the_view_of_references(
