@@ -383,8 +383,8 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "already-settled": _kind(
         409,
-        "الرسالة مسوّاة من قبل",
-        "The message was settled before",
+        "سُوّيت المسألة من قبل",
+        "It was settled before",
         "لا يلزم أي إجراء آخر.",
         "Nothing more has to be done.",
     ),

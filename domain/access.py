@@ -60,6 +60,7 @@ class Permission(StrEnum):
     READ_POST = "read-post"
     READ_PAYMENTS = "read-payments"
     READ_SUMS = "read-sums"
+    SETTLE_PAYMENTS = "settle-payments"
     READ_DEAD_LETTERS = "read-dead-letters"
 
 
@@ -120,6 +121,9 @@ ROLES_OF: dict[Permission, frozenset[ActorKind]] = {
     Permission.READ_POST: _STAFF | _OVERSIGHT | {ActorKind.POST},
     Permission.READ_PAYMENTS: _STAFF | _OVERSIGHT | {ActorKind.BANK},
     Permission.READ_SUMS: _OVERSIGHT | {ActorKind.SUPERVISOR},
+    Permission.SETTLE_PAYMENTS: frozenset(
+        {ActorKind.ADMINISTRATOR, ActorKind.SUPERVISOR}
+    ),
     Permission.READ_DEAD_LETTERS: _OVERSIGHT,
 }
 

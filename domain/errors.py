@@ -324,7 +324,7 @@ class ViewNotStoppedError(RuleBrokenError):
 
 
 class AlreadySettledError(RuleBrokenError):
-    """Somebody has said before that nothing more comes of the dead letter."""
+    """Somebody has said before what became of the dead letter, or of the payment."""
 
     code = "already-settled"
 

@@ -61,8 +61,12 @@ OLD_FOR_NEW = 100
 """Old pounds for one new pound, since 1 January 2026."""
 
 
+def worth(amount: int, unit: Unit) -> int:
+    """What an amount is worth in hundredths of old pounds: exact, as a multiple is."""
+    return amount if unit is Unit.OLD else amount * OLD_FOR_NEW
+
+
 def in_old_pounds(line: FeeLine) -> FeeLine:
-    """A line of new pounds as it was before 2026: exact, because it is a multiple."""
-    if line.unit is Unit.OLD:
-        return line
-    return FeeLine(kind=line.kind, amount=line.amount * OLD_FOR_NEW, unit=Unit.OLD)
+    """A line of new pounds as it was before 2026."""
+    amount = worth(line.amount, line.unit)
+    return FeeLine(kind=line.kind, amount=amount, unit=Unit.OLD)

@@ -26,6 +26,7 @@ from office.couriers import Courier
 from office.dead_letters import DeadLettersDesk
 from office.followed import ViewsDesk
 from office.moving import Moving
+from office.payments import PaymentsDesk
 from office.people import People
 from office.reports import Reports
 from office.requests import Requests
@@ -167,6 +168,7 @@ class House:
         )
         self.catalogue = CatalogueDesk(self.acts)
         self.dead_letters = DeadLettersDesk(self.acts)
+        self.payments = PaymentsDesk(self.acts)
         self.views = ViewsDesk(self.acts, self.queries.progress)
         self.moving = Moving(
             self.acts,

@@ -208,11 +208,12 @@ def _line(fact: Fact) -> str:
 
 _SUBJECTS = {
     "sijil.attempt.refused.v1": "target",
+    "sijil.payment.settled.v1": "request",
     "sijil.payment.unmatched.v1": "request",
     "sijil.read.looked.v1": "request",
 }
-"""Attempts and looks stand under what they were made on, as does a payment that was
-reported for a request and is not its fee."""
+"""Attempts and looks stand under what they were made on, a payment under the request
+that it was reported for, and its settlement under the one whose fee it was taken as."""
 
 
 class AuditTrailQueries:

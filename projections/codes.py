@@ -205,6 +205,12 @@ UNMATCHED: dict[str, Words] = {
     "wrong_amount": ("المبلغ لا يطابق المستحق", "not the amount that is due"),
     "nothing_due": ("لا رسم مستحق على الطلب", "nothing was due"),
 }
+PAYMENT_SETTLED: dict[str, Words] = {
+    "returned": ("أعاد المصرف المبلغ إلى الدافع", "given back to the payer"),
+    "taken-as-fee": ("قُيّد المبلغ رسماً لطلب", "taken as the fee of a request"),
+    "reported-twice": ("أبلغ المصرف عنها مرتين", "reported twice"),
+    "other": _OTHER,
+}
 RESUMED: dict[str, Words] = {
     "restored": ("استعادة من نسخة احتياطية", "restored from a backup"),
     "failed-over": ("انتقال إلى خادم بديل", "failed over to another server"),
@@ -251,7 +257,7 @@ BROKEN: dict[str, Words] = {
     "not-responsible": ("الموظف غير مكلف بالجهة", "not responsible"),
     "stamp-issued": ("الختم صادر من قبل", "the stamp was issued already"),
     "stamp-withdrawn": ("الختم مسحوب", "the stamp was withdrawn"),
-    "already-settled": ("الرسالة مسوّاة من قبل", "settled already"),
+    "already-settled": ("سُوّيت من قبل", "settled already"),
     "view-not-stopped": (
         "لم يتوقف العرض عند هذا القيد",
         "the view had not stopped at this entry",

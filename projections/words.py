@@ -218,6 +218,11 @@ _EVENTS: dict[str, _Said] = {
         "Payment that no request was waiting for",
         (_Money(), _also(codes.UNMATCHED, "reason")),
     ),
+    "sijil.payment.settled.v1": (
+        "تسوية دفعة مصرفية بلا طلب يقابلها",
+        "Payment settled that no request was waiting for",
+        (_why(codes.PAYMENT_SETTLED),),
+    ),
     "sijil.person.merged.v1": (
         "ضمّ سجلّين لشخص واحد",
         "Two records of one person merged",

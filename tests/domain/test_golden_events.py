@@ -40,7 +40,7 @@ from domain.centres import Centre, CentreClosedBecause
 from domain.clerks import AwayBecause, Clerk
 from domain.dead_letters import DeadBecause, DeadLetter, SettledBecause
 from domain.money import FeeKind, Unit
-from domain.payments import Payment, UnmatchedBecause
+from domain.payments import Payment, PaymentSettledBecause, UnmatchedBecause
 from domain.reads import Look, Purpose
 from domain.records import MergedBecause, PersonRecord
 from domain.requests import (
@@ -181,6 +181,7 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
             request=REQUEST_ID,
             centre="SY-DI-01",
         ),
+        payment_taken_as_fee(),
     ]
     found: dict[str, CanMutateAggregate[UUID]] = {}
     for aggregate in [
@@ -193,6 +194,33 @@ def samples() -> dict[str, CanMutateAggregate[UUID]]:
         for event in aggregate.pending_events:
             found.setdefault(type(event).TOPIC, event)  # type: ignore[attr-defined]
     return found
+
+
+def payment_taken_as_fee() -> Payment:
+    """A payment under a number of nobody's, with which a clerk took a fee."""
+    reference = "B-20261123-78"
+    payment = Payment.unmatched(
+        act(kind=ActorKind.BANK, actor="bank-1", place="ministry"),
+        bank_reference=reference,
+        amount=3000,
+        unit=Unit.NEW,
+        reason=UnmatchedBecause.UNKNOWN_NUMBER,
+    )
+    request = accepted()
+    request.pay(
+        act("pay"),
+        channel=PaymentChannel.BANK,
+        amount=3000,
+        unit=Unit.NEW,
+        bank_reference=reference,
+        token=1,
+    )
+    payment.settle(
+        act("settle", ActorKind.ADMINISTRATOR, actor="adm-1"),
+        reason=PaymentSettledBecause.TAKEN_AS_FEE,
+        fee_of=request,
+    )
+    return payment
 
 
 def around_the_request() -> list[OfficeAggregate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from eventsourcing.persistence import Tracking
 from domain.access import Principal, Scope
 from domain.acts import ActorKind
 from domain.money import Unit
+from domain.payments import PaymentSettledBecause
 from domain.persons import PersonDetails
 from domain.requests import (
     Answer,
@@ -39,6 +41,7 @@ from office.commands import (
     TellResult,
 )
 from office.house import House, ViewsRoom
+from office.payments import SettlePayment
 from office.reports import BankPayment
 from tests.conftest import Database
 
@@ -55,7 +58,11 @@ AGENCY = Principal(
 )
 POST = Principal(role=ActorKind.POST, id="post-1")
 BANK = Principal(role=ActorKind.BANK, id="bank-1")
+ADMINISTRATOR = Principal(role=ActorKind.ADMINISTRATOR, id="adm-1")
 AUDITOR = Principal(role=ActorKind.AUDITOR, id="auditor-1")
+
+_STRAYS = count()
+"""Offsets of the stream that stray payments come by, and what their bank calls them."""
 
 MARKED_NAME = "علامة فارقة الاختبار"
 MARKED_NUMBER = "01000099887"
@@ -136,17 +143,27 @@ class Scene:
         version = self.get(request_id).etag_version
         return envelope(principal, route, if_version=version, **more)
 
-    def pay(self, request_id: UUID, principal: Principal = CLERK) -> Done:
+    def pay(
+        self,
+        request_id: UUID,
+        principal: Principal = CLERK,
+        *,
+        bank_reference: str | None = None,
+    ) -> Done:
+        """Take the fee: in cash, or through a bank that calls the payment so."""
+        is_cash = bank_reference is None
+        is_staff = principal is not BANK
         request = self.get(request_id)
         assert request.terms is not None
         amount = sum(line.amount for line in request.terms.fee_lines)
         return self.requests.pay(
             PayFee(
                 request_id=request_id,
-                token=request.token,
-                channel=PaymentChannel.CASH,
+                token=request.token if is_staff else None,
+                channel=PaymentChannel.CASH if is_cash else PaymentChannel.BANK,
                 amount=amount,
                 unit=Unit.NEW,
+                bank_reference=bank_reference,
             ),
             self.seen(request_id, principal, "payment"),
         )
@@ -218,22 +235,52 @@ class Scene:
         )
 
     def stray_payments(self) -> None:
-        """A bank reports money for a number of nobody's, and not what is due."""
+        """A bank reports money for a number of nobody's, and not what is due.
+
+        Two of them are settled: one was given back, one was taken as a request's fee.
+        """
         told = self.house.queries.tracking.page(Scope(), limit=1).items
-        numbers = ["0000-0000-0000-0", *(row.state.tracking_number for row in told)]
-        for place, number in enumerate(numbers):
-            self.room.runner.catch_up()
-            payment = BankPayment(
-                tracking_number=number,
-                amount=101 + place,
-                unit=Unit.OLD,
-                bank_reference=f"B-stray-{place}",
-            )
-            tracking = Tracking("kafka/scene/0", place)
-            self.house.reports.payment(
-                payment, envelope(BANK, "payment", tracking=tracking)
-            )
+        for row in told:
+            self.stray_payment(row.state.tracking_number, amount=102, unit=Unit.OLD)
+        self.stray_payment(amount=101, unit=Unit.OLD)
+        self.settle(self.stray_payment().aggregate_id)
+        reference = f"B-stray-{next(_STRAYS)}"
+        taken = self.stray_payment(bank_reference=reference)
+        request_id = self.submit()
+        self.pay(request_id, BANK, bank_reference=reference)
+        self.settle(taken.aggregate_id, fee_of=request_id)
         self.room.runner.catch_up()
+
+    def stray_payment(self, number: str = "0000-0000-0000-0", **changes: Any) -> Done:
+        """A bank reports money under a number that no request was waiting for."""
+        place = next(_STRAYS)
+        facts: dict[str, Any] = {
+            "tracking_number": number,
+            "amount": 3000,
+            "unit": Unit.NEW,
+            "bank_reference": f"B-stray-{place}",
+        }
+        self.room.runner.catch_up()
+        return self.house.reports.payment(
+            BankPayment(**{**facts, **changes}),
+            envelope(BANK, "payment", tracking=Tracking("kafka/scene/0", place)),
+        )
+
+    def settle(self, payment_id: UUID, *, fee_of: UUID | None = None) -> Done:
+        """Say that a payment was given back, or taken as the fee of a request."""
+        is_fee = fee_of is not None
+        return self.house.payments.settle(
+            SettlePayment(
+                payment_id=payment_id,
+                reason=(
+                    PaymentSettledBecause.TAKEN_AS_FEE
+                    if is_fee
+                    else PaymentSettledBecause.RETURNED
+                ),
+                request_id=fee_of,
+            ),
+            envelope(ADMINISTRATOR, "settlement", if_version=1),
+        )
 
     def mailed(self) -> UUID:
         request_id = self.assigned()

@@ -18,7 +18,7 @@ from domain.clerks import AwayBecause
 from domain.dead_letters import DeadBecause, SettledBecause
 from domain.errors import RuleBrokenError
 from domain.money import FeeKind, Unit
-from domain.payments import UnmatchedBecause
+from domain.payments import PaymentSettledBecause, UnmatchedBecause
 from domain.reads import Purpose
 from domain.records import MergedBecause
 from domain.resumptions import ResumedBecause
@@ -64,6 +64,7 @@ SETS: list[tuple[type[StrEnum], dict[str, Words]]] = [
     (DeadBecause, codes.DEAD),
     (SettledBecause, codes.SETTLED),
     (UnmatchedBecause, codes.UNMATCHED),
+    (PaymentSettledBecause, codes.PAYMENT_SETTLED),
     (Purpose, codes.PURPOSES),
     (MergedBecause, codes.MERGED),
     (SkippedBecause, codes.SKIPPED),
@@ -150,6 +151,14 @@ def test_every_stored_event_is_put_in_words_without_a_code_left_over() -> None:
             (
                 "عدم قبول الطلب: وثائق ناقصة (صورة شخصية، form-7)",
                 "Request not accepted: documents missing (photograph, form-7)",
+            ),
+        ),
+        (
+            "sijil.payment.settled.v1",
+            {"reason": "reported-twice"},
+            (
+                "تسوية دفعة مصرفية بلا طلب يقابلها: أبلغ المصرف عنها مرتين",
+                "Payment settled that no request was waiting for: reported twice",
             ),
         ),
         ("sijil.thing.new.v9", {"x": 1}, ("sijil.thing.new.v9",) * 2),

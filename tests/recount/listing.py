@@ -303,7 +303,7 @@ def trail(moment: Moment, asked: Asked) -> list[Row]:
         narrowed += " AND topic = 'sijil.attempt.refused.v1'"
         narrowed += " OR data ->> 'request' = %(thing)s"
         narrowed += " AND topic IN ('sijil.payment.unmatched.v1',"
-        narrowed += " 'sijil.read.looked.v1'))"
+        narrowed += " 'sijil.payment.settled.v1', 'sijil.read.looked.v1'))"
     for name, column in (
         ("topic", "topic"),
         ("actor", "body #>> '{actor,id}'"),
