@@ -20,6 +20,8 @@ from projections.payments.unmatched import (
     UnmatchedFilter,
     UnmatchedPayment,
     UnmatchedQueries,
+    UnmatchedState,
+    unmatched_from,
 )
 
 __all__ = [
@@ -35,4 +37,6 @@ __all__ = [
     "UnmatchedFilter",
     "UnmatchedPayment",
     "UnmatchedQueries",
+    "UnmatchedState",
+    "unmatched_from",
 ]

@@ -151,12 +151,12 @@ _NONE: _Row = {}
 class Payments(Remembering[_Row]):
     """The view: a versioned row a fee, an appended one for each movement of it.
 
-    And one for each payment that no fee was waiting for.
+    And a versioned one a payment that no fee was waiting for.
     """
 
     name = "payments"
-    version = 4
-    tables = ("payments", "payment_movements", _ORIGINS.table, unmatched.TABLE)
+    version = 5
+    tables = ("payments", "payment_movements", _ORIGINS.table, unmatched.TABLE.name)
     ddl = _DDL
 
     def fold(self, cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
@@ -190,8 +190,7 @@ class Payments(Remembering[_Row]):
                 movements.append(moved)
         fees.write(cursor)
         copy_lines(cursor, "payment_movements", _MOVEMENT_COLUMNS, movements)
-        strays = [unmatched.line(f) for f in facts if f.topic == unmatched.TOPIC]
-        copy_lines(cursor, unmatched.TABLE, unmatched.COLUMNS, strays)
+        unmatched.fold(cursor, facts)
 
 
 def _lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:

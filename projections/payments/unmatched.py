@@ -1,27 +1,31 @@
-"""Payments that no request was waiting for: one row each, which never changes."""
+"""Payments that no request was waiting for, and what became of the money."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import psycopg2.extensions
+
 from domain.access import Scope
 from domain.money import Unit
-from domain.payments import UnmatchedBecause
-from ledger.copying import NOTHING, copied_text
+from domain.payments import PaymentSettledBecause, UnmatchedBecause
 from ledger.persistence.datastore import PostgresDatastore
 from projections.facts import Fact
 from projections.pages import DEFAULT_PAGE, Page, page_size
 from projections.scope import of_places
 from projections.sorting import Column, PositionSort, both_ways
+from projections.versioned import Change, VersionedTable, valid
 
-TOPIC = "sijil.payment.unmatched.v1"
-TABLE = "unmatched_payments"
-COLUMNS = (
+_UNMATCHED = "sijil.payment.unmatched.v1"
+_SETTLED = "sijil.payment.settled.v1"
+_OURS = frozenset({_UNMATCHED, _SETTLED})
+_VALUES = (
     "position",
-    "payment_id",
     "bank",
     "bank_reference",
     "amount",
@@ -31,11 +35,23 @@ COLUMNS = (
     "request_id",
     "centre",
     "paid_at",
+    "state",
+    "settled_at",
+    "settled_because",
+    "fee_request_id",
+    "version",
+)
+TABLE = VersionedTable(
+    name="unmatched_payments",
+    key=("payment_id",),
+    values=_VALUES,
+    casts={"payment_id": "uuid"},
 )
 DDL = """
 CREATE TABLE unmatched_payments (
-    position bigint PRIMARY KEY,
     payment_id uuid NOT NULL,
+    -- The entry that reported it, whatever made the row what it is.
+    position bigint NOT NULL,
     bank text NOT NULL,
     bank_reference text NOT NULL,
     amount bigint NOT NULL,
@@ -44,17 +60,29 @@ CREATE TABLE unmatched_payments (
     tracking_number text,
     request_id uuid,
     centre text,
-    paid_at timestamptz NOT NULL
+    paid_at timestamptz NOT NULL,
+    state text NOT NULL,
+    settled_at timestamptz,
+    settled_because text,
+    fee_request_id uuid,
+    version integer NOT NULL,
+    valid_from bigint NOT NULL,
+    valid_to bigint,
+    PRIMARY KEY (payment_id, valid_from)
 );
+CREATE UNIQUE INDEX unmatched_payments_current ON unmatched_payments (payment_id)
+    WHERE valid_to IS NULL;
+CREATE INDEX unmatched_payments_by_position ON unmatched_payments (position);
 CREATE INDEX unmatched_payments_of_centre ON unmatched_payments (centre, position);
 CREATE INDEX unmatched_payments_by_reference ON unmatched_payments (bank_reference);
+CREATE INDEX unmatched_payments_open ON unmatched_payments (position)
+    WHERE state = 'open' AND valid_to IS NULL;
 """
-_PAGE = """
-SELECT
-    position, payment_id::text, bank, bank_reference, amount, unit, reason,
-    tracking_number, request_id::text, centre, paid_at
+_PAGE = f"""
+SELECT payment_id::text, {", ".join(_VALUES)}
 FROM unmatched_payments
-WHERE (%(as_of)s::bigint IS NULL OR position <= %(as_of)s) AND {scope}
+WHERE {{valid}} AND {{scope}}
+    AND (%(state)s::text IS NULL OR state = %(state)s)
     AND (%(centre)s::text IS NULL OR centre = %(centre)s)
     AND (%(bank)s::text IS NULL OR bank = %(bank)s)
     AND (%(reason)s::text IS NULL OR reason = %(reason)s)
@@ -62,16 +90,25 @@ WHERE (%(as_of)s::bigint IS NULL OR position <= %(as_of)s) AND {scope}
     AND (%(bank_reference)s::text IS NULL OR bank_reference = %(bank_reference)s)
     AND (%(since)s::timestamptz IS NULL OR paid_at >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR paid_at < %(until)s)
-    AND {after}
-ORDER BY {by} LIMIT %(limit)s
+    AND {{after}}
+ORDER BY {{by}} LIMIT %(limit)s
 """
+
+
+class UnmatchedState(StrEnum):
+    """What became of a payment: somebody has said it, or nobody has."""
+
+    OPEN = "open"
+    SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnmatchedPayment:
     """Money that a bank has: ``amount`` in hundredths of ``unit``.
 
-    ``request_id`` and ``centre`` are there where the number is some request's.
+    ``request_id`` and ``centre`` are there where the number is some request's;
+    ``fee_request_id`` is the request whose fee it was taken as. ``position`` is the
+    entry that reported it.
     """
 
     position: int
@@ -85,6 +122,11 @@ class UnmatchedPayment:
     request_id: UUID | None
     centre: str | None
     paid_at: datetime
+    state: UnmatchedState
+    settled_at: datetime | None
+    settled_because: PaymentSettledBecause | None
+    fee_request_id: UUID | None
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +136,7 @@ class UnmatchedFilter:
     ``since`` and ``until`` bound when it was paid, the later one exclusive.
     """
 
+    state: UnmatchedState | None = None
     centre: str | None = None
     bank: str | None = None
     reason: UnmatchedBecause | None = None
@@ -118,16 +161,69 @@ _ORDERS = both_ways(
 )
 
 
-def line(fact: Fact) -> str:
-    """The row of a fact, as COPY takes it."""
-    data = fact.copied_data
-    bank = copied_text(fact.actor["id"])
-    return (
-        f"{fact.position}\t{fact.key}\t{bank}\t{data['bank_reference']}"
-        f"\t{data['amount']}\t{data['unit']}\t{data['reason']}"
-        f"\t{data.get('tracking_number', NOTHING)}\t{data.get('request', NOTHING)}"
-        f"\t{data.get('centre', NOTHING)}\t{fact.effective_text}"
-    )
+def fold(cursor: psycopg2.extensions.cursor, facts: Sequence[Fact]) -> None:
+    """Take the payments of a batch in, and what became of earlier ones."""
+    ours = [fact for fact in facts if fact.topic in _OURS]
+    if not ours:
+        return
+    rows = TABLE.load(cursor, [(fact.key,) for fact in ours])
+    current = {str(key): row for (key,), row in rows.items()}
+    changes = []
+    for fact in ours:
+        row = _after(current.get(fact.key), fact)
+        if row is not None:
+            current[fact.key] = row
+            change = Change(position=fact.position, key=(fact.key,), row=row)
+            changes.append(change)
+    TABLE.write(cursor, changes)
+
+
+def _after(row: dict[str, Any] | None, fact: Fact) -> dict[str, Any] | None:
+    """The row as a fact leaves it; None without the payment that it is about."""
+    data = fact.data
+    if fact.topic == _UNMATCHED:
+        return {
+            **dict.fromkeys(_VALUES),
+            "position": fact.position,
+            "bank": fact.actor["id"],
+            "bank_reference": data["bank_reference"],
+            "amount": data["amount"],
+            "unit": data["unit"],
+            "reason": data["reason"],
+            "tracking_number": data.get("tracking_number"),
+            "request_id": data.get("request"),
+            "centre": data.get("centre"),
+            "paid_at": fact.effective_text,
+            "state": "open",
+            "version": fact.version,
+        }
+    if row is None:
+        return None
+    return {
+        **row,
+        "state": "settled",
+        "settled_at": fact.effective_text,
+        "settled_because": data["reason"],
+        "fee_request_id": data.get("request"),
+        "version": fact.version,
+    }
+
+
+def unmatched_from(facts: Iterable[Fact]) -> UnmatchedPayment | None:
+    """The payment of one aggregate's facts, as the view would have it.
+
+    None where they are no payment's, or there are none.
+    """
+    row: dict[str, Any] | None = None
+    key = ""
+    for fact in facts:
+        row, key = _after(row, fact), fact.key
+    if row is None:
+        return None
+    for name in ("paid_at", "settled_at"):
+        if row[name] is not None:
+            row[name] = datetime.fromisoformat(row[name])
+    return _unmatched(key, row)
 
 
 class UnmatchedQueries:
@@ -155,7 +251,9 @@ class UnmatchedQueries:
         scoped, params = of_places(Scope(centre=scope.centre))
         with self._datastore.autocommit() as cursor:
             cursor.execute(
-                _PAGE.format(scope=scoped, after=further, by=order.by),
+                _PAGE.format(
+                    valid=valid(as_of), scope=scoped, after=further, by=order.by
+                ),
                 {
                     **params,
                     **place,
@@ -164,19 +262,30 @@ class UnmatchedQueries:
                     "limit": page_size(limit) + 1,
                 },
             )
-            rows = [_unmatched(row) for row in cursor.fetchall()]
+            rows = [
+                _unmatched(payment_id, dict(zip(_VALUES, values, strict=True)))
+                for payment_id, *values in cursor.fetchall()
+            ]
         return order.page(rows, limit)
 
 
-def _unmatched(row: tuple[Any, ...]) -> UnmatchedPayment:
-    told = dict(zip(COLUMNS, row, strict=True))
-    request_id = told["request_id"]
+def _unmatched(payment_id: str, row: dict[str, Any]) -> UnmatchedPayment:
+    settled = row["settled_because"]
     return UnmatchedPayment(
         **{
-            **told,
-            "payment_id": UUID(told["payment_id"]),
-            "unit": Unit(told["unit"]),
-            "reason": UnmatchedBecause(told["reason"]),
-            "request_id": None if request_id is None else UUID(request_id),
+            **row,
+            "payment_id": UUID(payment_id),
+            "unit": Unit(row["unit"]),
+            "reason": UnmatchedBecause(row["reason"]),
+            "request_id": _uuid(row["request_id"]),
+            "state": UnmatchedState(row["state"]),
+            "settled_because": None
+            if settled is None
+            else PaymentSettledBecause(settled),
+            "fee_request_id": _uuid(row["fee_request_id"]),
         }
     )
+
+
+def _uuid(value: Any) -> UUID | None:
+    return None if value is None else UUID(str(value))

@@ -373,10 +373,14 @@ FAULTS: tuple[tuple[str, str, set[str]], ...] = (
     ),
     (
         "unmatched_payments",
-        (
-            "UPDATE {table} SET amount = amount + 1 WHERE position = ("
-            "SELECT max(position) FROM {table}"
-        ),
+        "UPDATE {table} SET amount = amount + 1 WHERE ctid = ("
+        + CURRENT.format("unmatched_payments", "state = 'open'"),
+        {"list_unmatched_payments"},
+    ),
+    (
+        "unmatched_payments",
+        "UPDATE {table} SET state = 'open' WHERE ctid = ("
+        + CURRENT.format("unmatched_payments", "state = 'settled'"),
         {"list_unmatched_payments"},
     ),
     (

@@ -117,6 +117,7 @@ ERRORS: tuple[tuple[str, Misread, set[str]], ...] = (
         misreads("sijil.payment.unmatched.v1", "data", "amount", value=1),
         {"unmatched_payments"},
     ),
+    ("payments", forgets("sijil.payment.settled.v1"), {"unmatched_payments"}),
     ("postal_manifest", forgets(f"{REQUEST}returned.v1"), {"postal_items"}),
     ("postal_manifest", ELSEWHERE, {"postal_origins"}),
     ("roster", forgets("sijil.clerk.made-responsible.v1"), {"roster"}),

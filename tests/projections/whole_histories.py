@@ -10,7 +10,7 @@ from domain.agencies import Agency, AgencyScope
 from domain.centres import Centre
 from domain.ids import derived_id
 from domain.money import Unit
-from domain.payments import Payment, UnmatchedBecause
+from domain.payments import Payment, PaymentSettledBecause, UnmatchedBecause
 from domain.reads import Look, Purpose
 from ledger.persistence.recorders import PostgresProcessRecorder
 from tests.domain.office import NINE, act, calendar
@@ -23,7 +23,8 @@ BLOCK = 64
 LETTER_EVERY = 15
 """Acts between two things that happen to messages that could not be used."""
 LOOK_EVERY = 40
-"""Acts between two looks at somebody's values, and between two stray payments."""
+"""Acts between two looks at somebody's values, and between two stray payments; what
+became of one is said when the next one comes, of every other one."""
 
 
 class Looking:
@@ -36,6 +37,7 @@ class Looking:
         self._beside = beside
         self._acts = 0
         self._letters = Letters(recorder)
+        self._stray: Payment | None = None
 
     def append(self, acts: Any) -> Any:
         done = self._recorder.append(acts)
@@ -44,9 +46,16 @@ class Looking:
             self._letters.happen()
         if self._acts % LOOK_EVERY == 0:
             store(self._recorder, look(self._acts))
-            store(self._recorder, payment(self._acts))
+            self._pay(self._acts)
         self._beside(self._acts)
         return done
+
+    def _pay(self, number: int) -> None:
+        if self._stray is not None:
+            store(self._recorder, settled(self._stray))
+        made = payment(number)
+        store(self._recorder, made)
+        self._stray = made if number % (2 * LOOK_EVERY) else None
 
 
 def look(number: int) -> Look:
@@ -78,6 +87,13 @@ def payment(number: int) -> Payment:
         request=derived_id(f"p/{number}", NINE) if is_known else None,
         centre=PLACES[0][0] if is_known else None,
     )
+
+
+def settled(stray: Payment) -> Payment:
+    """Its bank has given the money back."""
+    by = act(f"settle/{stray.id}", ActorKind.ADMINISTRATOR, actor="adm-1")
+    stray.settle(by, reason=PaymentSettledBecause.RETURNED)
+    return stray
 
 
 def whole_history(

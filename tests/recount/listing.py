@@ -268,20 +268,28 @@ def refused_attempts(moment: Moment, asked: Asked) -> list[Row]:
 
 
 def unmatched_payments(moment: Moment, asked: Asked) -> list[Row]:
-    """What banks reported and no fee was waiting for."""
-    narrowed, params = conditions(asked, "centre", "reason", "unit")
+    """What banks reported and no fee was waiting for, and what became of it."""
+    narrowed, params = conditions(asked, "centre", "reason", "unit", "state")
+    if asked.thing is not None:
+        narrowed += " AND payment_id = %(thing)s"
+        params["thing"] = asked.thing
     return moment.rows(
-        f"""SELECT position, id::text AS payment_id, bank, bank_reference, amount,
-            unit, reason, tracking_number, request_id, centre, paid_at
-        FROM (SELECT position, id, body #>> '{{actor,id}}' AS bank,
-                data ->> 'bank_reference' AS bank_reference,
-                (data ->> 'amount')::bigint AS amount, data ->> 'unit' AS unit,
-                data ->> 'reason' AS reason,
-                data ->> 'tracking_number' AS tracking_number,
-                data ->> 'request' AS request_id, data ->> 'centre' AS centre,
-                at AS paid_at
-            FROM bodies WHERE topic = 'sijil.payment.unmatched.v1'
-                AND position <= %(position)s) payments
+        f"""SELECT * FROM (SELECT p.position, p.id::text AS payment_id,
+                p.body #>> '{{actor,id}}' AS bank,
+                p.data ->> 'bank_reference' AS bank_reference,
+                (p.data ->> 'amount')::bigint AS amount, p.data ->> 'unit' AS unit,
+                p.data ->> 'reason' AS reason,
+                p.data ->> 'tracking_number' AS tracking_number,
+                p.data ->> 'request' AS request_id, p.data ->> 'centre' AS centre,
+                p.at AS paid_at,
+                CASE WHEN s.id IS NULL THEN 'open' ELSE 'settled' END AS state,
+                s.at AS settled_at, s.data ->> 'reason' AS settled_because,
+                s.data ->> 'request' AS fee_request_id
+            FROM bodies p
+            LEFT JOIN bodies s ON s.id = p.id AND s.position <= %(position)s
+                AND s.topic = 'sijil.payment.settled.v1'
+            WHERE p.topic = 'sijil.payment.unmatched.v1'
+                AND p.position <= %(position)s) payments
         WHERE {narrowed}""",
         **params,
     )

@@ -84,6 +84,10 @@ def world_of(moment: Moment) -> World:
             "SELECT id::text FROM bodies"
             " WHERE topic = 'sijil.message.dead-lettered.v1' ORDER BY position"
         ),
+        "payment": column(
+            "SELECT id::text FROM bodies"
+            " WHERE topic = 'sijil.payment.unmatched.v1' ORDER BY position"
+        ),
         "digest": column("SELECT DISTINCT digest FROM stamped ORDER BY 1"),
         "request": requests,
         "accepted": column("SELECT id::text FROM life WHERE terms IS NOT NULL"),
@@ -270,12 +274,14 @@ _CHOICES: dict[str, list[Any]] = {
     "destination": ["home", "post_office"],
     "unit": ["SYP.new", "SYP.old"],
     "unmatched_because": ["unknown_number", "wrong_amount", "nothing_due"],
+    "unmatched_state": ["open", "settled"],
 }
 _CALLED = {
     "inbox_state": "state",
     "paid_state": "state",
     "item_state": "state",
     "unmatched_because": "reason",
+    "unmatched_state": "state",
 }
 _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "get_queue": (
@@ -314,7 +320,12 @@ _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("agency", "channel"),
     ),
     "list_payments": (("centre",), ("service",), ("paid_state", "centre"), ("unit",)),
-    "list_unmatched_payments": (("unit",), ("unmatched_because",)),
+    "list_unmatched_payments": (
+        ("unit",),
+        ("unmatched_because",),
+        ("unmatched_state",),
+        ("unmatched_state", "unit"),
+    ),
     "list_postal_items": (
         ("centre",),
         ("item_state", "governorate"),
