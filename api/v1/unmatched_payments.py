@@ -6,32 +6,44 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.asking import (
+    AsOf,
+    Changing,
+    MinPosition,
     Since,
     TheHouse,
     ThePrincipal,
     Until,
+    etag_of,
+    ledger_until,
 )
 from api.listing import LISTED, LISTING, TheListing
-from api.problems import responses
-from api.v1.bodies import Code
+from api.problems import FRESH, responses
+from api.v1.acts.shared import CHANGING
+from api.v1.bodies import Code, Id, Strict, one_of
 from api.v1.payments import Reference
+from api.v1.things import facts_of, tell_outcome
 from domain.access import Permission
+from domain.errors import NotFoundError
 from domain.money import Unit
 from domain.payments import PaymentSettledBecause, UnmatchedBecause
+from office.payments import SettlePayment
 from projections.payments import (
     UnmatchedFilter,
     UnmatchedPayment,
     UnmatchedState,
+    unmatched_from,
 )
 from projections.sorting import PositionSort
 
 router = APIRouter(prefix="/v1/payments/unmatched", tags=["payments"])
 _TIME = "2026-11-23T08:14:05.120000Z"
 _REQUEST = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"
+
+PaymentId = Annotated[UUID, Path(examples=["6f2a4c1e-8f0b-5d53-9c86-5b1f6d0a7e21"])]
 
 
 class UnmatchedAnswer(BaseModel):
@@ -89,6 +101,20 @@ class UnmatchedList(BaseModel):
     next: str | None = Field(examples=[None])
 
 
+class PaymentSettlementBody(Strict):
+    """What became of the money."""
+
+    reason: Annotated[PaymentSettledBecause, one_of(PaymentSettledBecause)] = Field(
+        examples=["returned"]
+    )
+    request_id: Id | None = Field(
+        default=None,
+        description="With `taken-as-fee`, and only then: the request whose fee was "
+        "paid with this payment.",
+        examples=[None],
+    )
+
+
 @router.get(
     "",
     operation_id="list_unmatched_payments",
@@ -140,3 +166,62 @@ def list_unmatched_payments(
         UnmatchedAnswer.of,
         views=["payments"],
     )
+
+
+@router.get(
+    "/{payment_id}",
+    operation_id="get_unmatched_payment",
+    summary="Read one payment that no request was waiting for",
+    responses=responses(*FRESH, "not-found"),
+)
+def get_unmatched_payment(
+    payment_id: PaymentId,
+    principal: ThePrincipal,
+    house: TheHouse,
+    response: Response,
+    min_position: MinPosition = None,
+    as_of: AsOf = None,
+) -> UnmatchedAnswer:
+    """Read one payment as the ledger has it, with its ETag."""
+    principal.must_be_allowed(Permission.READ_SUMS)
+    until = ledger_until(house, as_of, min_position)
+    row = unmatched_from(facts_of(house, payment_id, until=until))
+    if row is not None and principal.scope.centre not in {None, row.centre}:
+        row = None
+    return _told(row, response)
+
+
+@router.post(
+    "/{payment_id}/settlement",
+    operation_id="settle_unmatched_payment",
+    summary="Say what became of a payment that no request was waiting for",
+    responses=responses(*CHANGING, "already-settled"),
+)
+def settle_unmatched_payment(
+    payment_id: PaymentId,
+    asking: Changing,
+    house: TheHouse,
+    response: Response,
+    body: PaymentSettlementBody,
+) -> UnmatchedAnswer:
+    """Say what became of the money, once. It stays on the list.
+
+    No fee is paid by it: that of `taken-as-fee` was, by the bank's reference.
+    """
+    done = house.payments.settle(
+        SettlePayment(
+            payment_id=payment_id, reason=body.reason, request_id=body.request_id
+        ),
+        asking.envelope(),
+    )
+    tell_outcome(done, response)
+    # As the act left it, whatever happened since.
+    facts = facts_of(house, done.aggregate_id, version=done.etag_version)
+    return _told(unmatched_from(facts), response)
+
+
+def _told(row: UnmatchedPayment | None, response: Response) -> UnmatchedAnswer:
+    if row is None:
+        raise NotFoundError(thing="payment")
+    response.headers["ETag"] = etag_of(row.version)
+    return UnmatchedAnswer.of(row)

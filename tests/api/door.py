@@ -258,6 +258,16 @@ class Door:
         )
         return str(done.aggregate_id)
 
+    def stray_payment(self, *number: str, **changed: Any) -> str:
+        """A payment under a number that no request was waiting for; its id."""
+        return str(self.scene.stray_payment(*number, **changed).aggregate_id)
+
+    def stray_payment_here(self) -> str:
+        """A payment under a request's number, and not what is due of it; its id."""
+        request_id = self.submitted()
+        number = self.scene.get(UUID(request_id)).tracking_number
+        return self.stray_payment(number, amount=1)
+
     def refused(self) -> str:
         request_id = self.forwarded()
         answer = self.act(

@@ -113,6 +113,16 @@ def letter(door: Door) -> Thing:
     return Thing(path={"letter_id": door.dead_letter()}, etag='"1"')
 
 
+def payment(door: Door) -> Thing:
+    """A payment under the number of a request of the own centre, new each time."""
+    return Thing(path={"payment_id": door.stray_payment_here()}, etag='"1"')
+
+
+def payment_of_nobodys(door: Door) -> Thing:
+    """A payment under a number of nobody's, new each time."""
+    return Thing(path={"payment_id": door.stray_payment()}, etag='"1"')
+
+
 def catalogue_rows() -> dict[str, Row]:
     """What is published is everybody's to read and the administrator's to say."""
     agency = {"code": "", **AGENCY}
@@ -453,6 +463,24 @@ ROWS: dict[str, Row] = {
     "list_payments": Row(expected={**OWN_OR_NONE, "bank": 200}),
     "list_unmatched_payments": Row(
         expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}
+    ),
+    "get_unmatched_payment": Row(
+        thing=payment,
+        expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 404},
+    ),
+    "get_unmatched_payment/nobodys": Row(
+        thing=payment_of_nobodys,
+        expected={**OVERSIGHT, "supervisor": 404, "foreign-supervisor": 404},
+    ),
+    "settle_unmatched_payment": Row(
+        thing=payment,
+        body=fixed(reason="returned"),
+        expected={**ADMINISTRATOR, "supervisor": 200, "foreign-supervisor": 404},
+    ),
+    "settle_unmatched_payment/nobodys": Row(
+        thing=payment_of_nobodys,
+        body=fixed(reason="returned"),
+        expected={**ADMINISTRATOR, "supervisor": 404, "foreign-supervisor": 404},
     ),
     "get_payment_sums": Row(
         expected={**OVERSIGHT, "supervisor": 200, "foreign-supervisor": 200}

@@ -160,6 +160,14 @@ RECOUNTS: dict[str, Recount] = {
         roles=DESK,
         key=_POSITION,
     ),
+    "get_unmatched_payment": Recount(
+        made=listing.unmatched_payments,
+        path="/v1/payments/unmatched/{thing}",
+        roles=OVERSIGHT,
+        key=_POSITION,
+        things="payment",
+        items=None,
+    ),
     "list_postal_items": Recount(
         made=listing.postal_items,
         path="/v1/postal-items",
