@@ -22,6 +22,7 @@ _WORDS = {
     "less_than_equal": "is too large",
     "may-be-a-persons-number": "may be a person's own number",
     "missing": "is missing",
+    "not-paid-with-it": "was not paid with this payment",
     "order": "ends before it begins",
     "range": "is not in the range",
     "shape": "is not written as it has to be",
