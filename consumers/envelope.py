@@ -19,7 +19,7 @@ Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = b"application/json"
 _FIXED: Headers = [("ce_specversion", b"1.0"), ("content-type", CONTENT_TYPE)]
-_POSITION = r"[1-9][0-9]{0,18}"
+_POSITION = r"[1-9][0-9]{0,17}"
 _POSITION_BYTES = re.compile(_POSITION.encode())
 _FORMS = {
     "ce_specversion": r"1\.0",

@@ -74,6 +74,7 @@ def test_a_record_is_the_entry_again_with_its_leaf_hash() -> None:
         ({"ce_leafhash": LEAF.upper().encode()}, "headers-malformed"),
         ({"ce_sequence": b"0"}, "headers-malformed"),
         ({"ce_sequence": b"-1"}, "headers-malformed"),
+        ({"ce_sequence": b"9" * 19}, "headers-malformed"),
         ({"ce_sequence": "٤".encode()}, "header-not-ascii"),
         ({"ce_time": b"2026-11-23T08:14:05Z"}, "headers-malformed"),
         ({"ce_time": b"2026-13-23T08:14:05.473912Z"}, "headers-malformed"),
