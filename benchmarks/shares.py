@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Barrier
 from benchmarks.cpu import server_s
 from ledger.settings import LedgerSettings
 from office.house import ViewsRoom
-from projections.schema import Share
+from projections.shares import Share
 from tests.forks import forks
 
 _FORKS = forks("benchmarks.shares")

@@ -54,7 +54,8 @@ from projections.progress import ProgressQueries
 from projections.queue_changes import QueueChangesQueries
 from projections.roster import RosterQueries
 from projections.runner import ViewRunner
-from projections.schema import WHOLE, Share, ensure_views
+from projections.schema import ensure_views
+from projections.shares import WHOLE, Share
 from projections.stamp_register import StampRegisterQueries
 from projections.supervisor_desk import SupervisorDeskQueries
 from projections.timers import TimersQueries

@@ -18,7 +18,7 @@ from ledger.settings import SettingMissingError
 from office.house import House, ViewsRoom
 from office.keeping import keep_mark
 from office.sweeping import sweep_corrections, sweep_merges, sweep_parties
-from projections.schema import WHOLE, Share
+from projections.shares import WHOLE, Share
 
 FIRST_REST_S = 1.0
 """How long a part that fell rests before it is started again, the first time."""

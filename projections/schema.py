@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import psycopg2.extensions
 from psycopg2 import sql
 
-from domain.errors import InvalidValueError, NotFoundError
+from domain.errors import NotFoundError
 from ledger.migrations import views_owner
 from ledger.settings import LedgerSettings
 from projections.agency_inbox import AgencyInbox
@@ -47,19 +46,6 @@ VIEWS: tuple[View, ...] = (
     Turnaround(),
 )
 """Every view there is, in the order the runner folds them."""
-_HEAVIEST = (
-    "clerk_queue",
-    "tracking",
-    "audit_trail",
-    "turnaround",
-    "governorate_counts",
-    "payments",
-    "postal_manifest",
-    "stamp_register",
-    "timers",
-    "agency_inbox",
-)
-"""What takes most of a fold, the heaviest first (benchmarks/views.py)."""
 
 _PROGRESS = """
 CREATE TABLE IF NOT EXISTS progress (
@@ -96,43 +82,6 @@ def views_named(name: str, views: tuple[View, ...] = VIEWS) -> tuple[View, ...]:
     if not found:
         raise NotFoundError(thing="view")
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """Which of several runners of one ledger this is: number ``number`` of ``of``.
-
-    Raises InvalidValueError unless it is one of them, and each has a view.
-    """
-
-    number: int
-    of: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.of <= len(VIEWS):
-            raise InvalidValueError(field="share", reason="range")
-
-    @property
-    def views(self) -> tuple[View, ...]:
-        """Its views, dealt so that all shares have about as much to do."""
-        ranked = sorted(VIEWS, key=_weight_rank)
-        mine = set()
-        for place, view in enumerate(ranked):
-            turn, card = divmod(place, self.of)
-            # There and back: who had the heaviest of one turn has the lightest next.
-            whose = card if turn % 2 == 0 else self.of - 1 - card
-            if whose == self.number - 1:
-                mine.add(view.name)
-        return tuple(view for view in VIEWS if view.name in mine)
-
-
-def _weight_rank(view: View) -> tuple[int, str]:
-    heavy = view.name in _HEAVIEST
-    return (_HEAVIEST.index(view.name) if heavy else len(_HEAVIEST), view.name)
-
-
-WHOLE = Share(number=1, of=1)
-"""One runner that folds everything."""
 
 
 def not_made(

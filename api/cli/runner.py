@@ -14,7 +14,7 @@ from office.house import House
 from office.keeping import must_not_have_returned
 from office.processes import stop_when_asked
 from office.runner import run
-from projections.schema import Share
+from projections.shares import Share
 
 _SHARE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})", re.ASCII)
 

@@ -11,7 +11,7 @@ import pytest
 
 import office.runner
 from office.runner import keep_running, run
-from projections.schema import Share
+from projections.shares import Share
 from tests.office.scene import Scene
 
 WITHIN_S = 30.0

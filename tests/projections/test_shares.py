@@ -8,7 +8,8 @@ import pytest
 
 from domain.errors import InvalidValueError
 from projections.runner import ViewRunner
-from projections.schema import _HEAVIEST, VIEWS, WHOLE, Share
+from projections.schema import VIEWS
+from projections.shares import HEAVIEST, WHOLE, Share
 from tests.conftest import Database
 from tests.projections.histories import random_history
 from tests.projections.live import Views
@@ -28,9 +29,9 @@ def test_one_share_is_all_of_them_in_their_order() -> None:
 
 
 def test_what_is_called_heavy_is_there_and_two_have_it_in_halves() -> None:
-    assert set(_HEAVIEST) < {view.name for view in VIEWS}
+    assert set(HEAVIEST) < {view.name for view in VIEWS}
     ranks = [
-        sum(_HEAVIEST.index(v.name) for v in share.views if v.name in _HEAVIEST)
+        sum(HEAVIEST.index(v.name) for v in share.views if v.name in HEAVIEST)
         for share in (Share(number=1, of=2), Share(number=2, of=2))
     ]
     assert abs(ranks[0] - ranks[1]) <= 1
