@@ -51,6 +51,7 @@ RUNNER_SESSION = "a runner's session ended while it folds"
 REBUILD = "a rebuild killed"
 REBUILD_SWITCHING = "a rebuild killed in its switch"
 REBUILD_SESSION = "a rebuild's session ended in its switch"
+REBUILD_BETWEEN = "a rebuild killed between the two transactions of a planted fault"
 BACKEND = "a backend killed: the server recovers"
 POSTMASTER = "the server killed and started"
 GENTLE = (
@@ -77,11 +78,19 @@ WHERE datname = current_database() AND usename = 'sijil_owner'
         OR ltrim(query, E'\\n') LIKE 'UPDATE "sijil_views"."progress"%%')
 LIMIT 1
 """
+# Who has committed the first half of a switch that ought to be whole.
+_BETWEEN = """
+SELECT pid, NULL FROM pg_stat_activity
+WHERE datname = current_database() AND usename = 'sijil_owner'
+    AND application_name LIKE %(name)s AND state = 'idle' AND query = 'COMMIT'
+LIMIT 1
+"""
 _BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database()
     AND usename IN ('sijil_app', 'sijil_owner', 'sijil_runner')
 """
+_AIMED_AT = {REBUILD_SWITCHING: _SWITCHING, REBUILD_BETWEEN: _BETWEEN}
 _SESSIONS_LEFT = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'trial-%%'
@@ -238,6 +247,7 @@ class Trial:
             RUNNER_SESSION: self._end_a_session,
             REBUILD: self._kill_the_rebuild,
             REBUILD_SWITCHING: self._kill_the_rebuild,
+            REBUILD_BETWEEN: self._kill_the_rebuild,
             REBUILD_SESSION: self._end_a_session,
             BACKEND: self._kill_a_backend,
             POSTMASTER: self._kill_the_server,
@@ -255,8 +265,8 @@ class Trial:
         self._runners[place] = self._began(at_work.follow)
 
     def _kill_the_rebuild(self, blow: str) -> None:
-        if blow == REBUILD_SWITCHING:
-            self._aim(blow, _SWITCHING, self._rebuild.name)
+        if blow in _AIMED_AT:
+            self._aim(blow, _AIMED_AT[blow], self._rebuild.name)
         _killed(self._rebuild)
         self._rebuild = self._began(at_work.rebuild)
 
@@ -285,7 +295,8 @@ class Trial:
             if found := self._ask(query, name=name):
                 pid, transaction = found[0]
                 if passed_over == 0:
-                    self._struck.append((blow, transaction))
+                    if transaction is not None:
+                        self._struck.append((blow, transaction))
                     return int(pid)
                 passed_over -= 1
             time.sleep(0.0005)
