@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _FIRST_PORT = 15_000
+_LAST_PORT = 65_535
+_FEWEST = 200
+"""With fewer to choose from, two that choose at once would meet."""
 _KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_KERNELS_FIRST = 32_768
-"""Where Linux begins unless it was told otherwise."""
+_KERNELS_OWN = (32_768, 60_999)
+"""What Linux gives away unless it was told otherwise."""
 _PORTS_TRIED = 100
 """For each: of thousands, few are taken."""
 
@@ -20,21 +24,30 @@ def free_ports(number: int) -> list[int]:
 
     None of the kernel's choosing: it would give the same to any connection that is
     opened while the server is not bound yet, or is between two starts; even to a client
-    that asks for the server, which then reaches itself. Raises OSError for want of any.
+    that asks for the server, which then reaches itself. Where the kernel gives away
+    all there are, any will do. Raises OSError for want of any.
     """
-    first = _KERNELS_FIRST
-    if _KERNELS_PORTS.exists():
-        first = int(_KERNELS_PORTS.read_text(encoding="ascii").split()[0])
-    found: list[int] = []
+    ports = _candidates()
     with ExitStack() as held:
+        found: list[int] = []
         for _ in range(_PORTS_TRIED * number):
-            if len(found) == number:
-                return found
-            port = _FIRST_PORT + secrets.randbelow(max(first - _FIRST_PORT, 1))
             probe = held.enter_context(socket.socket())
             with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-    if len(found) == number:
-        return found
+                probe.bind(("127.0.0.1", secrets.choice(ports)))
+                found.append(probe.getsockname()[1])
+            if len(found) == number:
+                return found
     raise OSError("no free port was found")
+
+
+def _candidates() -> Sequence[int]:
+    first, last = _KERNELS_OWN
+    if _KERNELS_PORTS.exists():
+        told = _KERNELS_PORTS.read_text(encoding="ascii").split()
+        first, last = int(told[0]), int(told[1])
+    below = range(_FIRST_PORT, first)
+    above = range(last + 1, _LAST_PORT + 1)
+    for ports in (below, above):
+        if len(ports) >= _FEWEST:
+            return ports
+    return range(_FIRST_PORT, _LAST_PORT + 1)
