@@ -321,7 +321,8 @@ class Acts:
         For what two acts on two things must not both have: no version that both would
         write lets one of them lose, so the store keeps the name as it keeps the id of
         an act. What is bound stays bound, also where its act is refused after: MUST be
-        asked last. Raises CommandReusedError where the name means something else.
+        asked after everything else that can refuse. Raises CommandReusedError where the
+        name means something else.
         """
         # A name that can be guessed could be used up beforehand, as somebody's
         # Idempotency-Key: the id is keyed.

@@ -83,17 +83,22 @@ class PaymentsDesk:
         return request
 
     def _must_be_the_only_one(self, payment: Payment, request: ServiceRequest) -> None:
-        """Raise InvalidValueError where the fee was said to be another payment.
+        """Raise InvalidValueError where the fee was said to be another payment."""
+        if not is_first_for(self._acts, request.id, payment.id):
+            raise InvalidValueError(field="request_id", reason="another-payment")
 
-        A clerk who takes a fee writes down the reference and not the bank, and two
-        banks may use the same.
-        """
-        try:
-            self._acts.bind(f"fee/{request.id}", payment.id)
-        except CommandReusedError as error:
-            raise InvalidValueError(
-                field="request_id", reason="another-payment"
-            ) from error
+
+def is_first_for(acts: Acts, request_id: UUID, payment_id: UUID) -> bool:
+    """Whether a fee is a bank's payment and no other; who asks first has it.
+
+    For a fee that a clerk took: written down are the reference and not the bank, and
+    two banks may use the same.
+    """
+    try:
+        acts.bind(f"fee/{request_id}", payment_id)
+    except CommandReusedError:
+        return False
+    return True
 
 
 def _centre_of(payment: Payment | None) -> str:

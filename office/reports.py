@@ -13,10 +13,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.access import Permission, Scope
-from domain.acts import MINISTRY, Act
+from domain.acts import MINISTRY, Act, ActorKind
 from domain.errors import InvalidValueError, NotFoundError
 from domain.ids import parse_tracking_number
-from domain.money import Unit
+from domain.money import Unit, total
 from domain.naming import checked_reference
 from domain.payments import Payment, UnmatchedBecause
 from domain.persons import ascii_digits
@@ -31,9 +31,11 @@ from office.commands import (
     BringBack,
     ConfirmCollection,
     ConfirmDelivery,
+    PayFee,
     RecordResponse,
 )
 from office.errors import CommandReusedError, NotFreshEnoughError
+from office.payments import is_first_for
 from office.requests import Requests
 from projections.payments import Payments, PaymentsQueries
 from projections.postal_manifest import (
@@ -163,12 +165,14 @@ class Reports:
             # count twice.
             return self._unmatched(payment, envelope, command, number=number)
         request_id = None if number is None else self._request_of_number(number)
-        if not self._is_paid(request_id, payment, envelope):
-            self._must_have_paid_nothing_else(payment, envelope)
-            self._must_be_alone(payment, envelope, number=number)
         centre, reason = None, UnmatchedBecause.UNKNOWN_NUMBER
-        if request_id is not None:
-            try:
+        try:
+            if not self._is_paid(request_id, payment, envelope):
+                self._must_have_paid_nothing_else(payment, envelope)
+                self._must_be_alone(payment, envelope, number=number)
+            elif request_id is not None:
+                self._must_be_its_fee(request_id, payment, envelope)
+            if request_id is not None:
                 return self._acts.on_request(
                     envelope,
                     command,
@@ -178,8 +182,8 @@ class Reports:
                         request, act, payment, claimed_at=_claimed(envelope, act)
                     ),
                 )
-            except _NotMatchedError as error:
-                centre, reason = error.centre, error.reason
+        except _NotMatchedError as error:
+            centre, reason = error.centre, error.reason
         return self._unmatched(
             payment,
             envelope,
@@ -189,6 +193,43 @@ class Reports:
             centre=centre,
             reason=reason,
         )
+
+    def fee(self, command: PayFee, envelope: Envelope) -> Done:
+        """The fee as somebody takes it at a door; raises as Requests.pay.
+
+        The word of a bank holds there no more than in its messages: InvalidValueError
+        where its reference stands for another payment, NotFreshEnoughError while the
+        view of payments is behind.
+        """
+        if envelope.principal.role is ActorKind.BANK:
+            self._must_be_free(command, envelope)
+        return self._requests.pay(command, envelope)
+
+    def _must_be_free(self, command: PayFee, envelope: Envelope) -> None:
+        """Raise InvalidValueError where a bank's reference stands for something else.
+
+        Asked only of what the rules would take: a reference that is refused with the
+        act is still the bank's to use.
+        """
+        reference = command.bank_reference
+        with translated():
+            request = self._acts.ledger.find(ServiceRequest, command.request_id)
+        if reference is None or request is None:
+            return
+        checked_reference(reference, field="bank_reference")
+        amount = (command.amount, command.unit)
+        if command.channel is not PaymentChannel.BANK or due_fee(request) != amount:
+            return
+        payment = BankPayment(
+            tracking_number=request.tracking_number,
+            amount=command.amount,
+            unit=command.unit,
+            bank_reference=reference,
+        )
+        if self._is_kept(payment, envelope):
+            raise InvalidValueError(field="bank_reference", reason="another-payment")
+        self._must_have_paid_nothing_else(payment, envelope)
+        self._must_be_alone(payment, envelope, number=request.tracking_number)
 
     def _unmatched(
         self,
@@ -254,6 +295,26 @@ class Reports:
                 self._request(request_id),
                 bank=envelope.principal.id,
                 bank_reference=payment.bank_reference,
+            )
+
+    def _must_be_its_fee(
+        self, request_id: UUID, payment: BankPayment, envelope: Envelope
+    ) -> None:
+        """Raise _NotMatchedError where the fee that a clerk took is another bank's.
+
+        Without that two sums of money would have one fee, and one of them no place.
+        """
+        with translated():
+            request = self._request(request_id)
+        payer, amount = request.paid_by, (payment.amount, payment.unit)
+        if payer is None or payer.kind is ActorKind.BANK:
+            return
+        payment_id = Payment.id_of(envelope.principal.id, payment.bank_reference)
+        if total(request.paid_lines) == amount and not is_first_for(
+            self._acts, request_id, payment_id
+        ):
+            raise _NotMatchedError(
+                reason=UnmatchedBecause.NOTHING_DUE, centre=request.centre
             )
 
     def _must_have_paid_nothing_else(

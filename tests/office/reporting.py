@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from domain.money import Unit
 from ledger.bodies import read_body
 from office.acts import Envelope
 from office.reports import BankPayment
+from projections.payments import PaymentsQueries
 from tests.office.scene import Scene
 
 _OFFSETS = count()
@@ -64,3 +66,17 @@ def fee_of(scene: Scene, request_id: UUID, **changes: Any) -> BankPayment:
 
 def bodies(scene: Scene, topic: str) -> list[dict[str, Any]]:
     return [read_body(e.body) for e in scene.entries() if e.topic == topic]
+
+
+class Between(PaymentsQueries):
+    """Lets something happen between the look at a view and the act that follows."""
+
+    def __init__(self, looked: PaymentsQueries, happens: Callable[[], None]) -> None:
+        self._looked = looked
+        self._happens = [happens]
+
+    def paid_under(self, bank_reference: str) -> tuple[UUID, ...]:
+        found = self._looked.paid_under(bank_reference)
+        if self._happens:
+            self._happens.pop()()
+        return found

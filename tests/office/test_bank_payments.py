@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -21,10 +19,10 @@ from ledger.bodies import read_body
 from office.commands import PayFee
 from office.errors import NotFreshEnoughError
 from office.reports import BankPayment
-from projections.payments import PaymentsQueries
 from tests.office.reporting import (
     SECOND_BANK,
     UNMATCHED,
+    Between,
     bodies,
     fee_of,
     message,
@@ -181,20 +179,6 @@ def test_a_reference_that_paid_one_request_pays_no_other(
             scene.house.reports.payment(other, message(scene, BANK))
     assert scene.entries() == before
     assert not scene.get(other_id).is_fee_paid
-
-
-class Between(PaymentsQueries):
-    """Lets something happen between the look at a view and the act that follows."""
-
-    def __init__(self, looked: PaymentsQueries, happens: Callable[[], None]) -> None:
-        self._looked = looked
-        self._happens = [happens]
-
-    def paid_under(self, bank_reference: str) -> tuple[UUID, ...]:
-        found = self._looked.paid_under(bank_reference)
-        if self._happens:
-            self._happens.pop()()
-        return found
 
 
 @pytest.mark.parametrize("is_first_known", [True, False])

@@ -17,7 +17,9 @@ router = APIRouter(prefix="/v1/requests", tags=["requests"])
     "/{request_id}/payment",
     operation_id="pay_fee",
     summary="Take the fee",
-    responses=responses(*CHANGING, *HELD, "wrong-state", "wrong-amount"),
+    responses=responses(
+        *CHANGING, *HELD, "wrong-state", "wrong-amount", "not-fresh-enough"
+    ),
 )
 def pay(
     request_id: RequestId,
@@ -27,7 +29,7 @@ def pay(
     body: bodies.Payment,
 ) -> RequestAnswer:
     """Take the whole fee, in cash or by bank reference."""
-    done = house.requests.pay(
+    done = house.reports.fee(
         commands.PayFee(
             request_id=request_id,
             token=body.token,
