@@ -20,6 +20,7 @@ Headers = list[tuple[str, bytes]]
 CONTENT_TYPE = b"application/json"
 _FIXED: Headers = [("ce_specversion", b"1.0"), ("content-type", CONTENT_TYPE)]
 _POSITION = r"[1-9][0-9]{0,17}"
+"""No more digits than every position of that many fits into the ledger's 63 bits."""
 _POSITION_BYTES = re.compile(_POSITION.encode())
 _FORMS = {
     "ce_specversion": r"1\.0",
