@@ -228,6 +228,22 @@ class PostgresApplicationRecorder(ApplicationRecorder):
             cursor.execute(statement)
             return answers(cursor.fetchall())
 
+    def append_whole(
+        self, acts: Sequence[ActToAppend], *, clock: datetime | None = None
+    ) -> list[Appended]:
+        """Append acts of which none may be stored without the others.
+
+        Raises the error of the first that loses (VersionConflictError and the like);
+        then, and after every other error, nothing was stored. Only a lost connection
+        leaves that open (OperationalError): the command ids tell. Else as ``append``.
+        """
+        if not acts:
+            return []
+        statement = f"{ANSWER}{arguments(list(map(columns, acts)), clock)} {IN_ORDER}"
+        with self.datastore.transaction() as cursor:
+            cursor.execute(statement)
+            return [must_be_appended(each) for each in answers(cursor.fetchall())]
+
     def commit(self, act: ActToAppend) -> Appended:
         """Append one act together with those of other threads; its outcome, durable.
 

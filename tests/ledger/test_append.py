@@ -107,6 +107,41 @@ class TestWholeActs:
             (free, 2),
         ]
 
+    def test_acts_that_only_count_together_are_stored_whole_or_not_at_all(
+        self, recorder: PostgresProcessRecorder, reader: LedgerReader
+    ) -> None:
+        one, two, known = uuid4(), uuid4(), command()
+        assert recorder.append_whole([]) == []
+        stored = recorder.append_whole(
+            [
+                act(event(one, 1), command=known),
+                act(event(two, 1), tracking=Tracking("stream", 7)),
+            ]
+        )
+        assert outcomes(stored) == [Outcome.APPENDED] * 2
+        assert [each.first_position for each in stored] == [1, 2]
+        losing: list[tuple[ActToAppend, type[IntegrityError]]] = [
+            (act(event(one, 1)), VersionConflictError),
+            (act(event(one, 3)), VersionConflictError),
+            (act(event(one, 2), command=known), CommandRepeatedError),
+            (
+                act(event(one, 2), command=command(id=known.id, actor="clerk:2")),
+                CommandReusedError,
+            ),
+            (act(event(one, 2), tracking=Tracking("stream", 7)), TrackingConflictError),
+        ]
+        for lost, error in losing:
+            other = act(event(two, 2), tracking=Tracking("other", 1))
+            with pytest.raises(error):
+                recorder.append_whole([other, lost])
+            with pytest.raises(error):
+                recorder.append_whole([lost, other])
+        assert [entry.position for entry in reader.stream()] == [1, 2]
+        assert recorder.max_tracking_id("other") is None
+        # Nobody's position was used up.
+        (after,) = recorder.append_whole([act(event(one, 2))])
+        assert (after.first_position, reader.head().position) == (3, 3)
+
     def test_duplicates_inside_a_batch_lose_to_the_first(
         self, recorder: PostgresProcessRecorder
     ) -> None:
