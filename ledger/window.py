@@ -33,6 +33,8 @@ MOST_KEPT = 20_000
 """Things that stay in memory: some 60 MB of requests."""
 MOST_HISTORIES = 2_000
 """Things whose past stays in memory: services, calendars, what rules rest on."""
+MOST_CAUGHT_UP = 5_000
+"""Entries of others that are looked at; after more, all is forgotten and read anew."""
 
 _COMMANDS = """
 SELECT id::text, actor, digest, first_position, last_position
@@ -71,6 +73,8 @@ class LedgerWindow:
         self._commands: dict[UUID, RecordedCommand | None] = {}
         self._waiting: list[ActToAppend] = []
         self._unsettled: dict[UUID, list[StoredEvent]] = {}
+        # What was given out since something was taken in: maybe changed, and refused.
+        self._given: set[UUID] = set()
         self._head = ledger.reader.head().position
 
     # As the ledger --------------------------------------------------------------
@@ -113,6 +117,7 @@ class LedgerWindow:
         found = self._kept.get(aggregate_id)
         if found is not None:
             self._kept.move_to_end(aggregate_id)
+            self._given.add(aggregate_id)
         return found if isinstance(found, kind) else None
 
     def find_command(
@@ -161,6 +166,7 @@ class LedgerWindow:
             self._histories.pop(thing.id, None)
             self._keep(thing.id, thing)
             events += stored
+        self._given.clear()
         self._waiting.append(
             ActToAppend(events=events, command=command, tracking=tracking)
         )
@@ -203,11 +209,22 @@ class LedgerWindow:
         """How many acts wait."""
         return len(self._waiting)
 
-    def drop_decided(self, aggregate_id: UUID) -> None:
-        """Forget a thing that was moved in memory by an act that was then refused."""
-        kept = self._kept.get(aggregate_id)
-        if kept is not None and kept.pending_events:
-            del self._kept[aggregate_id]
+    def drop_decided(self) -> None:
+        """Forget what was moved in memory by an act that was then refused."""
+        for each in self._given:
+            kept = self._kept.get(each)
+            if kept is not None and kept.pending_events:
+                del self._kept[each]
+        self._given.clear()
+
+    def catch_up(self) -> None:
+        """Forget what others have written since the last look. Nothing may wait."""
+        head = self._ledger.reader.head().position
+        if head - self._head > MOST_CAUGHT_UP:
+            self.forget()
+        elif head > self._head:
+            self._forget_written(head, set())
+        self._head = head
 
     def settle(self, acts: Iterable[ActToAppend], appended: Sequence[Appended]) -> None:
         """Take in what became of acts: then the ledger has them, or nobody has."""
@@ -233,6 +250,7 @@ class LedgerWindow:
         self._unsettled = {}
         self._kept.clear()
         self._absent.clear()
+        self._given.clear()
         self._histories.clear()
         self._commands = {}
 

@@ -251,9 +251,7 @@ class BulkDesk:
             # The store's trouble is not the item's.
             raise
         except SijilError as error:
-            thing = _thing_of(item)
-            if thing is not None:
-                self._window.drop_decided(thing)
+            self._window.drop_decided()
             return Settled(item=item, done=None, error=error)
         return Settled(item=item, done=done, error=None)
 
