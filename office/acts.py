@@ -124,7 +124,11 @@ class On(Generic[A]):
 
 
 class Acts:
-    """Runs acts against the ledger. One act changes one aggregate."""
+    """Runs acts against the ledger. One act changes one aggregate.
+
+    Without ``keeps_refusals`` no attempt is kept: for who tries what is then done, or
+    refused, the ordinary way.
+    """
 
     def __init__(
         self,
@@ -133,9 +137,11 @@ class Acts:
         command_key: bytes,
         backdating: timedelta,
         clock: Clock = utc_now,
+        keeps_refusals: bool = True,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
+        self._keeps_refusals = keeps_refusals
         self._command_key = command_key
         self._backdating = backdating
         self.approvals = Approvals(command_key, clock)
@@ -466,7 +472,7 @@ class Acts:
         That of a message is one attempt however often the message is tried, and MUST be
         kept before the message is passed over.
         """
-        if envelope.principal.role in _NOT_RECORDED:
+        if not self._keeps_refusals or envelope.principal.role in _NOT_RECORDED:
             return
         now = self.clock()
         is_message = envelope.tracking is not None

@@ -94,7 +94,10 @@ class _NotMatchedError(Exception):
 
 
 class Reports:
-    """What outsiders report. Every envelope has the tracking of its message."""
+    """What outsiders report. Every envelope has the tracking of its message.
+
+    ``fresh_timeout_s`` is how long a view that is behind is waited for.
+    """
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class Reports:
         post: PostalManifestQueries,
         payments: PaymentsQueries,
         progress: ProgressQueries,
+        fresh_timeout_s: float = FRESH_TIMEOUT_S,
     ) -> None:
         self._acts = acts
         self._reader = reader
@@ -114,6 +118,7 @@ class Reports:
         self._post = post
         self._payments = payments
         self._progress = progress
+        self._fresh_timeout_s = fresh_timeout_s
 
     def reply(self, command: RecordResponse, envelope: Envelope) -> Done:
         """An agency's answer. It carries no claim's token."""
@@ -387,7 +392,7 @@ class Reports:
     def _must_be_fresh(self, view: str) -> None:
         """Wait until a view has all that is stored now: only then nothing is there."""
         head = self._reader.head().position
-        if not self._progress.wait_for([view], head, timeout_s=FRESH_TIMEOUT_S):
+        if not self._progress.wait_for([view], head, timeout_s=self._fresh_timeout_s):
             raise NotFreshEnoughError(position=head)
 
 
