@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
+from uuid import UUID
 
 from eventsourcing.persistence import Tracking
 
@@ -25,7 +27,7 @@ from domain.access import Principal
 from domain.ids import derived_id
 from office.acts import Done, Envelope
 from office.house import House
-from office.reports import Scanned
+from office.reports import Reports, Scanned
 
 LARGEST_LEAD = timedelta(seconds=5)
 """How far a sender's clock may be ahead: so long a message waits for its time. Nothing
@@ -40,6 +42,22 @@ class TooEarlyError(Exception):
     def __init__(self, wait_s: float) -> None:
         super().__init__(wait_s)
         self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message whose sender is believed and whose content is understood."""
+
+    told: Told
+    envelope: Envelope
+
+    @property
+    def request_id(self) -> UUID | None:
+        """The request that it is on, where it says so itself."""
+        told = self.told
+        if isinstance(told, AgencyReply | PostalScanned):
+            return told.request_id
+        return None
 
 
 class InwardDesk:
@@ -64,8 +82,22 @@ class InwardDesk:
     def use(self, message: InwardMessage, tracking: Tracking) -> Done:
         """Do what a message says, and pass its offset in the same transaction.
 
-        Raises UnusableError for what no office could use, TooEarlyError, and the errors
-        of domain and office.
+        Raises as ``opened`` and ``do``.
+        """
+        return self.do(self.opened(message, tracking), self._house.reports)
+
+    def goes_in_a_mailbag(self, topic: str) -> bool:
+        """Whether a topic's messages can be done in a mailbag.
+
+        Not money: each payment waits until a view tells what its reference paid for.
+        """
+        return self._topics[topic] is not Correspondence.PAYMENTS
+
+    def opened(self, message: InwardMessage, tracking: Tracking) -> Letter:
+        """What a message says, and who says so.
+
+        Raises UnusableError for what no office could use, TooEarlyError, and
+        LedgerUnavailableError.
         """
         value = must_have_a_size(message)
         sender = self._senders().sender_of(message)
@@ -76,9 +108,9 @@ class InwardDesk:
         lead = told.happened_at - self._house.clock()
         if timedelta() < lead <= LARGEST_LEAD:
             raise TooEarlyError(lead.total_seconds())
-        return self._do(
-            told,
-            Envelope(
+        return Letter(
+            told=told,
+            envelope=Envelope(
                 principal=self._officer(sender),
                 command_id=derived_id(self._first_name(message), told.happened_at),
                 route=f"kafka/{kind}/{_act_of(told)}",
@@ -98,8 +130,10 @@ class InwardDesk:
         )
         return first or message.name
 
-    def _do(self, told: Told, envelope: Envelope) -> Done:
-        reports = self._house.reports
+    @staticmethod
+    def do(letter: Letter, reports: Reports) -> Done:
+        """Do what a letter says. Raises the errors of domain and office."""
+        told, envelope = letter.told, letter.envelope
         if isinstance(told, AgencyReply):
             return reports.reply(told.command, envelope)
         if isinstance(told, PostalScanned):

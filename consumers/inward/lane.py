@@ -1,4 +1,4 @@
-"""One partition's messages, one after the other, by one thread.
+"""One partition's messages, one after the other.
 
 A tracked offset can never be filled in below, so nothing is passed by: a message is
 used, or is set aside, and the next one waits until then. What is nobody's fault but
@@ -9,10 +9,11 @@ lasts; what should not have happened a few times; what can never be used not onc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Event, Thread
+from itertools import islice
+from threading import Condition, Event, Thread
 from typing import Protocol
 from uuid import UUID
 
@@ -84,9 +85,14 @@ class Place:
 
 
 class Lane:
-    """The thread of one partition. It begins when it is made; ``stop`` it once.
+    """One partition's messages, each used or set aside before the next.
 
-    ``passed`` is the highest offset that the ledger has passed, None for none.
+    Its own thread does that, one message after the other. Where the lane is
+    ``is_lending``, messages are lent in their order to whoever uses many at once
+    (consumers.inward.rounds), and its thread has only what that gave back to be used
+    alone. It begins when it is made; ``stop`` it once. ``passed`` is the highest offset
+    that the ledger has passed, None for none. ``wake`` hears that there is something to
+    lend.
     """
 
     def __init__(
@@ -98,6 +104,8 @@ class Lane:
         ledger: Ledger,
         aside: SetsAside,
         done: Callable[[InwardMessage], None] = lambda _: None,
+        is_lending: bool = False,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.place = place
         self.passed = -1 if passed is None else passed
@@ -106,8 +114,14 @@ class Lane:
         self._ledger = ledger
         self._aside = aside
         self._done = done
+        self._is_lending = is_lending
+        self._wake = wake
         self._stop = Event()
-        self._queue: SimpleQueue[InwardMessage | None] = SimpleQueue()
+        self._changed = Condition()
+        self._messages: deque[InwardMessage] = deque()
+        # Somebody uses what is first in it: our thread, or who was lent some.
+        self._is_in_hand = False
+        self._is_first_alone = not is_lending
         self._thread = Thread(
             target=self._run,
             name=f"inward-{place.topic}-{place.partition}",
@@ -120,33 +134,101 @@ class Lane:
     @property
     def waiting(self) -> int:
         """How many messages wait in memory."""
-        return self._queue.qsize()
+        return len(self._messages)
 
     def put(self, messages: Iterable[InwardMessage]) -> None:
         """Take messages in, in the order of their offsets."""
-        for message in messages:
-            self._queue.put(message)
+        with self._changed:
+            self._messages.extend(messages)
+            self._changed.notify_all()
+        self._wake()
 
     def stop(self) -> None:
-        """Begin nothing more; the message in hand is finished."""
+        """Begin nothing more; what is in hand is finished."""
         self._stop.set()
-        self._queue.put(None)
+        with self._changed:
+            self._changed.notify_all()
 
     def join(self, timeout_s: float) -> bool:
-        """Whether the thread has ended in time."""
+        """Whether the thread has ended, and what was lent has come back, in time."""
+        until = time.monotonic() + max(0.0, timeout_s)
         self._thread.join(max(0.0, timeout_s))
-        return not self._thread.is_alive()
+        with self._changed:
+            is_free = self._changed.wait_for(
+                lambda: not self._is_in_hand, max(0.0, until - time.monotonic())
+            )
+        return is_free and not self._thread.is_alive()
+
+    # Lent -------------------------------------------------------------------------
+
+    @property
+    def has_to_lend(self) -> bool:
+        """Whether there are messages that may be used together with others."""
+        is_free = not (self._is_in_hand or self._is_first_alone or self._stop.is_set())
+        return is_free and bool(self._messages)
+
+    def lend(self, most: int) -> list[InwardMessage]:
+        """The next messages, at most so many; MUST be given back, if there are any."""
+        with self._changed:
+            while self._messages and self._messages[0].offset <= self.passed:
+                # Another worker was there, or the client has read twice.
+                self._messages.popleft()
+            if not self.has_to_lend:
+                return []
+            self._is_in_hand = True
+            return _rising(islice(self._messages, most))
+
+    def give_back(self, used: Sequence[InwardMessage], *, is_next_alone: bool) -> None:
+        """Of what was lent, these first ones are used and passed.
+
+        ``is_next_alone`` leaves the one behind them to the lane itself.
+        """
+        for message in used:
+            self._pass(message)
+        with self._changed:
+            for _ in used:
+                self._messages.popleft()
+            self._is_in_hand = False
+            self._is_first_alone = is_next_alone
+            self._changed.notify_all()
 
     # Inside -----------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while not self._stop.is_set():
-                message = self._queue.get()
-                if message is not None and message.offset > self.passed:
+            while self._has_one_alone():
+                message = self._messages[0]
+                if message.offset > self.passed:
                     self._take(message)
+                with self._changed:
+                    self._messages.popleft()
+                    self._is_in_hand = False
+                    self._is_first_alone = not self._is_lending
+                    self._changed.notify_all()
+                self._wake()
         except BaseException as error:  # noqa: BLE001 -- the worker ends with it
             self.error = error
+            with self._changed:
+                self._is_in_hand = False
+                self._changed.notify_all()
+
+    def _has_one_alone(self) -> bool:
+        """Wait for a message of ours, and take it in hand; False once stopped."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._stop.is_set()
+                    or (
+                        self._is_first_alone
+                        and bool(self._messages)
+                        and not self._is_in_hand
+                    )
+                )
+            )
+            if self._stop.is_set():
+                return False
+            self._is_in_hand = True
+            return True
 
     def _take(self, message: InwardMessage) -> None:
         """Use a message or set it aside; its offset is passed, or we were stopped."""
@@ -231,6 +313,16 @@ class Lane:
             )
             self._pass(message)
             return
+
+
+def _rising(messages: Iterable[InwardMessage]) -> list[InwardMessage]:
+    """Messages up to the first that does not come behind the one before it."""
+    found: list[InwardMessage] = []
+    for message in messages:
+        if found and message.offset <= found[-1].offset:
+            break
+        found.append(message)
+    return found
 
 
 def _cause(error: Exception) -> tuple[str, str | None]:

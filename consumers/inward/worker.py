@@ -29,11 +29,13 @@ from consumers.inward.joining import go_on_joining
 from consumers.inward.lane import SAY_EVERY_S, Lane, Place, SetsAside
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage, tracking_name
+from consumers.inward.rounds import Rounds
 from consumers.inward.signatures import Senders
 from consumers.partitions import reader_of
 from consumers.topic_admin import topics_there
 from ledger.book import Ledger
 from office.house import House
+from office.mailbag import MailbagDesk
 
 GROUP = "sijil-inward"
 SESSION_MS = 10_000
@@ -103,6 +105,7 @@ class InwardWorker:
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._said_at = -math.inf
+        self._rounds = Rounds(self._desk, lambda: MailbagDesk(house), self._lanes_now)
 
     def run(self, stop: Event) -> None:
         """Follow the topics until ``stop`` is set.
@@ -113,6 +116,7 @@ class InwardWorker:
         with closing(KafkaAdminClient(**self._options)) as admin:
             self._ids = topic_ids(admin, list(self._topics))
             consumer = self._consumer()
+            self._rounds.begin()
             try:
                 consumer.subscribe(
                     topics=list(self._topics), listener=_Listener(self, consumer)
@@ -120,6 +124,7 @@ class InwardWorker:
                 _log.info("inward.begins", group=self._group)
                 self._follow(consumer, admin, stop)
             finally:
+                self._rounds.stop()
                 with self._mutex:
                     left = list(self._lanes.values())
                     self._lanes.clear()
@@ -251,6 +256,8 @@ class InwardWorker:
                     ledger=self._ledger,
                     aside=self._aside,
                     done=self._done,
+                    is_lending=self._desk.goes_in_a_mailbag(each.topic),
+                    wake=self._rounds.wake,
                 )
                 consumer.seek(each, begin)
                 go_on(consumer, each)
@@ -262,8 +269,14 @@ class InwardWorker:
             self._said_at = now
             _log.warning("inward.waits", because=type(error).__name__)
 
+    def _lanes_now(self) -> list[Lane]:
+        with self._mutex:
+            return list(self._lanes.values())
+
     def _regulate(self, consumer: KafkaConsumer) -> None:
         """Pause what has much in memory, and go on where little is left."""
+        if self._rounds.error is not None:
+            raise self._rounds.error
         with self._mutex:
             for partition, lane in self._lanes.items():
                 if lane.error is not None:

@@ -328,3 +328,100 @@ def test_a_fault_of_the_lane_itself_is_told(
     lane.put(messages(0))
     until(lambda: lane.error is not None)
     assert isinstance(lane.error, RuntimeError)
+
+
+# Lent ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lending(begin: Callable[..., Lane]) -> Lane:
+    return begin(is_lending=True)
+
+
+def offsets(lent: list[InwardMessage]) -> list[int]:
+    return [message.offset for message in lent]
+
+
+def test_what_is_lent_is_passed_when_it_comes_back(
+    office: Office, begin: Callable[..., Lane]
+) -> None:
+    woken: list[bool] = []
+    done: list[int] = []
+    lane = begin(
+        is_lending=True,
+        wake=lambda: woken.append(True),
+        done=lambda message: done.append(message.offset),
+    )
+    assert not lane.has_to_lend
+    lane.put(messages(0, 1, 2, 3))
+    assert woken
+    lent = lane.lend(3)
+    assert offsets(lent) == [0, 1, 2]
+    # Until then nobody else has any of it.
+    assert (lane.has_to_lend, lane.lend(3)) == (False, [])
+    lane.give_back(lent, is_next_alone=False)
+    assert (lane.passed, done, lane.waiting) == (2, [0, 1, 2], 1)
+    assert offsets(lane.lend(3)) == [3]
+    lane.give_back([], is_next_alone=False)
+    assert office.tried == []
+
+
+def test_what_comes_back_unused_is_used_alone_and_the_rest_lent_again(
+    office: Office, lending: Lane
+) -> None:
+    office.plan[1] = [UnusableError(Unusable.UNSIGNED)]
+    lending.put(messages(0, 1, 2))
+    lending.give_back(lending.lend(9)[:1], is_next_alone=True)
+    until(lambda: lending.has_to_lend)
+    assert lending.passed == 1
+    assert (office.tried, office.aside) == ([1], [(1, "unsigned", 1, None)])
+    assert offsets(lending.lend(9)) == [2]
+    lending.give_back([], is_next_alone=True)
+    until(lambda: lending.passed == 2)
+    assert office.used == [2]
+
+
+def test_nothing_is_lent_while_a_message_is_used_alone(
+    office: Office, lending: Lane
+) -> None:
+    office.plan[0] = [TooEarlyError(60.0)]
+    lending.put(messages(0, 1))
+    lending.lend(9)
+    lending.give_back([], is_next_alone=True)
+    until(lambda: office.tried == [0])
+    assert (lending.has_to_lend, lending.lend(9)) == (False, [])
+
+
+def test_what_the_ledger_has_passed_is_not_lent(begin: Callable[..., Lane]) -> None:
+    lane = begin(passed=3, is_lending=True)
+    lane.put(messages(2, 3, 4, 5, 4, 5, 6))
+    lent = lane.lend(9)
+    # A client that reads twice does not make an order of its own.
+    assert offsets(lent) == [4, 5]
+    lane.give_back(lent, is_next_alone=False)
+    assert offsets(lane.lend(9)) == [6]
+    lane.give_back([], is_next_alone=False)
+
+
+def test_where_another_worker_was_what_it_passed_is_not_lent_again(
+    office: Office, lending: Lane
+) -> None:
+    office.marks[PLACE.tracking_name] = 2
+    lending.put(messages(0, 1, 2, 3))
+    lending.lend(9)
+    lending.give_back([], is_next_alone=True)
+    until(lambda: lending.has_to_lend)
+    assert offsets(lending.lend(9)) == [3]
+    lending.give_back([], is_next_alone=False)
+    assert (office.used, office.aside) == ([], [])
+
+
+def test_a_lane_has_ended_when_what_it_lent_is_back(lending: Lane) -> None:
+    lending.put(messages(0, 1))
+    lent = lending.lend(9)
+    lending.stop()
+    assert not lending.join(0.05)
+    lending.give_back(lent[:1], is_next_alone=True)
+    assert lending.join(10)
+    assert lending.passed == 0
+    assert (lending.has_to_lend, lending.lend(9)) == (False, [])

@@ -225,6 +225,9 @@ class SlowDesk(InwardDesk):
         self._post = post
         self.go_on = Event()
 
+    def goes_in_a_mailbag(self, topic: str) -> bool:
+        return False
+
     def use(self, message: InwardMessage, tracking: Tracking) -> Done:
         if message.topic == self._post.replies:
             assert self.go_on.wait(60)
