@@ -56,6 +56,7 @@ class Storm:
                 struck.strike()
                 if number % LOOK_EVERY == 0:
                     self.wrong += struck.findings()
+                    print(_nodes(nodes), f"round {number}", *self.wrong, flush=True)
             found = struck.end()
         self.wrong += found
         for blow, times in struck.blows.items():

@@ -7,8 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SIZE = "256m"
-"""What hundreds of rounds write fits in, and seconds of ballast fill it up."""
+SIZE = "1g"
+"""What hundreds of rounds write fits in several times, and seconds of ballast fill up.
+On one of 256 MB a node ended by itself after some hundred rounds: it was full."""
 
 
 def mounted(folder: Path) -> bool:

@@ -76,7 +76,9 @@ WAVE = 40
 """Requests whose lives come in together, with two answers each."""
 WAVE_PAUSE_S = 3.0
 LIVES_AT_ONCE = 12
-LIVES_PAUSE_S = 0.06
+LIVES_PAUSE_S = 0.2
+"""Over a hundred entries a second: a relay is in a commit most of the time, and all of
+the topic is read in seconds after hundreds of rounds."""
 LOOK_S = 300.0
 """How long the topic may take to be readable, or level."""
 SEED = 20261127
@@ -202,7 +204,11 @@ class Trial:
         for node in self._cluster.nodes:
             if node.pid is None:
                 last = node.log.read_text(encoding="utf-8", errors="replace")[-600:]
-                print(f"node {node.number} had ended:\n{last}", flush=True)
+                free_mb = shutil.disk_usage(node.folder).free >> 20
+                print(
+                    f"node {node.number} had ended, {free_mb} MB free:\n{last}",
+                    flush=True,
+                )
                 self.blows[ENDED] += 1
                 node.start()
                 node.wait()
