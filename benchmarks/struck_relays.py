@@ -66,7 +66,7 @@ _OFTEN = (BROKER, MID_COMMIT, STOPPED, RELAY, STANDBY, WORKER, SERVER, FULL)
 _SELDOM_EVERY = 40
 """Rounds to one long stop: it lasts as long as many others."""
 STOP_S = (1.0, 6.0)
-LONG_STOP_S = 45.0
+LONG_STOP_S = 60.0
 """A delivery may take 25 s, a transaction 30 s."""
 FULL_S = (2.0, 6.0)
 LONGEST_REST_S = 2.0

@@ -25,7 +25,7 @@ from tests.conftest import Database
 from tests.consumers.conftest import until
 from tests.consumers.inward.letters import letter, senders, written
 from tests.consumers.inward.post import Aside, answers, forwarded
-from tests.office.scene import Scene, scene_in
+from tests.office.scene import ITEM, Scene, scene_in
 
 REPLIES, SCANS, PAYMENTS = "replies", "scans", "payments"
 TOPICS = {
@@ -215,17 +215,18 @@ def mixture(scene: Scene) -> tuple[list[UUID], list[InwardMessage]]:
     sender.reply(2, asked[6])
     sender.reply(2, asked[6], supersedes=scene.get(asked[6]).version + 1)
     sender.send(REPLIES, 2, b"x" * 17_000)
-    for partition, request_id in enumerate(mailed):
+    for said in (mailed[0], None):
+        # Without a request it is found by its item, in a view: the one mailed last.
+        named = {} if said is None else {"request_id": str(said)}
         sender.send(
             SCANS,
-            partition,
+            0,
             written(
                 type="sijil.postal-scan.v1",
-                item=scene.get(request_id).item,
+                item=ITEM,
                 scanned="delivered",
                 capacity="self",
-                # The other one is found by its item, in a view.
-                **({"request_id": str(request_id)} if partition else {}),
+                **named,
             ),
         )
     terms = scene.get(unpaid).terms
