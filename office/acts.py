@@ -126,8 +126,8 @@ class On(Generic[A]):
 class Acts:
     """Runs acts against the ledger. One act changes one aggregate.
 
-    Without ``keeps_refusals`` no attempt is kept: for who tries what is then done, or
-    refused, the ordinary way.
+    Without ``keeps_refusals`` no attempt is kept: for callers who do again, in the
+    ordinary way, whatever was refused.
     """
 
     def __init__(
@@ -330,11 +330,23 @@ class Acts:
         asked after everything else that can refuse. Raises CommandReusedError where the
         name means something else.
         """
+        self._remember(self._binding(name, meaning))
+
+    def is_bound_otherwise(self, name: str, meaning: object) -> bool:
+        """Whether a name means something else already."""
+        binding = self._binding(name, meaning)
+        with translated():
+            known = self.ledger.find_command(binding.id, anew=True)
+        return known is not None and not hmac.compare_digest(
+            known.digest, binding.digest
+        )
+
+    def _binding(self, name: str, meaning: object) -> append.Command:
         # A name that can be guessed could be used up beforehand, as somebody's
         # Idempotency-Key: the id is keyed.
         command_id = code_id("bound", self._keyed(name.encode()).hex())
         digest = self._keyed(canonical({"name": name, "meaning": plain(meaning)}))
-        self._remember(append.Command(id=command_id, actor=_OFFICE, digest=digest))
+        return append.Command(id=command_id, actor=_OFFICE, digest=digest)
 
     def _remember(self, command: append.Command) -> None:
         with translated():

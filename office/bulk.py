@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -23,7 +22,7 @@ from ledger.persistence import append
 from ledger.vault_batch import VaultBatch
 from ledger.window import LedgerWindow
 from office import commands
-from office.acts import Acts, Done, Envelope, translated
+from office.acts import Done, Envelope, translated
 from office.commands import Command
 from office.errors import (
     ClockSkewError,
@@ -124,20 +123,8 @@ class BulkDesk:
         self._ledger = house.ledger
         self._window = LedgerWindow(house.ledger)
         self._vault = VaultBatch(house.vault.datastore, house.vault.keys)
-        settings = house.settings
-        self._acts = Acts(
-            self._window,
-            command_key=settings.key("command_key"),
-            backdating=timedelta(days=house.office_settings.backdating_days),
-            clock=house.clock,
-        )
-        self._requests = Requests(
-            self._acts,
-            self._vault,
-            code_keys=settings.tracking_code_keys(),
-            code_key_name=settings.tracking_code_key_name,
-            lease=timedelta(minutes=house.office_settings.claim_lease_minutes),
-            party_key=party_key,
+        self._requests = house.requests_of(
+            house.acts_on(self._window), vault=self._vault, party_key=party_key
         )
 
     def run(self, items: Iterable[Item]) -> Iterator[Settled]:

@@ -10,7 +10,7 @@ from domain.access import Principal
 from domain.acts import ActorKind
 from domain.agencies import Agency, AgencyScope
 from ledger import migrations
-from ledger.book import Ledger
+from ledger.book import Book, Ledger
 from ledger.names import LEDGER_SCHEMA, VAULT_SCHEMA, VIEWS_SCHEMA, Role
 from ledger.outbox import Outbox
 from ledger.persistence.datastore import PostgresDatastore
@@ -18,13 +18,16 @@ from ledger.reader import LedgerReader
 from ledger.records import PersonRecords
 from ledger.settings import LedgerSettings
 from ledger.vault import Vault, VaultKeys
+from ledger.vault_batch import VaultBatch
 from office.acts import Acts, Clock, translated, utc_now
 from office.assignment import Assignment
 from office.catalogue import CatalogueDesk
 from office.conditions import ConditionsDesk
 from office.couriers import Courier
 from office.dead_letters import DeadLettersDesk
+from office.fees import Fees
 from office.followed import ViewsDesk
+from office.freshness import FRESH_TIMEOUT_S, Freshness
 from office.moving import Moving
 from office.payments import PaymentsDesk
 from office.people import People
@@ -145,20 +148,8 @@ class House:
             turnaround=TurnaroundQueries(self._views),
             unmatched=UnmatchedQueries(self._views),
         )
-        code_keys = settings.tracking_code_keys()
-        self.acts = Acts(
-            self.ledger,
-            command_key=settings.key("command_key"),
-            backdating=timedelta(days=self.office_settings.backdating_days),
-            clock=clock,
-        )
-        self.requests = Requests(
-            self.acts,
-            self.vault,
-            code_keys=code_keys,
-            code_key_name=settings.tracking_code_key_name,
-            lease=timedelta(minutes=self.office_settings.claim_lease_minutes),
-        )
+        self.acts = self.acts_on(self.ledger)
+        self.requests = self.requests_of(self.acts)
         self.people = People(
             self.acts,
             self.vault,
@@ -178,17 +169,65 @@ class House:
             queue=self.queries.queue,
             clock=clock,
         )
-        self.reports = Reports(
+        self.reports = self.reports_of(self.acts, self.requests)
+        self.fees = Fees(
             self.acts,
             self.requests,
-            reader=self.ledger.reader,
             tracking=self.queries.tracking,
-            post=self.queries.post,
             payments=self.queries.payments,
-            progress=self.queries.progress,
+            freshness=self._freshness(),
         )
         self.conditions = ConditionsDesk(self.ledger, self.requests, clock)
-        self.tracking = CitizenTracking(self.queries.tracking, code_keys)
+        self.tracking = CitizenTracking(
+            self.queries.tracking, settings.tracking_code_keys()
+        )
+
+    # Desks of the same house on another book (office.bulk, office.mailbag) --------
+
+    def acts_on(self, ledger: Book, *, keeps_refusals: bool = True) -> Acts:
+        """The path of acts, on this ledger or a window on it."""
+        return Acts(
+            ledger,
+            command_key=self.settings.key("command_key"),
+            backdating=timedelta(days=self.office_settings.backdating_days),
+            clock=self.clock,
+            keeps_refusals=keeps_refusals,
+        )
+
+    def requests_of(
+        self,
+        acts: Acts,
+        *,
+        vault: Vault | VaultBatch | None = None,
+        party_key: bytes | None = None,
+    ) -> Requests:
+        """The acts on requests; their persons are in the house's vault by default."""
+        return Requests(
+            acts,
+            vault or self.vault,
+            code_keys=self.settings.tracking_code_keys(),
+            code_key_name=self.settings.tracking_code_key_name,
+            lease=timedelta(minutes=self.office_settings.claim_lease_minutes),
+            party_key=party_key,
+        )
+
+    def reports_of(
+        self,
+        acts: Acts,
+        requests: Requests,
+        *,
+        fresh_timeout_s: float = FRESH_TIMEOUT_S,
+    ) -> Reports:
+        """What outsiders report; a view is waited for ``fresh_timeout_s``."""
+        return Reports(
+            acts,
+            requests,
+            post=self.queries.post,
+            freshness=self._freshness(fresh_timeout_s),
+        )
+
+    def _freshness(self, timeout_s: float = FRESH_TIMEOUT_S) -> Freshness:
+        return Freshness(self.ledger.reader, self.queries.progress, timeout_s=timeout_s)
 
     def citizen(self, subject: str) -> Principal:
         """The citizen of a login, with the parties which that login opened."""

@@ -2,26 +2,23 @@
 
 Each is decided as it would be alone, by the same use cases and rules, on what those
 before it in the mailbag leave. None is stored without the others, so a stream is marked
-once, behind the last. What is not plain sailing (a rule that refuses, a view that is
-behind, a version lost to others) leaves nothing here and is for the ordinary way, where
-each is done alone. Measured: benchmarks/inward.py.
+once, behind the last. What is not plain (a rule refuses it, a view is behind, its
+version was lost to others) leaves nothing here and is for the ordinary way, where each
+is done alone. Measured: benchmarks/inward.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from ledger.persistence.append import ActToAppend
 from ledger.window import LedgerWindow
-from office.acts import Acts, translated
+from office.acts import translated
 from office.errors import ConcurrencyError
 from office.house import House
-from office.reports import Reports
-from office.requests import Requests
 
 MOST_KEPT = 2_000
 """Things that stay in memory: mostly, what is reported of was last touched days ago."""
@@ -38,29 +35,10 @@ class MailbagDesk:
         self._ledger = house.ledger
         self._window = LedgerWindow(house.ledger, most_kept=MOST_KEPT)
         self._is_spoilt = False
-        acts = Acts(
-            self._window,
-            command_key=house.settings.key("command_key"),
-            backdating=timedelta(days=house.office_settings.backdating_days),
-            clock=house.clock,
-            keeps_refusals=False,
-        )
-        self.reports = Reports(
-            acts,
-            Requests(
-                acts,
-                house.vault,
-                code_keys=house.settings.tracking_code_keys(),
-                code_key_name=house.settings.tracking_code_key_name,
-                lease=timedelta(minutes=house.office_settings.claim_lease_minutes),
-            ),
-            reader=house.ledger.reader,
-            tracking=house.queries.tracking,
-            post=house.queries.post,
-            payments=house.queries.payments,
-            progress=house.queries.progress,
-            # Others' reports would wait with it.
-            fresh_timeout_s=0.0,
+        acts = house.acts_on(self._window, keeps_refusals=False)
+        # Others' reports would wait with one that waits for its view.
+        self.reports = house.reports_of(
+            acts, house.requests_of(acts), fresh_timeout_s=0.0
         )
 
     def begin(self, asked: Sequence[tuple[UUID, UUID | None]]) -> None:
@@ -90,11 +68,11 @@ class MailbagDesk:
             self._is_spoilt |= self._window.waiting != before
             raise
 
-    def store(self) -> None:
+    def store(self, marks: Mapping[str, int | None]) -> None:
         """Store all that was done since ``begin``, durable when this returns.
 
-        Raises the errors of the store, and of ``ledger.persistence.append`` where an
-        act loses.
+        ``marks`` is where the streams stand that the reports come from. Raises the
+        errors of the store, and NotWholeError where an act or a mark is lost to others.
         """
         if self._is_spoilt:
             self._window.forget()
@@ -102,7 +80,7 @@ class MailbagDesk:
         acts = _marked_once(self._window.take())
         try:
             with translated():
-                appended = self._ledger.process_recorder.append_whole(acts)
+                appended = self._ledger.process_recorder.append_whole(acts, marks=marks)
                 self._window.settle(acts, appended)
         except BaseException:
             self._window.forget()

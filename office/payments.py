@@ -101,6 +101,11 @@ def is_first_for(acts: Acts, request_id: UUID, payment_id: UUID) -> bool:
     return True
 
 
+def is_of_another(acts: Acts, request_id: UUID, payment_id: UUID) -> bool:
+    """Whether a fee was said to be another payment than this one; nothing is bound."""
+    return acts.is_bound_otherwise(f"fee/{request_id}", payment_id)
+
+
 def _centre_of(payment: Payment | None) -> str:
     """Whose supervisor sees the attempts on a payment."""
     return MINISTRY if payment is None else payment.centre or MINISTRY

@@ -45,7 +45,7 @@ class TooEarlyError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class OpenedMessage:
     """A message whose sender is believed and whose content is understood."""
 
     told: Told
@@ -93,7 +93,7 @@ class InwardDesk:
         """
         return self._topics[topic] is not Correspondence.PAYMENTS
 
-    def opened(self, message: InwardMessage, tracking: Tracking) -> Letter:
+    def opened(self, message: InwardMessage, tracking: Tracking) -> OpenedMessage:
         """What a message says, and who says so.
 
         Raises UnusableError for what no office could use, TooEarlyError, and
@@ -108,7 +108,7 @@ class InwardDesk:
         lead = told.happened_at - self._house.clock()
         if timedelta() < lead <= LARGEST_LEAD:
             raise TooEarlyError(lead.total_seconds())
-        return Letter(
+        return OpenedMessage(
             told=told,
             envelope=Envelope(
                 principal=self._officer(sender),
@@ -130,15 +130,14 @@ class InwardDesk:
         )
         return first or message.name
 
-    @staticmethod
-    def do(letter: Letter, reports: Reports) -> Done:
-        """Do what a letter says. Raises the errors of domain and office."""
-        told, envelope = letter.told, letter.envelope
+    def do(self, opened: OpenedMessage, reports: Reports) -> Done:
+        """Do what a message says. Raises the errors of domain and office."""
+        told, envelope = opened.told, opened.envelope
         if isinstance(told, AgencyReply):
             return reports.reply(told.command, envelope)
         if isinstance(told, PostalScanned):
             return reports.scan(told.command, envelope)
-        return reports.payment(told.command, envelope)
+        return self._house.fees.report(told.command, envelope)
 
     def _officer(self, sender: Principal) -> Principal:
         """The sender with its rows: an agency's governorate binds where it has many."""

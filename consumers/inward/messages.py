@@ -30,7 +30,8 @@ from domain.naming import LONGEST_CODE
 from domain.requests import Answer, ReturnedBecause
 from domain.services import Relationship
 from office.commands import RecordResponse
-from office.reports import BankPayment, PostalScan, Scanned
+from office.fees import BankPayment
+from office.reports import PostalScan, Scanned
 
 UNREAD = "unreadable"
 """The detail of a message that our client of Kafka cannot read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from domain.access import Permission
 from domain.acts import Act, ActorKind
 from domain.calendars import office_day
@@ -22,21 +24,27 @@ from office.requests.desk import RequestsDesk
 class Working(RequestsDesk):
     """From the fee to the stamp."""
 
-    def pay(self, command: PayFee, envelope: Envelope) -> Done:
-        """Take the fee."""
-        return self._on(
-            command,
-            envelope,
-            Permission.PAY,
-            lambda request, act: request.pay(
+    def pay(
+        self,
+        command: PayFee,
+        envelope: Envelope,
+        *,
+        last: Callable[[], None] = lambda: None,
+    ) -> Done:
+        """Take the fee. ``last`` may refuse what every rule would take."""
+
+        def decide(request: ServiceRequest, act: Act) -> None:
+            request.pay(
                 act,
                 channel=command.channel,
                 amount=command.amount,
                 unit=command.unit,
                 bank_reference=command.bank_reference,
                 token=command.token,
-            ),
-        )
+            )
+            last()
+
+        return self._on(command, envelope, Permission.PAY, decide)
 
     def forward(self, command: ForwardRequest, envelope: Envelope) -> Done:
         """Send a request to its agency."""

@@ -15,7 +15,7 @@ from domain.ids import derived_id
 from domain.money import Unit
 from ledger.bodies import read_body
 from office.acts import Envelope
-from office.reports import BankPayment
+from office.fees import BankPayment
 from projections.payments import PaymentsQueries
 from tests.office.scene import Scene
 

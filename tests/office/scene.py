@@ -40,9 +40,9 @@ from office.commands import (
     SubmitRequest,
     TellResult,
 )
+from office.fees import BankPayment
 from office.house import House, ViewsRoom
 from office.payments import SettlePayment
-from office.reports import BankPayment
 from tests.conftest import Database
 
 DIGEST = "1f6d0c0e5a3b7c9d1e2f30415263748596a7b8c9d0e1f2031425364758697a8b"
@@ -261,7 +261,7 @@ class Scene:
             "bank_reference": f"B-stray-{place}",
         }
         self.room.runner.catch_up()
-        return self.house.reports.payment(
+        return self.house.fees.report(
             BankPayment(**{**facts, **changes}),
             envelope(BANK, "payment", tracking=Tracking("kafka/scene/0", place)),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,13 +12,13 @@ from domain.errors import NotFoundError, WrongStateError
 from domain.requests import Answer
 from domain.services import Relationship
 from ledger.bodies import read_body
-from ledger.persistence.append import ActToAppend, Appended, VersionConflictError
-from office.acts import Envelope
+from ledger.persistence.append import ActToAppend, Appended, NotWholeError
+from office.acts import Acts, Envelope
 from office.commands import RecordResponse
 from office.errors import ConcurrencyError, NotFreshEnoughError
 from office.mailbag import MailbagDesk
 from office.reports import PostalScan, Scanned
-from tests.office.reporting import message, offset_of, tracked
+from tests.office.reporting import STREAM, message, offset_of, tracked
 from tests.office.scene import AGENCY, POST, Scene
 
 
@@ -62,7 +63,7 @@ def test_they_are_stored_in_their_order_as_they_would_be_alone(scene: Scene) -> 
     before = len(scene.entries())
     sent = answered(scene, mailbag, *requests)
     assert len(scene.entries()) == before
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     entries = scene.entries()[before:]
     assert [each.aggregate_id for each in entries] == requests
     assert tracked(scene) == offset_of(sent[-1][1])
@@ -80,17 +81,17 @@ def test_a_stream_is_marked_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     recorder = scene.house.ledger.process_recorder
     real = recorder.append_whole
 
-    def seen(acts: Sequence[ActToAppend]) -> list[Appended]:
+    def seen(acts: Sequence[ActToAppend], **more: Any) -> list[Appended]:
         marks.extend(
             None if act.tracking is None else act.tracking.notification_id
             for act in acts
         )
-        return real(acts)
+        return real(acts, **more)
 
     monkeypatch.setattr(recorder, "append_whole", seen)
     mailbag = MailbagDesk(scene.house)
     sent = answered(scene, mailbag, *forwarded(scene, 3))
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert marks == [None, None, offset_of(sent[-1][1])]
 
 
@@ -102,7 +103,7 @@ def test_what_stands_on_another_report_of_the_mailbag_sees_it(scene: Scene) -> N
     begin(mailbag, [(asked, first), (asked, second)])
     mailbag.reports.reply(reply(asked), first)
     mailbag.reports.reply(reply(asked, supersedes=version), second)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert scene.get(asked).version == version + 1
 
 
@@ -123,7 +124,7 @@ def test_a_refused_report_leaves_nothing_and_no_attempt(scene: Scene) -> None:
                 mailbag.reports.reply(reply(request_id), envelope)
         except (NotFoundError, WrongStateError) as error:
             refused.append(error.code)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert refused == ["wrong-state", "not-found"]
     entries = scene.entries()[before:]
     assert [each.aggregate_id for each in entries] == [asked, other]
@@ -135,13 +136,13 @@ def test_where_one_loses_nothing_is_stored(scene: Scene) -> None:
     answered(scene, mailbag, first, asked, last)
     scene.respond(asked)
     before = len(scene.entries())
-    with pytest.raises(VersionConflictError):
-        mailbag.store()
+    with pytest.raises(NotWholeError, match="version-conflict"):
+        mailbag.store({STREAM: tracked(scene)})
     assert len(scene.entries()) == before
     assert tracked(scene) is None
     # What was decided in vain is not believed afterwards.
     answered(scene, mailbag, first, last)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert [scene.get(each).answer for each in (first, last)] == [Answer.ISSUED] * 2
 
 
@@ -150,7 +151,7 @@ def test_what_others_wrote_between_two_mailbags_is_seen(scene: Scene) -> None:
     mailbag = MailbagDesk(scene.house)
     answered(scene, mailbag, first)
     mailbag.reports._requests.get(asked, AGENCY)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     scene.respond(asked)
     again = message(scene, AGENCY)
     begin(mailbag, [(asked, again)])
@@ -168,10 +169,10 @@ def test_a_report_half_done_spoils_its_mailbag(scene: Scene) -> None:
         mailbag.reports.reply(reply(asked), sent)
         raise RuntimeError
     with pytest.raises(ConcurrencyError):
-        mailbag.store()
+        mailbag.store({STREAM: tracked(scene)})
     assert len(scene.entries()) == before
     answered(scene, mailbag, asked)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert len(scene.entries()) == before + 1
 
 
@@ -181,7 +182,7 @@ def test_a_mailbag_that_was_given_up_leaves_nothing_to_the_next(scene: Scene) ->
     before = len(scene.entries())
     answered(scene, mailbag, first)
     answered(scene, mailbag, second)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert [each.aggregate_id for each in scene.entries()[before:]] == [second]
 
 
@@ -197,8 +198,42 @@ def test_no_view_is_waited_for(scene: Scene) -> None:
     mailbag.begin([(sent.command_id, None)])
     with pytest.raises(NotFreshEnoughError), mailbag.trying():
         mailbag.reports.scan(scan, sent)
+    assert mailbag.reports._freshness.timeout_s == 0
     scene.level()
     with mailbag.trying():
         mailbag.reports.scan(scan, sent)
-    mailbag.store()
+    mailbag.store({STREAM: tracked(scene)})
     assert scene.get(mailed).is_received
+
+
+def test_what_a_report_moved_before_it_failed_is_read_anew(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError
+
+    (asked,) = forwarded(scene, 1)
+    mailbag = MailbagDesk(scene.house)
+    sent = message(scene, AGENCY)
+    begin(mailbag, [(asked, sent)])
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(Acts, "store", fails)
+        with mailbag.trying():
+            mailbag.reports.reply(reply(asked), sent)
+    mailbag.store({})
+    answered(scene, mailbag, asked)
+    mailbag.store({STREAM: tracked(scene)})
+    assert scene.get(asked).answer is Answer.ISSUED
+
+
+def test_a_place_that_another_passed_meanwhile_loses_the_whole(scene: Scene) -> None:
+    """It was used there, or set aside: in either case not by us as well."""
+    first, second = forwarded(scene, 2)
+    mailbag = MailbagDesk(scene.house)
+    passed = tracked(scene)
+    sent = answered(scene, mailbag, first, second)
+    scene.house.ledger.append(tracking=sent[0][1].tracking)
+    before = len(scene.entries())
+    with pytest.raises(NotWholeError, match="tracking-conflict"):
+        mailbag.store({STREAM: passed})
+    assert len(scene.entries()) == before

@@ -248,7 +248,7 @@ def test_a_scan_finds_its_request_by_the_items_number(
 def test_a_scan_waits_for_the_manifest_and_needs_none_with_the_requests_id(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("office.reports.FRESH_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(scene.house.reports._freshness, "timeout_s", 0.02)
     request_id = scene.mailed()
     with pytest.raises(NotFreshEnoughError):
         scene.house.reports.scan(scan(Scanned.DELIVERED), message(scene, POST))

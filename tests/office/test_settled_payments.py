@@ -23,8 +23,8 @@ from office.errors import (
     PreconditionRequiredError,
     StaleVersionError,
 )
+from office.fees import BankPayment
 from office.payments import SettlePayment
-from office.reports import BankPayment
 from tests.office.reporting import (
     SECOND_BANK,
     UNMATCHED,
@@ -53,7 +53,7 @@ def reported(
 ) -> tuple[UUID, BankPayment]:
     """A payment that a bank reports now, and the id it is kept under."""
     scene.room.runner.catch_up()
-    done = scene.house.reports.payment(payment, message(scene, bank))
+    done = scene.house.fees.report(payment, message(scene, bank))
     return done.aggregate_id, payment
 
 
@@ -222,7 +222,7 @@ def test_a_bank_that_reports_it_again_changes_nothing(
         settle(scene, payment_id)
     scene.room.runner.catch_up()
     before = scene.entries()
-    done = scene.house.reports.payment(payment, message(scene, BANK))
+    done = scene.house.fees.report(payment, message(scene, BANK))
     assert (done.first_position, done.is_repeat) == (None, False)
     assert scene.entries() == before
     assert len(bodies(scene, UNMATCHED)) == 1
@@ -231,4 +231,4 @@ def test_a_bank_that_reports_it_again_changes_nothing(
     assert (found.settled_because is not None) is is_settled
     changed = dataclasses.replace(payment, amount=payment.amount + 1)
     with pytest.raises(InvalidValueError, match="another-payment"):
-        scene.house.reports.payment(changed, message(scene, BANK))
+        scene.house.fees.report(changed, message(scene, BANK))

@@ -29,7 +29,7 @@ def pay(
     body: bodies.Payment,
 ) -> RequestAnswer:
     """Take the whole fee, in cash or by bank reference."""
-    done = house.reports.fee(
+    done = house.fees.pay(
         commands.PayFee(
             request_id=request_id,
             token=body.token,
