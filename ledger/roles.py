@@ -29,8 +29,8 @@ GRANT TEMPORARY ON DATABASE {database} TO {reader};
 GRANT USAGE ON SCHEMA {ledger} TO {app}, {runner}, {reader};
 GRANT SELECT ON ALL TABLES IN SCHEMA {ledger} TO {app}, {runner};
 GRANT SELECT ON {ledger}.events, {ledger}.ledger_head TO {reader};
-GRANT EXECUTE ON FUNCTION {ledger}.append, {ledger}.tails, {ledger}.tidy_intake
-    TO {app};
+GRANT EXECUTE ON FUNCTION {ledger}.append, {ledger}.append_whole, {ledger}.tails,
+    {ledger}.tidy_intake TO {app};
 REVOKE ALL ON {ledger}.intake FROM {app}, {runner};
 GRANT INSERT ON {ledger}.intake TO {app};
 GRANT USAGE ON SCHEMA {views} TO {app}, {runner}, {reader};

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
@@ -26,6 +27,7 @@ from ledger.persistence.append import (
     Outcome,
     RecordedCommand,
 )
+from ledger.reader import Head
 
 A = TypeVar("A", bound=OfficeAggregate)
 
@@ -55,6 +57,7 @@ _WRITTEN = """
 SELECT position, aggregate_id::text FROM events
 WHERE position > %s AND position <= %s
 """
+_RECORDED_AT = "SELECT recorded_at FROM events WHERE position = %s"
 
 
 class LedgerWindow:
@@ -75,7 +78,7 @@ class LedgerWindow:
         self._unsettled: dict[UUID, list[StoredEvent]] = {}
         # What was given out since something was taken in: maybe changed, and refused.
         self._given: set[UUID] = set()
-        self._head = ledger.reader.head().position
+        self._head = ledger.reader.head()
 
     # As the ledger --------------------------------------------------------------
 
@@ -161,6 +164,8 @@ class LedgerWindow:
         mapped = self._ledger.mapper.to_stored_event
         events = []
         for thing in aggregates:
+            # Where one has no place in the ledger, the thing was moved all the same.
+            self._kept.pop(thing.id, None)
             stored = [mapped(event) for event in thing.collect_events()]
             self._unsettled.setdefault(thing.id, []).extend(stored)
             self._histories.pop(thing.id, None)
@@ -218,13 +223,28 @@ class LedgerWindow:
         self._given.clear()
 
     def catch_up(self) -> None:
-        """Forget what others have written since the last look. Nothing may wait."""
-        head = self._ledger.reader.head().position
-        if head - self._head > MOST_CAUGHT_UP:
+        """Forget what others have written since the last look. Nothing may wait.
+
+        All is forgotten where the ledger is another one, or an earlier one.
+        """
+        before, head = self._head, self._ledger.reader.head()
+        written = head.position - before.position
+        if not self._goes_on(before, head) or written > MOST_CAUGHT_UP:
             self.forget()
-        elif head > self._head:
-            self._forget_written(head, set())
+        elif written:
+            self._forget_written(before.position, head.position, set())
+            self._absent.clear()
         self._head = head
+
+    def _goes_on(self, before: Head, head: Head) -> bool:
+        """Whether the ledger has what it had: no two entries share a recorded time."""
+        if (before.ledger_id, before.incarnation) != (head.ledger_id, head.incarnation):
+            return False
+        if before.position == 0 or before == head:
+            return True
+        with self._ledger.datastore.autocommit() as cursor:
+            cursor.execute(_RECORDED_AT, (before.position,))
+            return cursor.fetchone() == (before.recorded_at,)
 
     def settle(self, acts: Iterable[ActToAppend], appended: Sequence[Appended]) -> None:
         """Take in what became of acts: then the ledger has them, or nobody has."""
@@ -236,13 +256,18 @@ class LedgerWindow:
                     if not rest:
                         del self._unsettled[cast("UUID", event.originator_id)]
         own: set[int] = set()
+        head = self._head
         for each in appended:
             if each.outcome is Outcome.APPENDED and each.first_position is not None:
-                own.update(range(each.first_position, (each.last_position or 0) + 1))
-        head = max(own) if own else self._ledger.reader.head().position
-        if head - self._head > len(own):
-            self._forget_written(head, own)
-        self._head = max(head, self._head)
+                last = each.last_position or 0
+                own.update(range(each.first_position, last + 1))
+                if last > head.position:
+                    head = replace(head, position=last, recorded_at=each.recorded_at)
+        if not own:
+            head = self._ledger.reader.head()
+        if head.position - self._head.position > len(own):
+            self._forget_written(self._head.position, head.position, own)
+        self._head = head
 
     def forget(self) -> None:
         """Forget everything that is not stored: what was decided on it goes with it."""
@@ -254,10 +279,10 @@ class LedgerWindow:
         self._histories.clear()
         self._commands = {}
 
-    def _forget_written(self, head: int, own: set[int]) -> None:
-        """Forget what others have written since the last look."""
+    def _forget_written(self, after: int, until: int, own: set[int]) -> None:
+        """Forget what others have written above a position, up to another."""
         with self._ledger.datastore.autocommit() as cursor:
-            cursor.execute(_WRITTEN, (self._head, head))
+            cursor.execute(_WRITTEN, (after, until))
             for position, aggregate_id in cursor.fetchall():
                 if position not in own:
                     self._kept.pop(UUID(aggregate_id), None)

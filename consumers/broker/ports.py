@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 _FIRST_PORT = 15_000
@@ -16,7 +16,7 @@ _KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _KERNELS_OWN = (32_768, 60_999)
 """What Linux gives away unless it was told otherwise."""
 _PORTS_TRIED = 100
-"""For each: of thousands, few are taken."""
+"""For each: of hundreds or thousands, few are taken."""
 
 
 def free_ports(number: int) -> list[int]:
@@ -25,16 +25,20 @@ def free_ports(number: int) -> list[int]:
     None of the kernel's choosing: it would give the same to any connection that is
     opened while the server is not bound yet, or is between two starts; even to a client
     that asks for the server, which then reaches itself. Where the kernel gives away
-    all there are, any will do. Raises OSError for want of any.
+    nearly all there are, any will do. Raises OSError for want of any.
     """
     ports = _candidates()
     with ExitStack() as held:
         found: list[int] = []
         for _ in range(_PORTS_TRIED * number):
-            probe = held.enter_context(socket.socket())
-            with suppress(OSError):
+            probe = socket.socket()
+            try:
                 probe.bind(("127.0.0.1", secrets.choice(ports)))
-                found.append(probe.getsockname()[1])
+            except OSError:
+                probe.close()
+                continue
+            held.callback(probe.close)
+            found.append(probe.getsockname()[1])
             if len(found) == number:
                 return found
     raise OSError("no free port was found")

@@ -10,6 +10,7 @@ import typer
 
 from consumers.cli import end_at_once, in_words, say_how_far
 from consumers.dead_letters import DeadLetters
+from consumers.inward.lane import LedgerResumedError
 from consumers.inward.messages import FOLLOWED
 from consumers.inward.signatures import SendersFile
 from consumers.inward.worker import (
@@ -59,6 +60,12 @@ def inward(
             " records were lost; new messages would be taken for done: delete the topic"
             " and make it again, and have its senders send what was not answered",
             1,
+        )
+    except LedgerResumedError:
+        end_at_once(
+            "the ledger was resumed as another incarnation; the next start goes on"
+            " where that one stands",
+            2,
         )
     except TopicMadeAgainError:
         end_at_once("a topic was made again; the next start reads the new one", 2)

@@ -34,6 +34,7 @@ from office.acts import translated
 from office.errors import (
     ClockSkewError,
     ConcurrencyError,
+    LedgerReturnedError,
     LedgerUnavailableError,
     NotFreshEnoughError,
 )
@@ -49,6 +50,13 @@ _WEATHER = (LedgerUnavailableError, ClockSkewError, NotFreshEnoughError)
 _PASSED = "tracking-conflict"
 
 _log = structlog.get_logger()
+
+
+class LedgerResumedError(RuntimeError):
+    """The ledger came back from a backup; a new start asks where its marks stand.
+
+    What it has lost has to be used again, and is below where we are.
+    """
 
 
 class SetsAside(Protocol):
@@ -115,6 +123,7 @@ class Lane:
         self._aside = aside
         self._done = done
         self._is_lending = is_lending
+        self._has_returned = False
         self._wake = wake
         self._stop = Event()
         self._changed = Condition()
@@ -162,6 +171,11 @@ class Lane:
     # Lent -------------------------------------------------------------------------
 
     @property
+    def mark(self) -> int | None:
+        """Where the ledger's mark stands, if nobody else was here."""
+        return None if self.passed < 0 else self.passed
+
+    @property
     def has_to_lend(self) -> bool:
         """Whether there are messages that may be used together with others."""
         is_free = not (self._is_in_hand or self._is_first_alone or self._stop.is_set())
@@ -170,10 +184,12 @@ class Lane:
     def lend(self, most: int) -> list[InwardMessage]:
         """The next messages, at most so many; MUST be given back, if there are any."""
         with self._changed:
+            if not self.has_to_lend:
+                return []
             while self._messages and self._messages[0].offset <= self.passed:
                 # Another worker was there, or the client has read twice.
                 self._messages.popleft()
-            if not self.has_to_lend:
+            if not self._messages:
                 return []
             self._is_in_hand = True
             return _rising(islice(self._messages, most))
@@ -183,14 +199,16 @@ class Lane:
 
         ``is_next_alone`` leaves the one behind them to the lane itself.
         """
-        for message in used:
-            self._pass(message)
-        with self._changed:
-            for _ in used:
-                self._messages.popleft()
-            self._is_in_hand = False
-            self._is_first_alone = is_next_alone
-            self._changed.notify_all()
+        try:
+            for message in used:
+                self._pass(message)
+        finally:
+            with self._changed:
+                for _ in used:
+                    self._messages.popleft()
+                self._is_in_hand = False
+                self._is_first_alone = is_next_alone
+                self._changed.notify_all()
 
     # Inside -----------------------------------------------------------------------
 
@@ -240,7 +258,12 @@ class Lane:
     def _is_settled(self, message: InwardMessage, tries: _Tries) -> bool:
         """Whether one try was the last: used, passed by another worker, set aside."""
         try:
+            self._must_not_have_resumed()
             self._use(message)
+        except LedgerReturnedError as error:
+            self._has_returned = True
+            tries.wait(error.code)
+            return False
         except TooEarlyError as error:
             self._stop.wait(error.wait_s)
             return False
@@ -249,6 +272,8 @@ class Lane:
         except _WEATHER as error:
             tries.wait(error.code)
             return False
+        except LedgerResumedError:
+            raise
         except Exception as error:  # noqa: BLE001 -- one message blocks nobody
             cause, detail = _cause(error)
             if _may_pass(error) and tries.again(cause):
@@ -257,6 +282,18 @@ class Lane:
         else:
             self._pass(message)
         return True
+
+    def _must_not_have_resumed(self) -> None:
+        """Raise LedgerReturnedError while a ledger that came back takes nothing.
+
+        Raises LedgerResumedError once it does: this lane has passed what that lost.
+        """
+        if not self._has_returned:
+            return
+        with translated():
+            if self._ledger.reader.head().is_suspended:
+                raise LedgerReturnedError
+        raise LedgerResumedError
 
     def _use(self, message: InwardMessage) -> None:
         tracking = message.tracking(self.place.topic_id)
@@ -295,6 +332,7 @@ class Lane:
             if self._is_passed(message, tries):
                 return
             try:
+                self._must_not_have_resumed()
                 self._aside.set_aside(
                     message,
                     cause=cause,
@@ -305,7 +343,10 @@ class Lane:
             except TrackingConflictError:
                 tries.wait(_PASSED)
                 continue
+            except LedgerResumedError:
+                raise
             except Exception as error:  # noqa: BLE001 -- neither lost nor passed by
+                self._has_returned |= isinstance(error, LedgerReturnedError)
                 tries.wait(type(error).__name__)
                 continue
             _log.warning(

@@ -26,7 +26,13 @@ from kafka.structs import OffsetAndMetadata
 from consumers.fetched import UNREADABLE, go_on, unreadable_at
 from consumers.inward.desk import InwardDesk
 from consumers.inward.joining import go_on_joining
-from consumers.inward.lane import SAY_EVERY_S, Lane, Place, SetsAside
+from consumers.inward.lane import (
+    SAY_EVERY_S,
+    Lane,
+    LedgerResumedError,
+    Place,
+    SetsAside,
+)
 from consumers.inward.messages import FOLLOWED, Correspondence
 from consumers.inward.records import InwardMessage, tracking_name
 from consumers.inward.rounds import Rounds
@@ -51,6 +57,8 @@ RELEASE_S = 4.0
 heartbeat waits meanwhile. One that needs longer stores nothing after another worker
 has passed its offset."""
 COMMIT_EVERY_S = 5.0
+LOOK_AT_LEDGER_EVERY_S = 1.0
+"""How soon a ledger that came back is noticed where nothing was tried meanwhile."""
 LOOK_AT_TOPICS_EVERY_S = 30.0
 """How soon a topic that was made again while we read is noticed, where its new offsets
 are not out of our range at once."""
@@ -105,13 +113,16 @@ class InwardWorker:
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._said_at = -math.inf
+        self._looked_at_ledger = -math.inf
+        self._follows: tuple[UUID, int] | None = None
         self._rounds = Rounds(self._desk, lambda: MailbagDesk(house), self._lanes_now)
 
     def run(self, stop: Event) -> None:
         """Follow the topics until ``stop`` is set.
 
-        Raises TopicMissingError, TopicMadeAgainError, OffsetsLostError, and KafkaError
-        for what the client does not mend; a new start is the answer to the last.
+        Raises TopicMissingError, TopicMadeAgainError, OffsetsLostError,
+        LedgerResumedError, and KafkaError for what the client does not mend; a new
+        start is the answer to the last two.
         """
         with closing(KafkaAdminClient(**self._options)) as admin:
             self._ids = topic_ids(admin, list(self._topics))
@@ -169,10 +180,28 @@ class InwardWorker:
                     lane.put(InwardMessage.of(record) for record in records)
             self._regulate(consumer)
             self._commit(consumer)
+            self._look_at_ledger()
             if time.monotonic() - looked_at > LOOK_AT_TOPICS_EVERY_S:
                 looked_at = time.monotonic()
                 if topic_ids(admin, list(self._topics)) != self._ids:
                     raise TopicMadeAgainError
+
+    def _look_at_ledger(self) -> None:
+        """Raise LedgerResumedError where it is another than when we began."""
+        now = time.monotonic()
+        if now - self._looked_at_ledger < LOOK_AT_LEDGER_EVERY_S:
+            return
+        self._looked_at_ledger = now
+        try:
+            head = self._ledger.reader.head()
+        except PersistenceError:
+            # It is away; whoever needs it waits.
+            return
+        found = (head.ledger_id, head.incarnation)
+        if self._follows is None:
+            self._follows = found
+        elif self._follows != found:
+            raise LedgerResumedError
 
     def _pass_by(self, consumer: KafkaConsumer, error: Exception) -> None:
         """Have a record set aside that the client cannot read, and read on behind it.

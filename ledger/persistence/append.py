@@ -104,6 +104,13 @@ class LedgerSuspendedError(OperationalError):
     """The ledger came back from a backup and its operator has not resumed it."""
 
 
+class NotWholeError(IntegrityError):
+    """Acts that only count together were not stored: one lost, or a mark had moved.
+
+    The message is the first outcome that was not ``appended``.
+    """
+
+
 class LedgerBusyError(OperationalError):
     """Too many acts wait, or no turn came in time; nothing was stored."""
 

@@ -8,7 +8,7 @@ the datastore sees to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ Columns = tuple[str, str, str, str, str, str, str, str, str, str]
 """An act's part of every array but the first parameter, the caller's clock."""
 
 ANSWER = "SELECT outcome, first_position, last_position, recorded_at FROM append"
+ANSWER_WHOLE = f"{ANSWER}_whole"
 IN_ORDER = "ORDER BY act"
 TYPES = (
     "timestamptz, uuid[], text[], bytea[], text[], bigint[], integer[], uuid[],"
@@ -60,6 +61,20 @@ def arguments(written: Iterable[Columns], clock: datetime | None = None) -> str:
     ]
     now = (clock or datetime.now(UTC)).isoformat()
     return f"('{now}', {', '.join(arrays)})"
+
+
+def whole_arguments(
+    written: Iterable[Columns],
+    marks: Mapping[str, int | None],
+    clock: datetime | None = None,
+) -> str:
+    """Those of the function for acts that only count together."""
+    names = ",".join(map(_text, marks))
+    places = ",".join(
+        _NOTHING if place is None else format(place, "d") for place in marks.values()
+    )
+    others = arguments(written, clock).removesuffix(")")
+    return f"{others}, '{{{names}}}', '{{{places}}}')"
 
 
 def answers(rows: Sequence[tuple[Any, ...]]) -> list[Appended]:

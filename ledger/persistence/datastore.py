@@ -32,6 +32,7 @@ from ledger.persistence.append import (
     AppendOnlyError,
     ClockSkewError,
     LedgerSuspendedError,
+    NotWholeError,
 )
 
 POOL_SIZE = 5
@@ -80,6 +81,7 @@ _OWN_ERRORS: dict[str, type[PersistenceError]] = {
     "SJ001": ClockSkewError,
     "SJ002": LedgerSuspendedError,
     "SJ003": AppendOnlyError,
+    "SJ005": NotWholeError,
 }
 _ERRORS: tuple[tuple[type[psycopg2.Error], type[PersistenceError]], ...] = (
     (psycopg2.InterfaceError, InterfaceError),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.resources import files
@@ -31,12 +31,14 @@ from ledger.persistence.append import (
 )
 from ledger.persistence.columns import (
     ANSWER,
+    ANSWER_WHOLE,
     IN_ORDER,
     Columns,
     answers,
     arguments,
     columns,
     only_uuid,
+    whole_arguments,
 )
 from ledger.persistence.committer import Committer, CommitterLimits
 from ledger.persistence.datastore import PostgresDatastore
@@ -229,20 +231,27 @@ class PostgresApplicationRecorder(ApplicationRecorder):
             return answers(cursor.fetchall())
 
     def append_whole(
-        self, acts: Sequence[ActToAppend], *, clock: datetime | None = None
+        self,
+        acts: Sequence[ActToAppend],
+        *,
+        marks: Mapping[str, int | None],
+        clock: datetime | None = None,
     ) -> list[Appended]:
         """Append acts of which none may be stored without the others.
 
-        Raises the error of the first that loses (VersionConflictError and the like);
-        then, and after every other error, nothing was stored. Only a lost connection
-        leaves that open (OperationalError): the command ids tell. Else as ``append``.
+        ``marks`` is where each followed stream stands, by name, None for nowhere yet:
+        one that has moved is lost to somebody else. Raises NotWholeError where an act
+        or a mark loses, and otherwise as ``append``; nothing was stored then. Only a
+        lost connection leaves that open (OperationalError): the command ids tell.
         """
         if not acts:
             return []
-        statement = f"{ANSWER}{arguments(list(map(columns, acts)), clock)} {IN_ORDER}"
-        with self.datastore.transaction() as cursor:
+        # One statement: the head is not held while the answer is read.
+        asked = whole_arguments(list(map(columns, acts)), marks, clock)
+        statement = f"{ANSWER_WHOLE}{asked} {IN_ORDER}"
+        with self.datastore.autocommit() as cursor:
             cursor.execute(statement)
-            return [must_be_appended(each) for each in answers(cursor.fetchall())]
+            return answers(cursor.fetchall())
 
     def commit(self, act: ActToAppend) -> Appended:
         """Append one act together with those of other threads; its outcome, durable.

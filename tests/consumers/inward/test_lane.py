@@ -12,7 +12,7 @@ from eventsourcing.persistence import OperationalError, Tracking
 
 from consumers.inward import lane as lane_module
 from consumers.inward.desk import TooEarlyError
-from consumers.inward.lane import MOST_TRIES, Lane, Place
+from consumers.inward.lane import MOST_TRIES, Lane, LedgerResumedError, Place
 from consumers.inward.records import InwardMessage, Unusable, UnusableError
 from domain.errors import NotFoundError, WrongStateError
 from ledger.persistence.append import TrackingConflictError
@@ -22,6 +22,7 @@ from office.errors import (
     CommandReusedError,
     ConcurrencyError,
     LedgerBusyError,
+    LedgerReturnedError,
     LedgerUnavailableError,
     NotFreshEnoughError,
 )
@@ -65,6 +66,7 @@ class Office:
         self.used: list[int] = []
         self.aside: list[tuple[int, str, int, str | None]] = []
         self.head_plan: list[Exception] = []
+        self.is_suspended = False
 
     # The desk ---------------------------------------------------------------------
 
@@ -89,6 +91,13 @@ class Office:
 
     @property
     def process_recorder(self) -> Office:
+        return self
+
+    @property
+    def reader(self) -> Office:
+        return self
+
+    def head(self) -> Office:
         return self
 
     def max_tracking_id(self, name: str) -> int | None:
@@ -330,6 +339,27 @@ def test_a_fault_of_the_lane_itself_is_told(
     assert isinstance(lane.error, RuntimeError)
 
 
+@pytest.mark.parametrize("is_set_aside", [True, False])
+def test_a_lane_does_not_go_on_in_a_ledger_that_came_back(
+    office: Office, begin: Callable[..., Lane], *, is_set_aside: bool
+) -> None:
+    """What that has lost was passed here, and would be passed by."""
+    office.is_suspended = True
+    if is_set_aside:
+        office.plan[0] = [UnusableError(Unusable.UNSIGNED)]
+        office.aside_plan = [LedgerReturnedError()]
+    else:
+        office.plan[0] = [LedgerReturnedError()]
+    lane = begin()
+    lane.put(messages(0, 1))
+    until(lambda: not office.aside_plan and office.tried == [0])
+    assert lane.error is None
+    office.is_suspended = False
+    until(lambda: lane.error is not None)
+    assert isinstance(lane.error, LedgerResumedError)
+    assert (office.used, office.aside) == ([], [])
+
+
 # Lent ---------------------------------------------------------------------------
 
 
@@ -421,7 +451,7 @@ def test_a_lane_has_ended_when_what_it_lent_is_back(lending: Lane) -> None:
     lent = lending.lend(9)
     lending.stop()
     assert not lending.join(0.05)
-    lending.give_back(lent[:1], is_next_alone=True)
+    lending.give_back(lent[:1], is_next_alone=False)
     assert lending.join(10)
     assert lending.passed == 0
     assert (lending.has_to_lend, lending.lend(9)) == (False, [])

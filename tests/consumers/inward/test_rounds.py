@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import current_thread
 from typing import Any
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import OperationalError
+from eventsourcing.persistence import OperationalError, Tracking
 from structlog.testing import capture_logs
 
 from consumers.inward.desk import InwardDesk
@@ -20,6 +21,9 @@ from consumers.inward.messages import Correspondence
 from consumers.inward.records import InwardMessage
 from consumers.inward.rounds import MOST_TOGETHER, Rounds
 from ledger.persistence.append import ActToAppend, Appended
+from ledger.window import LedgerWindow
+from office.errors import LedgerUnavailableError
+from office.house import House
 from office.mailbag import MailbagDesk
 from tests.conftest import Database
 from tests.consumers.conftest import until
@@ -47,22 +51,22 @@ class Lanes:
         self.used: Counter[str] = Counter()
         self.lanes: dict[tuple[str, int], Lane] = {}
         # Of this run: another has marks of its own.
-        self._topic_id = UUID(int=1 if is_alone else 2)
+        self.topic_id = UUID(int=1 if is_alone else 2)
         self._is_alone = is_alone
-        self._desk = InwardDesk(scene.house, topics=TOPICS, senders=lambda: known)
+        self.desk = InwardDesk(scene.house, topics=TOPICS, senders=lambda: known)
         self.rounds = Rounds(
-            self._desk,
+            self.desk,
             lambda: MailbagDesk(scene.house),
             lambda: list(self.lanes.values()),
         )
 
     def lane(self, topic: str, partition: int) -> Lane:
         if (topic, partition) not in self.lanes:
-            is_lending = not self._is_alone and self._desk.goes_in_a_mailbag(topic)
+            is_lending = not self._is_alone and self.desk.goes_in_a_mailbag(topic)
             self.lanes[topic, partition] = Lane(
-                Place(topic=topic, topic_id=self._topic_id, partition=partition),
+                Place(topic=topic, topic_id=self.topic_id, partition=partition),
                 passed=None,
-                desk=self._desk,
+                desk=self.desk,
                 ledger=self.scene.house.ledger,
                 aside=self.aside,
                 done=lambda message: self.used.update([message.name]),
@@ -146,8 +150,8 @@ def stored(
     real = recorder.append_whole
     found: list[Sequence[ActToAppend]] = []
 
-    def seen(acts: Sequence[ActToAppend]) -> list[Appended]:
-        appended = real(acts)
+    def seen(acts: Sequence[ActToAppend], **more: Any) -> list[Appended]:
+        appended = real(acts, **more)
         found.append(acts)
         return appended
 
@@ -195,7 +199,7 @@ def test_no_lane_gets_more_than_its_share(
     lanes.until_passed()
 
 
-def mixture(scene: Scene) -> tuple[list[UUID], list[InwardMessage]]:
+def mixture(scene: Scene, reference: int) -> tuple[list[UUID], list[InwardMessage]]:
     """Requests, and messages of every kind that there is on them, in partitions."""
     sender = Sender()
     asked = forwarded(scene, 7)
@@ -239,7 +243,7 @@ def mixture(scene: Scene) -> tuple[list[UUID], list[InwardMessage]]:
             tracking_number=scene.get(unpaid).tracking_number,
             amount=sum(line.amount for line in terms.fee_lines),
             unit="SYP.new",
-            bank_reference=f"B-{unpaid}",
+            bank_reference=f"B-{reference}",
         ),
     )
     return [*asked, *mailed, unpaid], sender.sent
@@ -252,7 +256,7 @@ def test_together_they_come_to_what_they_come_to_alone(
     for is_alone in (True, False):
         with scene_in(seeded_database) as scene:
             lanes = Lanes(scene, tmp_path, is_alone=is_alone)
-            requests, sent = mixture(scene)
+            requests, sent = mixture(scene, int(is_alone))
             first = scene.house.ledger.reader.head().position
             lanes.put(sent)
             lanes.rounds.begin()
@@ -292,10 +296,10 @@ def interrupted(
     real = recorder.append_whole
     blows = [blow]
 
-    def struck(acts: Sequence[ActToAppend]) -> list[Appended]:
+    def struck(acts: Sequence[ActToAppend], **more: Any) -> list[Appended]:
         if blows:
             blows.pop()()
-        return real(acts)
+        return real(acts, **more)
 
     monkeypatch.setattr(recorder, "append_whole", struck)
 
@@ -318,7 +322,7 @@ def test_where_one_loses_each_goes_on_by_itself_and_nothing_is_done_twice(
     assert refused == [(1, "wrong-state")]
     assert lanes.used == {message.name: 1 for message in sender.sent}
     said = [each for each in logged if each["event"] == "inward.one_by_one"]
-    assert [each["because"] for each in said] == ["VersionConflictError"]
+    assert [each["because"] for each in said] == ["version-conflict"]
 
 
 def test_where_the_answer_is_lost_what_was_stored_is_not_done_again(
@@ -333,8 +337,8 @@ def test_where_the_answer_is_lost_what_was_stored_is_not_done_again(
     real = recorder.append_whole
     lost: list[int] = []
 
-    def loses(acts: Sequence[ActToAppend]) -> list[Appended]:
-        appended = real(acts)
+    def loses(acts: Sequence[ActToAppend], **more: Any) -> list[Appended]:
+        appended = real(acts, **more)
         if not lost:
             lost.append(len(acts))
             raise OperationalError
@@ -350,8 +354,9 @@ def test_where_the_answer_is_lost_what_was_stored_is_not_done_again(
     assert lanes.marks() == {f"{REPLIES}/{each}": 2 for each in range(2)}
 
 
-def test_a_fault_of_the_rounds_leaves_the_messages_to_their_lanes(
-    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("broken", ["begin", "glance"])
+def test_a_fault_of_the_rounds_leaves_the_messages_to_their_lanes_and_is_said(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     scene = lanes.scene
     asked = forwarded(scene, 2)
@@ -359,14 +364,127 @@ def test_a_fault_of_the_rounds_leaves_the_messages_to_their_lanes(
     for partition, request_id in enumerate(asked):
         sender.reply(partition, request_id)
 
-    def broken(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ValueError("a round's own")
 
-    monkeypatch.setattr(MailbagDesk, "begin", broken)
+    kind: type = MailbagDesk if broken == "begin" else LedgerWindow
+    monkeypatch.setattr(kind, broken, fails)
+    lanes.put(sender.sent)
+    with capture_logs() as logged:
+        lanes.rounds.begin()
+        lanes.until_passed()
+    assert answers(scene) == {str(each): 1 for each in asked}
+    said = [each for each in logged if each["event"] == "inward.one_by_one"]
+    assert [each["because"] for each in said] == ["ValueError"]
+
+
+def test_what_another_worker_set_aside_is_not_used_as_well(
+    lanes: Lanes, tmp_path: Path
+) -> None:
+    """One that was given up may be at work still, with the same messages in memory."""
+    scene = lanes.scene
+    asked, other = scene.submit(service="CIV-06"), *forwarded(scene)
+    scene.level()
+    scene.pay(asked)
+    sender = Sender()
+    sender.reply(0, asked)
+    sender.reply(0, other)
+    second = Lanes(scene, tmp_path, is_alone=True)
+    second.topic_id = lanes.topic_id
+    second.put(sender.sent[:1])
+    second.until_passed()
+    second.stop()
+    assert [cause for _, cause, _ in second.aside.found] == ["not-found"]
+    # Since then it could be used.
+    scene.forward(asked)
+    lanes.put(sender.sent)
+    lanes.rounds.begin()
+    lanes.until_passed()
+    assert answers(scene) == {str(other): 1}
+    assert lanes.marks() == {f"{REPLIES}/0": 1}
+
+
+def test_what_was_stored_before_has_its_place_passed(lanes: Lanes) -> None:
+    scene = lanes.scene
+    asked = forwarded(scene, 3)
+    sender = Sender()
+    for request_id in asked:
+        sender.reply(0, request_id)
+    # By its command, and without its place.
+    known = lanes.desk.opened(sender.sent[2], Tracking("elsewhere", 1))
+    lanes.desk.do(known, scene.house.reports)
     lanes.put(sender.sent)
     lanes.rounds.begin()
     lanes.until_passed()
     assert answers(scene) == {str(each): 1 for each in asked}
+    assert lanes.marks() == {f"{REPLIES}/0": 2}
+
+
+def test_money_is_not_in_rounds(lanes: Lanes) -> None:
+    assert [lanes.desk.goes_in_a_mailbag(each) for each in TOPICS] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_store_that_is_away_is_asked_once_a_round(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(*_: object) -> None:
+        asked.append(current_thread().name)
+        raise LedgerUnavailableError
+
+    sender = Sender()
+    for partition in range(5):
+        sender.reply(partition, UUID(int=7))
+    lanes.put(sender.sent)
+    with monkeypatch.context() as patch:
+        patch.setattr(House, "officer", away)
+        lanes.rounds.begin()
+        # Then each lane waits by itself.
+        until(lambda: len(set(asked)) == 6)
+    assert asked.count("inward-rounds") == 1
+    lanes.until_passed()
+
+
+def test_a_lane_that_fails_keeps_no_other(lanes: Lanes) -> None:
+    def fails(_: InwardMessage) -> None:
+        raise ValueError("an observer's own")
+
+    asked = forwarded(lanes.scene, 2)
+    sender = Sender()
+    for partition, request_id in enumerate(asked):
+        sender.reply(partition, request_id)
+    lanes.lane(REPLIES, 0)._done = fails
+    lanes.put(sender.sent)
+    lanes.rounds.begin()
+    until(lambda: lanes.rounds.error is not None)
+    assert isinstance(lanes.rounds.error, ValueError)
+    lanes.rounds.error = None
+
+
+def test_what_was_not_stored_is_not_passed_whatever_happened(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (asked,) = forwarded(lanes.scene, 1)
+    sender = Sender()
+    sender.reply(0, asked)
+
+    def ends(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(MailbagDesk, "store", ends)
+    lanes.put(sender.sent)
+    lanes.rounds.begin()
+    # Its lane used it, then, and not the round that ended.
+    lanes.until_passed()
+    assert answers(lanes.scene) == {str(asked): 1}
+    assert lanes.used == {sender.sent[0].name: 1}
+    until(lambda: lanes.rounds.error is not None)
+    lanes.rounds.error = None
 
 
 def test_what_ends_a_round_for_good_is_told(
@@ -379,7 +497,7 @@ def test_what_ends_a_round_for_good_is_told(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(InwardDesk, "opened", ends)
+        patch.setattr(Rounds, "_opened", ends)
         lanes.put(sender.sent)
         lanes.rounds.begin()
         until(lambda: lanes.rounds.error is not None)

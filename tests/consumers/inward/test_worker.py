@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 import pytest
 from eventsourcing.persistence import OperationalError, Tracking
 from kafka import KafkaConsumer, TopicPartition
@@ -17,6 +18,7 @@ from kafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
 
 from consumers.inward.desk import InwardDesk
+from consumers.inward.lane import LedgerResumedError
 from consumers.inward.messages import LARGEST_MESSAGE_BYTES
 from consumers.inward.records import InwardMessage
 from consumers.inward.worker import MOST_WAITING, OffsetsLostError
@@ -189,6 +191,7 @@ class Away:
     def __init__(self, ledger: Ledger, times: int) -> None:
         self._ledger = ledger
         self.times = times
+        self.reader = ledger.reader
 
     @property
     def process_recorder(self) -> Any:
@@ -216,6 +219,35 @@ def test_a_worker_that_begins_while_the_ledger_is_away_waits_and_says_it_once(
     assert away.times == 0
     said = [each["because"] for each in logged if each["event"] == "inward.waits"]
     assert said == ["OperationalError"]
+
+
+def test_a_worker_ends_with_its_rounds(post: Post) -> None:
+    worker = post.worker()
+    running = Running(worker)
+    try:
+        worker._rounds.error = RuntimeError("a round's own")
+        until(lambda: running.error is not None)
+    finally:
+        running.stop()
+    assert running.error is worker._rounds.error
+    assert not worker._rounds._thread.is_alive() or worker._rounds._stop.is_set()
+
+
+def test_a_worker_does_not_outlive_its_ledger(post: Post) -> None:
+    (asked,) = forwarded(post.scene)
+    running = Running(post.worker())
+    try:
+        post.reply(asked)
+        post.until_used(1)
+        dsn = post.scene.database.superuser_dsn()
+        with closing(psycopg2.connect(**dsn)) as connection, connection:
+            connection.cursor().execute(
+                "UPDATE sijil.ledger_head SET incarnation = incarnation + 1"
+            )
+        until(lambda: running.error is not None)
+    finally:
+        running.stop()
+    assert isinstance(running.error, LedgerResumedError)
 
 
 class SlowDesk(InwardDesk):
