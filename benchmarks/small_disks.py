@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SIZE = "1g"
+SIZE = "2g"
 """What hundreds of rounds write fits in several times, and seconds of ballast fill up.
 On one of 256 MB a node ended by itself after some hundred rounds: it was full."""
 

@@ -78,7 +78,7 @@ WHERE datname = current_database() AND usename = 'sijil_owner'
         OR ltrim(query, E'\\n') LIKE 'UPDATE "sijil_views"."progress"%%')
 LIMIT 1
 """
-# Who has committed the first half of a switch that ought to be whole.
+# Who has just committed something: a planted fault, the first half of a switch.
 _BETWEEN = """
 SELECT pid, NULL FROM pg_stat_activity
 WHERE datname = current_database() AND usename = 'sijil_owner'
