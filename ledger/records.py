@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.requests import PartyRole
 from ledger.names import Lock
 from ledger.persistence.datastore import PostgresDatastore
-from ledger.vault import SWEEP_BATCH
+from ledger.sweeping import SWEEP_BATCH
 
 # Whose the parties are: the record that stands for each, unless it was erased.
 _RECORDS = """

@@ -7,32 +7,24 @@ event that names a party; what no event came to name is swept.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from dataclasses import field as dataclass_field
+from dataclasses import fields
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg2.extensions
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.persons import FOUND_BY, PersonDetails, PersonField, normalised
+from domain.persons import FOUND_BY, PersonDetails
 from domain.requests import PartyRole
+from ledger.corrections import Corrections
 from ledger.persistence.datastore import PostgresDatastore
+from ledger.person_keys import PersonKeys
+from ledger.sealing import VaultKeys, blind, bound_to, open_seal, seal
+from ledger.sweeping import SWEEP_AFTER, SWEEP_BATCH
 
-KEY_BYTES = 32
-NONCE_BYTES = 12
-"""96 random bits: a person has far fewer than 2**32 values under one key."""
 SALT_BYTES = 16
-SWEEP_AFTER = timedelta(days=1)
-"""A party younger than this may still be named by an act under way."""
-SWEEP_BATCH = 1_000
-"""Parties looked at together: one short transaction."""
 
 # Whoever was told under a digest, or is known by it since a correction that counts.
 _FOUND = """
@@ -49,16 +41,6 @@ SELECT p.id::text FROM ({_FOUND}) found
 JOIN persons f ON f.id = found.person_id
 JOIN persons p ON p.id = coalesce(f.merged_into, f.id)
 WHERE p.wrapped_key IS NOT NULL ORDER BY p.created_at, p.id LIMIT 1
-"""
-_NEW_PERSON = """
-INSERT INTO persons (id, wrapped_key, master_key_name) VALUES (%s::uuid, %s, %s)
-"""
-_WRAPPED_KEYS = """
-SELECT t.id::text, p.id::text, p.wrapped_key
-FROM parties t JOIN persons p ON p.id = t.person_id WHERE t.id = ANY(%s::uuid[])
-"""
-_WRAPPED_KEY = """
-SELECT wrapped_key FROM persons WHERE id = %s::uuid FOR UPDATE
 """
 _PARTY = "SELECT FROM parties WHERE id = %s::uuid"
 _NEW_PARTY = """
@@ -90,37 +72,9 @@ JOIN persons p ON p.id = r.id OR p.merged_into = r.id
 JOIN parties t ON t.person_id = p.id
 ORDER BY t.created_at, t.id
 """
-_CORRECT = """
-INSERT INTO corrections (id, party_id, field, sealed)
-VALUES (%s::uuid, %s::uuid, %s, %s) ON CONFLICT (id) DO NOTHING
-"""
-_INDEX_CORRECTED = """
-INSERT INTO corrected_index (kind, digest, correction_id) VALUES (%s, %s, %s::uuid)
-ON CONFLICT DO NOTHING
-"""
-_CORRECTIONS = """
-SELECT id::text, party_id::text, field, sealed FROM corrections
-WHERE party_id = ANY(%s::uuid[])
-"""
-_CORRECTED_NAMES = """
-SELECT id::text, party_id::text, field, sealed FROM corrections
-WHERE party_id = ANY(%s::uuid[]) AND field = 'full_name' AND is_named
-"""
 _SEALED_NAMES = """
 SELECT party_id::text, field, sealed FROM sealed_values
 WHERE party_id = ANY(%s::uuid[]) AND field = 'full_name'
-"""
-_UNNAMED_CORRECTIONS = """
-SELECT c.id::text, t.request_id::text FROM corrections c
-JOIN parties t ON t.id = c.party_id
-WHERE NOT c.is_named AND c.created_at < clock_timestamp() - %s
-ORDER BY c.created_at LIMIT %s
-"""
-_NAME_CORRECTIONS = """
-UPDATE corrections SET is_named = true WHERE id = ANY(%s::uuid[])
-"""
-_SWEEP_CORRECTIONS = """
-DELETE FROM corrections WHERE id = ANY(%s::uuid[]) AND NOT is_named
 """
 _ERASE = """
 WITH person AS (
@@ -152,13 +106,6 @@ WHERE NOT is_named AND created_at < clock_timestamp() - %s
 ORDER BY created_at LIMIT %s
 """
 _NAME = "UPDATE parties SET is_named = true WHERE id = ANY(%s::uuid[])"
-_KEYS_TO_REWRAP = """
-SELECT id::text, wrapped_key FROM persons
-WHERE wrapped_key IS NOT NULL AND master_key_name = %s FOR UPDATE
-"""
-_REWRAP = """
-UPDATE persons SET wrapped_key = %s, master_key_name = %s WHERE id = %s::uuid
-"""
 _SALT = """
 WITH made AS (
     INSERT INTO salts (document, salt) VALUES (%s, %s) ON CONFLICT DO NOTHING
@@ -174,67 +121,14 @@ SELECT refused_request_id::text FROM asked_again WHERE request_id = %s::uuid
 """
 
 
-class VaultError(RuntimeError):
-    """A seal does not open, or a party is not there. Carries no value."""
-
-
-class CorrectionReusedError(VaultError):
-    """Another value is kept under this correction's id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VaultKeys:
-    """The keys that are in no database. ``master_name`` says which master it is."""
-
-    master: bytes
-    index: bytes
-    master_name: str = "m1"
-
-    def __repr__(self) -> str:
-        return f"VaultKeys(master_name={self.master_name!r})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptCorrection:
-    """A value of a party as it was corrected. Its repr shows no value."""
-
-    party_id: UUID
-    field: PersonField
-    value: str = dataclass_field(repr=False)
-
-
-def seal(key: bytes, plain: bytes, about: str) -> bytes:
-    """``plain`` under ``key``: nonce and AES-256-GCM text, bound to ``about``."""
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, about.encode())
-
-
-def open_seal(key: bytes, sealed: bytes, about: str) -> bytes:
-    """What was sealed. Raises VaultError for another key, place or altered bytes."""
-    try:
-        return AESGCM(key).decrypt(
-            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode()
-        )
-    except (InvalidTag, ValueError) as error:
-        raise VaultError("a seal does not open") from error
-
-
-def blind(key: bytes, kind: str, value: str) -> bytes:
-    """The keyed digest that a normalised value is found by."""
-    return hmac.digest(key, f"{kind}\0{value}".encode(), hashlib.sha256)
-
-
-def salted_digest(salt: bytes, document: bytes) -> str:
-    """The digest of a document in an event: SHA-256 over salt and bytes, as hex."""
-    return hashlib.sha256(salt + document).hexdigest()
-
-
 class Vault:
     """Persons' values. MUST be written before an event names the party."""
 
     def __init__(self, datastore: PostgresDatastore, keys: VaultKeys) -> None:
         self.datastore = datastore
         self.keys = keys
+        self.corrections = Corrections(datastore, keys)
+        self._person_keys = PersonKeys(keys)
 
     # Writing --------------------------------------------------------------------
 
@@ -274,7 +168,7 @@ class Vault:
                 _NEW_PARTY, (str(party_id), person_id, str(request_id), role, login)
             )
             for name, value in _told(details).items():
-                sealed = seal(key, value.encode(), _about(person_id, party_id, name))
+                sealed = seal(key, value.encode(), bound_to(person_id, party_id, name))
                 cursor.execute(_SEAL, (str(party_id), name, sealed))
             for kind, digest in self._digests(details):
                 cursor.execute(_INDEX, (kind, digest, person_id))
@@ -283,61 +177,10 @@ class Vault:
     def seal_note(self, party_id: UUID, field: str, text: str) -> None:
         """Keep free text about a party. The first text of a field stays."""
         with self.datastore.transaction() as cursor:
-            person_id, key = self._key_of(cursor, party_id)
-            about = _about(person_id, party_id, f"note/{field}")
+            person_id, key = self._person_keys.of_party(cursor, party_id)
+            about = bound_to(person_id, party_id, f"note/{field}")
             sealed = seal(key, text.encode(), about)
             cursor.execute(_SEAL, (str(party_id), f"note/{field}", sealed))
-
-    def keep_correction(
-        self, *, party_id: UUID, field: PersonField, value: str, correction_id: UUID
-    ) -> None:
-        """Keep a corrected value of a party beside what was told, which stays.
-
-        ``correction_id`` is the command's id, and so that of the event to come. It
-        counts once ``count_corrections`` is told that the event is there; until then
-        nobody is found by it, and sweeping removes it. A second call with the same id
-        and value changes nothing. Raises InvalidValueError for the wrong shape,
-        VaultError when the party is not there, and CorrectionReusedError for another
-        value: the event to come must not mean what an earlier try meant.
-        """
-        value = normalised(field, value)
-        with self.datastore.transaction() as cursor:
-            person_id, key = self._key_of(cursor, party_id)
-            about = _about(person_id, party_id, f"correction/{correction_id}/{field}")
-            sealed = seal(key, value.encode(), about)
-            cursor.execute(
-                _CORRECT, (str(correction_id), str(party_id), str(field), sealed)
-            )
-            if not cursor.rowcount:
-                kept = self._corrected(cursor, _CORRECTIONS, [str(party_id)])
-                if kept.get(correction_id) != KeptCorrection(
-                    party_id=party_id, field=field, value=value
-                ):
-                    raise CorrectionReusedError("the correction's id was used before")
-            elif field in FOUND_BY:
-                digest = blind(self.keys.index, field, value)
-                cursor.execute(
-                    _INDEX_CORRECTED, (str(field), digest, str(correction_id))
-                )
-
-    def count_corrections(self, corrections: Iterable[UUID]) -> None:
-        """Let corrections count whose events are in the ledger."""
-        with self.datastore.transaction() as cursor:
-            cursor.execute(_NAME_CORRECTIONS, ([str(each) for each in corrections],))
-
-    def unnamed_corrections(
-        self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
-    ) -> dict[UUID, UUID]:
-        """Corrections not known to be named, the oldest first, with their requests."""
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(_UNNAMED_CORRECTIONS, (older_than, limit))
-            return {UUID(each): UUID(request) for each, request in cursor.fetchall()}
-
-    def sweep_corrections(self, corrections: Iterable[UUID]) -> int:
-        """Remove corrections that no event came to name; how many."""
-        with self.datastore.transaction() as cursor:
-            cursor.execute(_SWEEP_CORRECTIONS, ([str(each) for each in corrections],))
-            return cursor.rowcount
 
     def erase_person(self, person_id: UUID, erasure_id: UUID) -> bool:
         """Destroy a person's keys, values and index; whether there was any to destroy.
@@ -352,19 +195,7 @@ class Vault:
     def rewrap(self, former: VaultKeys) -> int:
         """Wrap every person's key anew under the present master key; how many."""
         with self.datastore.transaction() as cursor:
-            cursor.execute(_KEYS_TO_REWRAP, (former.master_name,))
-            rows = cursor.fetchall()
-            for person_id, wrapped in rows:
-                key = open_seal(former.master, bytes(wrapped), f"person/{person_id}")
-                cursor.execute(
-                    _REWRAP,
-                    (
-                        seal(self.keys.master, key, f"person/{person_id}"),
-                        self.keys.master_name,
-                        person_id,
-                    ),
-                )
-        return len(rows)
+            return self._person_keys.rewrap(cursor, former)
 
     def unnamed(
         self, *, older_than: timedelta = SWEEP_AFTER, limit: int = SWEEP_BATCH
@@ -421,7 +252,7 @@ class Vault:
                 if not name.startswith("note/"):
                     told.setdefault(party, {})[name] = value
             named = list(corrections)
-            kept = self._corrected(cursor, _CORRECTIONS, wanted) if named else {}
+            kept = self.corrections.opened(cursor, wanted) if named else {}
         for each in named:
             if each in kept:
                 correction = kept[each]
@@ -438,16 +269,10 @@ class Vault:
         with self.datastore.transaction(commit=False) as cursor:
             for party, _, value in self._opened(cursor, _SEALED_NAMES, wanted):
                 names.setdefault(UUID(party), []).append(value)
-            corrected = self._corrected(cursor, _CORRECTED_NAMES, wanted)
+            corrected = self.corrections.opened_names(cursor, wanted)
         for correction in corrected.values():
             names.setdefault(correction.party_id, []).append(correction.value)
         return names
-
-    def corrections_of(self, parties: Iterable[UUID]) -> dict[UUID, KeptCorrection]:
-        """Every correction kept of the parties by its id, named by an event or not."""
-        wanted = [str(party) for party in parties]
-        with self.datastore.transaction(commit=False) as cursor:
-            return self._corrected(cursor, _CORRECTIONS, wanted)
 
     def notes_of(self, parties: Iterable[UUID]) -> dict[UUID, dict[str, str]]:
         """The free texts about each of the parties, by their fields."""
@@ -464,11 +289,11 @@ class Vault:
         """Free text about a party, or None."""
         name = f"note/{field}"
         with self.datastore.transaction(commit=False) as cursor:
-            person_id, key = self._key_of(cursor, party_id)
+            person_id, key = self._person_keys.of_party(cursor, party_id)
             cursor.execute(_SEALED, ([str(party_id)],))
             for _, found, sealed in cursor.fetchall():
                 if found == name:
-                    about = _about(person_id, party_id, name)
+                    about = bound_to(person_id, party_id, name)
                     return open_seal(key, bytes(sealed), about).decode()
         return None
 
@@ -499,48 +324,19 @@ class Vault:
         """Close the connections to the vault."""
         self.datastore.close()
 
-    # Keys -----------------------------------------------------------------------
-
-    def _keys_of(
-        self, cursor: psycopg2.extensions.cursor, parties: Sequence[str]
-    ) -> dict[str, tuple[str, bytes]]:
-        """Whose each party is, and the open key; not for those who were erased."""
-        cursor.execute(_WRAPPED_KEYS, (list(parties),))
-        return {
-            party: (person, self._unwrap(person, wrapped))
-            for party, person, wrapped in cursor.fetchall()
-            if wrapped is not None
-        }
+    # Persons --------------------------------------------------------------------
 
     def _opened(
         self, cursor: psycopg2.extensions.cursor, query: str, parties: Sequence[str]
     ) -> Iterator[tuple[str, str, str]]:
         """Party, field and value of what ``query`` finds sealed for the parties."""
-        keys = self._keys_of(cursor, parties)
+        keys = self._person_keys.of_parties(cursor, parties)
         cursor.execute(query, (list(parties),))
         for party, name, sealed in cursor.fetchall():
             if party in keys:
                 person, key = keys[party]
-                about = _about(person, UUID(party), name)
+                about = bound_to(person, UUID(party), name)
                 yield party, name, open_seal(key, bytes(sealed), about).decode()
-
-    def _corrected(
-        self, cursor: psycopg2.extensions.cursor, query: str, parties: Sequence[str]
-    ) -> dict[UUID, KeptCorrection]:
-        keys = self._keys_of(cursor, parties)
-        cursor.execute(query, (list(parties),))
-        found = {}
-        for correction_id, party, name, sealed in cursor.fetchall():
-            if party in keys:
-                person, key = keys[party]
-                place = f"correction/{correction_id}/{name}"
-                about = _about(person, UUID(party), place)
-                found[UUID(correction_id)] = KeptCorrection(
-                    party_id=UUID(party),
-                    field=PersonField(name),
-                    value=open_seal(key, bytes(sealed), about).decode(),
-                )
-        return found
 
     def _login(self, subject: str) -> bytes:
         return blind(self.keys.index, "subject", subject)
@@ -565,33 +361,12 @@ class Vault:
         cursor.execute(_PERSON_BY_INDEX, {"kind": kind, "digest": digest})
         row = cursor.fetchone()
         if row is not None:
-            cursor.execute(_WRAPPED_KEY, (row[0],))
-            wrapped = cursor.fetchone()
-            if wrapped is not None and wrapped[0] is not None:
-                return row[0], self._unwrap(row[0], wrapped[0])
-        person_id, key = str(uuid4()), secrets.token_bytes(KEY_BYTES)
-        wrapped_key = seal(self.keys.master, key, f"person/{person_id}")
-        cursor.execute(_NEW_PERSON, (person_id, wrapped_key, self.keys.master_name))
-        return person_id, key
-
-    def _key_of(
-        self, cursor: psycopg2.extensions.cursor, party_id: UUID
-    ) -> tuple[str, bytes]:
-        cursor.execute(_WRAPPED_KEYS, ([str(party_id)],))
-        row = cursor.fetchone()
-        if row is None or row[2] is None:
-            raise VaultError("the party is not there, or was erased")
-        return row[1], self._unwrap(row[1], row[2])
-
-    def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
-        return open_seal(self.keys.master, bytes(wrapped), f"person/{person_id}")
+            key = self._person_keys.of_person(cursor, row[0])
+            if key is not None:
+                return row[0], key
+        return self._person_keys.new_person(cursor)
 
 
 def _told(details: PersonDetails) -> Mapping[str, str]:
     values = {f.name: getattr(details, f.name) for f in fields(details)}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _about(person_id: str, party_id: UUID, field: str) -> str:
-    """What a seal is bound to, so that no row can stand in for another."""
-    return f"{person_id}/{party_id}/{field}"

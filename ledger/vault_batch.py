@@ -9,7 +9,8 @@ import psycopg2
 import psycopg2.extensions
 
 from ledger.persistence.datastore import PostgresDatastore, translated
-from ledger.vault import Vault, VaultKeys
+from ledger.sealing import VaultKeys
+from ledger.vault import Vault
 
 
 class VaultBatch(Vault):

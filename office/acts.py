@@ -29,8 +29,8 @@ from domain.ids import code_id, derived_id, new_id, time_in
 from domain.requests import ServiceRequest
 from ledger.bodies import canonical, plain
 from ledger.book import Book
+from ledger.corrections import CorrectionReusedError
 from ledger.persistence import append
-from ledger.vault import CorrectionReusedError
 from office.approvals import Approvals
 from office.errors import (
     ClockSkewError,

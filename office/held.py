@@ -10,8 +10,8 @@ from uuid import UUID
 from domain.persons import PersonDetails, PersonField
 from domain.requests import PartyRole, ServiceRequest
 from ledger.bodies import parse_body
+from ledger.corrections import KeptCorrection
 from ledger.entries import Entry
-from ledger.vault import KeptCorrection
 from office.sweeping import CORRECTED
 from projections.looks import LookRow
 

@@ -16,8 +16,9 @@ from ledger.outbox import Outbox
 from ledger.persistence.datastore import PostgresDatastore
 from ledger.reader import LedgerReader
 from ledger.records import PersonRecords
+from ledger.sealing import VaultKeys
 from ledger.settings import LedgerSettings
-from ledger.vault import Vault, VaultKeys
+from ledger.vault import Vault
 from ledger.vault_batch import VaultBatch
 from office.acts import Acts, Clock, translated, utc_now
 from office.assignment import Assignment

@@ -22,9 +22,10 @@ from domain.persons import (
 from domain.reads import Purpose
 from domain.records import MergedBecause, PersonRecord
 from domain.requests import Party, PartyRole, ServiceRequest
+from ledger.corrections import KeptCorrection
 from ledger.reader import LedgerReader
 from ledger.records import KnownParty, PersonRecords
-from ledger.vault import KeptCorrection, Vault
+from ledger.vault import Vault
 from office.acts import Acts, Done, Envelope, On, translated
 from office.held import Held, HeldParty, HeldRequest, corrected_in, held_event
 from office.looking import Looking
@@ -276,7 +277,7 @@ class People:
             for look_id in looks:
                 self._records.exported(look_id, set(parties) - {party.id})
             told = self._vault.details_of(parties)
-            corrections = self._vault.corrections_of(parties)
+            corrections = self._vault.corrections.of(parties)
             notes = self._vault.notes_of(parties)
             requests = tuple(
                 self._held(each, mine, told=told, corrections=corrections, notes=notes)

@@ -45,13 +45,13 @@ def sweep_corrections(ledger: Ledger, vault: Vault, *, older_than: timedelta) ->
     """
     swept = 0
     while not ledger.reader.head().is_suspended:
-        corrections = vault.unnamed_corrections(older_than=older_than)
+        corrections = vault.corrections.unnamed(older_than=older_than)
         if not corrections:
             break
         named = {each for each in corrections if _happened(ledger, each)}
-        vault.count_corrections(named)
+        vault.corrections.let_count(named)
         unnamed = corrections.keys() - named
-        swept += vault.sweep_corrections(unnamed) if unnamed else 0
+        swept += vault.corrections.sweep(unnamed) if unnamed else 0
     return swept
 
 

@@ -32,7 +32,8 @@ from ledger.book import Ledger
 from ledger.entries import Entry
 from ledger.outbox import Outbox, OutboxItem, OutboxState
 from ledger.persistence.append import TrackingConflictError
-from ledger.vault import Vault, VaultError
+from ledger.sealing import VaultError
+from ledger.vault import Vault
 from office.acts import Clock, Envelope, translated
 from office.commands import InformCitizen, Message
 from office.couriers import Courier, CourierError, Letter

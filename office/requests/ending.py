@@ -83,7 +83,7 @@ class Ending(RequestsDesk):
             )
             if command.value is not None:
                 party = next(p for p in request.parties if p.role is command.party)
-                self._vault.keep_correction(
+                self._vault.corrections.keep(
                     party_id=party.id,
                     field=PersonField(command.field),
                     value=command.value,
@@ -93,5 +93,5 @@ class Ending(RequestsDesk):
         done = self._on(command, envelope, Permission.CORRECT, decide)
         if is_personal:
             with translated():
-                self._vault.count_corrections([envelope.command_id])
+                self._vault.corrections.let_count([envelope.command_id])
         return done

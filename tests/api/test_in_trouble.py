@@ -27,7 +27,7 @@ from office.house import House
 from office.runner import keep_running
 from tests.api.door import SUBMISSION, Door, door_of
 from tests.api.live import Listener, LiveServer, live_in
-from tests.api.test_matrix import ROWS, operations
+from tests.api.matrix import ROWS, operations
 from tests.conftest import Database
 from tests.own_server import own_database, own_home
 

@@ -18,7 +18,7 @@ from api import spreadsheets
 from api.listing import prefers_csv
 from api.spreadsheets import BOM, Downloads, columns_of, written
 from tests.api.door import Door
-from tests.api.test_matrix import operations
+from tests.api.matrix import operations
 from tests.office.scene import ITEM, STAMP
 
 

@@ -28,7 +28,7 @@ from api.v1.people import SearchLimits
 from tests import marks
 from tests.api import door as doors
 from tests.api.door import WHO, Door, door_of
-from tests.api.test_matrix import ROWS, Row, Thing, catalogue_rows, operations
+from tests.api.matrix import ROWS, Row, Thing, catalogue_rows, operations
 from tests.conftest import Database, Server, fresh_database
 from tests.marks import Found, search
 from tests.traces import Logged, leaks_of, told

@@ -26,7 +26,7 @@ from api.v1 import bodies, people
 from domain.acts import ActorKind
 from domain.persons import PersonDetails, PersonField
 from domain.requests import CorrectedBecause, CorrectedField, Means
-from ledger.vault import KeptCorrection
+from ledger.corrections import KeptCorrection
 from office.commands import CorrectRequest
 from office.couriers import Letter
 from office.telling_settings import TellingSettings

@@ -15,8 +15,8 @@ from uuid import UUID
 from schemathesis import Case
 
 from tests.api.door import DIGEST, ITEM, STAMP, WHO, Door
+from tests.api.matrix import ROWS
 from tests.api.test_marked_ways import WHOLE
-from tests.api.test_matrix import ROWS
 from tests.fuzz.witness import NOBODY
 
 CODES: dict[str, tuple[Any, ...]] = {

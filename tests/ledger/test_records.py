@@ -18,7 +18,7 @@ from ledger.names import Role
 from ledger.outbox import Outbox
 from ledger.records import PersonRecords
 from tests.conftest import Database
-from tests.ledger.test_vault import Scene as VaultScene
+from tests.ledger.vault_scene import Scene as VaultScene
 
 RUNS = count(1)
 """Each example has numbers of its own in the one database."""

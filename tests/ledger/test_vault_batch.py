@@ -12,7 +12,7 @@ from eventsourcing.persistence import OperationalError
 from domain.persons import PersonDetails
 from domain.requests import PartyRole
 from ledger.names import Role
-from ledger.vault import VaultKeys
+from ledger.sealing import VaultKeys
 from ledger.vault_batch import VaultBatch
 from tests.conftest import Database
 

@@ -256,7 +256,7 @@ def test_no_value_is_anywhere_but_sealed(scene: Scene) -> None:
     scene.requests.parties(one, CLERK)
     scene.house.people.export(applicant(one), SUPERVISOR)
     (party,) = scene.get(one).parties
-    scene.house.vault.keep_correction(
+    scene.house.vault.corrections.keep(
         party_id=party.id,
         field=PersonField.PHONE,
         value="0944000009",

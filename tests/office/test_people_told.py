@@ -131,7 +131,7 @@ class TestExport:
     def test_corrections_count_when_an_event_names_them(self, scene: Scene) -> None:
         request_id = scene.submit()
         (party,) = scene.get(request_id).parties
-        scene.house.vault.keep_correction(
+        scene.house.vault.corrections.keep(
             party_id=party.id,
             field=PersonField.PHONE,
             value="0944000009",
@@ -184,7 +184,7 @@ def test_a_correction_cut_off_before_it_counts_is_made_good(
         raise LedgerUnavailableError
 
     with monkeypatch.context() as cut:
-        cut.setattr(house.vault, "count_corrections", die)
+        cut.setattr(house.vault.corrections, "let_count", die)
         with pytest.raises(LedgerUnavailableError):
             correct(scene, request_id, number, "02000000001")
     find = house.vault.find_parties
@@ -223,7 +223,7 @@ def test_corrections_that_never_happened_are_swept(scene: Scene) -> None:
     merge(scene, request_id, scene.submit(applicant=OTHER), command_id=used)
     for correction_id in (uuid4(), used):
         # The second one's id is a command's that corrected nothing.
-        house.vault.keep_correction(
+        house.vault.corrections.keep(
             party_id=party.id,
             field=PersonField.PHONE,
             value="0944000009",
