@@ -16,7 +16,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from consumers.fetched import UNREADABLE, unreadable_at
+from consumers.fetched import UNREADABLE, go_on, unreadable_at
 
 CLOSING_TRIES = 20
 """Aborted transactions until nothing hangs: one is enough unless a broker restarts."""
@@ -181,7 +181,7 @@ def records_between(
     for each in open_:
         reader.seek(each, starts[each])
         # It may have been read to its end before, and stays paused when assigned anew.
-        reader.resume(each)
+        go_on(reader, each)
     moved = time.monotonic()
     places = dict(starts)
     while open_:

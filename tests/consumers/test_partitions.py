@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
 
-from consumers.partitions import close_hanging, last_records
+from consumers.partitions import (
+    close_hanging,
+    last_records,
+    reader_of,
+    records_between,
+    settled_ends,
+)
 from consumers.topics import Topic
 
 
@@ -53,3 +61,26 @@ def test_a_partition_without_records_has_no_last_one(
     assert last_records(options, every(topic)) == {}
     close_hanging(producer, options, every(topic))
     assert last_records(options, every(topic)) == {}
+
+
+def test_what_was_left_in_the_middle_of_a_fetch_is_read_on_with(
+    options: dict[str, Any], topic: Topic, producer: KafkaProducer
+) -> None:
+    """As who reads what was written while it was reading: of all partitions at once."""
+    partitions = every(topic)
+    producer.begin_transaction()
+    for value in range(60):
+        for each in partitions:
+            producer.send(topic.name, partition=each.partition, value=b"%d" % value)
+    producer.commit_transaction()
+    ends = settled_ends(options, partitions)
+    places = [dict.fromkeys(partitions, n) for n in (0, 20, 40)]
+    read: Counter[tuple[int, bytes]] = Counter()
+    # Few at a time, so that each fetch is given out in pieces.
+    with closing(reader_of(options, max_poll_records=7)) as reader:
+        for starts, until in pairwise([*places, ends]):
+            for records, at in records_between(reader, starts, until, timeout_s=10):
+                read.update((at.partition, record.value) for record in records)
+    assert read == {
+        (each.partition, b"%d" % value): 1 for each in partitions for value in range(60)
+    }
