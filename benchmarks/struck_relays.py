@@ -55,7 +55,8 @@ BROKER = "a node killed and started"
 MID_COMMIT = "a node killed in the middle of a commit"
 ALL_NODES = "all nodes killed at once"
 STOPPED = "a node stopped for seconds"
-LONG_STOPPED = "a node stopped for longer than a delivery may take"
+BETWEEN = "a node stopped for longer than a delivery may take, not a transaction"
+LONG_STOPPED = "a node stopped for longer than a transaction may take"
 FULL = "a node's disk full"
 RELAY = "the relays killed, one after the other"
 STANDBY = "one of two relays killed"
@@ -64,10 +65,11 @@ SERVER = "PostgreSQL killed and started"
 ENDED = "a node that had ended by itself, started"
 _OFTEN = (BROKER, MID_COMMIT, STOPPED, RELAY, STANDBY, WORKER, SERVER, FULL)
 _SELDOM_EVERY = 40
-"""Rounds to one long stop: it lasts as long as many others."""
+"""Rounds to one long stop of each kind: it lasts as long as many others."""
 STOP_S = (1.0, 6.0)
+BETWEEN_S = 27.0
 LONG_STOP_S = 60.0
-"""A delivery may take 25 s, a transaction 30 s."""
+"""A delivery may take 25 s, a transaction 30 s (consumers.relay)."""
 FULL_S = (2.0, 6.0)
 LONGEST_REST_S = 2.0
 AIM_S = 10.0
@@ -76,9 +78,9 @@ WAVE = 40
 """Requests whose lives come in together, with two answers each."""
 WAVE_PAUSE_S = 3.0
 LIVES_AT_ONCE = 12
-LIVES_PAUSE_S = 0.06
-"""Hundreds of entries a second: a relay is nearly always in a commit. At a third of
-them one that trusts its commits was not caught by eighty blows."""
+LIVES_PAUSE_S = 0.2
+"""Over a hundred entries a second: a relay is in a commit most of the time, and all of
+the topic is read in seconds after hundreds of rounds."""
 LOOK_S = 300.0
 """How long the topic may take to be readable, or level."""
 SEED = 20261127
@@ -221,14 +223,17 @@ class Trial:
         time.sleep(self._chance.random() * LONGEST_REST_S)
         if not self._next:
             self._next = self._chance.sample(self._kinds, len(self._kinds))
-        is_long = STOPPED in self._kinds and self._rounds % _SELDOM_EVERY == 0
+        seldom = {0: LONG_STOPPED, _SELDOM_EVERY // 2: BETWEEN}
+        is_all = STOPPED in self._kinds
+        blow = seldom.get(self._rounds % _SELDOM_EVERY) if is_all else None
+        blow = blow or self._next.pop()
         self._rounds += 1
-        blow = LONG_STOPPED if is_long else self._next.pop()
         {
             BROKER: self._kill_a_node,
             MID_COMMIT: self._kill_in_a_commit,
             ALL_NODES: self._kill_all,
             STOPPED: lambda: self._stop_a_node(self._chance.uniform(*STOP_S)),
+            BETWEEN: lambda: self._stop_a_node(BETWEEN_S),
             LONG_STOPPED: lambda: self._stop_a_node(LONG_STOP_S),
             FULL: self._fill_the_disk,
             RELAY: self._kill_the_relays,
