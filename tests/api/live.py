@@ -26,6 +26,7 @@ from tests.office.scene import Scene, scene_in
 from tests.projections.histories import Life, store
 from tests.running import free_port
 
+QUEUE = "/v1/queue/events"
 STARTED_S = 20.0
 TIMEOUT_S = 30.0
 
@@ -198,3 +199,49 @@ def live_in(database: Database, *, is_following: bool = True) -> Iterator[LiveSe
             yield made
         finally:
             made.stop()
+
+
+def eventually(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def heard(
+    live: LiveServer, path: str, who: str = "supervisor", **asked: Any
+) -> Listener:
+    """A listener that has its picture and is as far as the ledger."""
+    listener = Listener()
+    live.listen(listener, who, path, until=head(live), **asked)
+    return listener
+
+
+def head(live: LiveServer) -> int:
+    return live.scene.house.ledger.reader.head().position
+
+
+def queue_of(listener: Listener) -> dict[str, Any]:
+    """The queue that somebody has who did what the stream told."""
+    items: dict[str, Any] = {}
+    for told in listener.events:
+        match told.event:
+            case "reset":
+                items = {item["request_id"]: item for item in told.data["items"]}
+            case "changed":
+                items[told.data["item"]["request_id"]] = told.data["item"]
+            case "gone":
+                del items[told.data["request_id"]]
+    return items
+
+
+def queue_shown(live: LiveServer, path: str, **asked: Any) -> dict[str, Any]:
+    """The same queue, asked for as a list."""
+    token = live.token("supervisor")
+    answer = httpx2.get(
+        f"{live.url}{path}",
+        headers={"Authorization": f"Bearer {token}"},
+        params={"limit": 200, "min_position": head(live), **asked},
+    ).json()
+    assert answer["next"] is None
+    return {item["request_id"]: item for item in answer["items"]}
