@@ -90,9 +90,10 @@ class Fees:
             bank_reference=reference,
         )
         if self._is_fee_of(request, payment, envelope):
-            # A bank sees only what is unpaid, so it could not ask for the page anew.
+            # Nothing comes of it, whenever it was. And a bank sees only what is unpaid,
+            # so it could not ask for the page anew.
             return self._acts.on_request(
-                replace(envelope, if_version=request.etag_version),
+                replace(envelope, if_version=request.etag_version, effective_at=None),
                 self._acts.command(envelope, command),
                 request.id,
                 self._request,
