@@ -27,8 +27,8 @@ from office.errors import ClockSkewError, LedgerUnavailableError
 from office.mailbag import MailbagDesk
 
 MOST_TOGETHER = 200
-"""Messages of one round, shared evenly by the lanes that have any: some 70 ms, for a
-fifth of which others wait for the ledger's head."""
+"""Messages of one round, shared evenly by the lanes that have any. The first of them
+waits as long as all take, and others as long as storing all keeps the ledger's head."""
 
 _THE_STORES = (LedgerUnavailableError, ClockSkewError)
 """Trouble of the store's, which is every lane's: asked once a round is enough."""

@@ -167,6 +167,8 @@ class InwardWorker:
     ) -> None:
         looked_at = time.monotonic()
         while not stop.is_set():
+            # Before a mark is read: what is opened is of the ledger that we follow.
+            self._look_at_ledger()
             self._open(consumer)
             go_on_joining(consumer)
             try:
@@ -180,7 +182,6 @@ class InwardWorker:
                     lane.put(InwardMessage.of(record) for record in records)
             self._regulate(consumer)
             self._commit(consumer)
-            self._look_at_ledger()
             if time.monotonic() - looked_at > LOOK_AT_TOPICS_EVERY_S:
                 looked_at = time.monotonic()
                 if topic_ids(admin, list(self._topics)) != self._ids:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import current_thread
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
@@ -119,6 +119,14 @@ class Sender:
             )
         )
 
+    @classmethod
+    def of_replies(cls, asked: Sequence[UUID], *, partitions: int) -> Self:
+        """One to each request, dealt to the partitions in turn."""
+        made = cls()
+        for number, request_id in enumerate(asked):
+            made.reply(number % partitions, request_id)
+        return made
+
     def reply(self, partition: int, request_id: UUID, **more: Any) -> None:
         facts = {"outcome": "issued", **more}
         self.send(
@@ -163,9 +171,7 @@ def test_what_is_plain_is_stored_in_one_go(
     lanes: Lanes, stored: list[Sequence[ActToAppend]]
 ) -> None:
     asked = forwarded(lanes.scene, 9)
-    sender = Sender()
-    for number, request_id in enumerate(asked):
-        sender.reply(number % 3, request_id)
+    sender = Sender.of_replies(asked, partitions=3)
     lanes.put(sender.sent)
     lanes.rounds.begin()
     lanes.until_passed()
@@ -309,9 +315,7 @@ def test_where_one_loses_each_goes_on_by_itself_and_nothing_is_done_twice(
 ) -> None:
     scene = lanes.scene
     asked = forwarded(scene, 6)
-    sender = Sender()
-    for number, request_id in enumerate(asked):
-        sender.reply(number % 2, request_id)
+    sender = Sender.of_replies(asked, partitions=2)
     interrupted(scene, monkeypatch, lambda: scene.respond(asked[2]) and None)
     lanes.put(sender.sent)
     with capture_logs() as logged:
@@ -330,9 +334,7 @@ def test_where_the_answer_is_lost_what_was_stored_is_not_done_again(
 ) -> None:
     scene = lanes.scene
     asked = forwarded(scene, 6)
-    sender = Sender()
-    for number, request_id in enumerate(asked):
-        sender.reply(number % 2, request_id)
+    sender = Sender.of_replies(asked, partitions=2)
     recorder = scene.house.ledger.process_recorder
     real = recorder.append_whole
     lost: list[int] = []
@@ -360,9 +362,7 @@ def test_a_fault_of_the_rounds_leaves_the_messages_to_their_lanes_and_is_said(
 ) -> None:
     scene = lanes.scene
     asked = forwarded(scene, 2)
-    sender = Sender()
-    for partition, request_id in enumerate(asked):
-        sender.reply(partition, request_id)
+    sender = Sender.of_replies(asked, partitions=2)
 
     def fails(*_: object, **__: object) -> None:
         raise ValueError("a round's own")
@@ -407,9 +407,7 @@ def test_what_another_worker_set_aside_is_not_used_as_well(
 def test_what_was_stored_before_has_its_place_passed(lanes: Lanes) -> None:
     scene = lanes.scene
     asked = forwarded(scene, 3)
-    sender = Sender()
-    for request_id in asked:
-        sender.reply(0, request_id)
+    sender = Sender.of_replies(asked, partitions=1)
     # By its command, and without its place.
     known = lanes.desk.opened(sender.sent[2], Tracking("elsewhere", 1))
     lanes.desk.do(known, scene.house.reports)
@@ -455,9 +453,7 @@ def test_a_lane_that_fails_keeps_no_other(lanes: Lanes) -> None:
         raise ValueError("an observer's own")
 
     asked = forwarded(lanes.scene, 2)
-    sender = Sender()
-    for partition, request_id in enumerate(asked):
-        sender.reply(partition, request_id)
+    sender = Sender.of_replies(asked, partitions=2)
     lanes.lane(REPLIES, 0)._done = fails
     lanes.put(sender.sent)
     lanes.rounds.begin()

@@ -230,7 +230,7 @@ def test_a_worker_ends_with_its_rounds(post: Post) -> None:
     finally:
         running.stop()
     assert running.error is worker._rounds.error
-    assert not worker._rounds._thread.is_alive() or worker._rounds._stop.is_set()
+    assert worker._rounds._stop.is_set()
 
 
 def test_a_worker_does_not_outlive_its_ledger(post: Post) -> None:
