@@ -199,7 +199,7 @@ class Backup:
             yield
         except EOFError as error:
             raise self._cut_short() from error
-        except (tarfile.ReadError, zlib.error, gzip.BadGzipFile) as error:
+        except (tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
             raise DamagedBackupError(
                 f"what comes after position {self._tree.size} cannot be read"
             ) from error
