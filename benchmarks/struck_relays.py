@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,6 +24,7 @@ from kafka.errors import KafkaError
 
 from benchmarks.inward import SENDERS, Bench
 from benchmarks.small_disks import mounted, unmounted
+from consumers.broker.nodes import Node
 from consumers.inward.messages import Correspondence
 from consumers.inward.records import tracking_name
 from consumers.inward.worker import topic_ids
@@ -53,6 +54,7 @@ from tests.own_server import own_database, own_home
 
 BROKER = "a node killed and started"
 MID_COMMIT = "a node killed in the middle of a commit"
+WRITTEN_DOWN = "a node and the relays killed as a commit was written down"
 ALL_NODES = "all nodes killed at once"
 STOPPED = "a node stopped for seconds"
 BETWEEN = "a node stopped for longer than a delivery may take, not a transaction"
@@ -63,7 +65,17 @@ STANDBY = "one of two relays killed"
 WORKER = "a worker killed"
 SERVER = "PostgreSQL killed and started"
 ENDED = "a node that had ended by itself, started"
-_OFTEN = (BROKER, MID_COMMIT, STOPPED, RELAY, STANDBY, WORKER, SERVER, FULL)
+_OFTEN = (
+    BROKER,
+    MID_COMMIT,
+    WRITTEN_DOWN,
+    STOPPED,
+    RELAY,
+    STANDBY,
+    WORKER,
+    SERVER,
+    FULL,
+)
 _SELDOM_EVERY = 40
 """Rounds to one long stop of each kind: it lasts as long as many others."""
 STOP_S = (1.0, 6.0)
@@ -137,6 +149,7 @@ class Trial:
         self._waves = 0
         self._rounds = 1
         self._committing = place / "committing"
+        self._ending = place / "ending"
         self._relays = [self._relay() for _ in range(2)]
         self._workers = [self._worker() for _ in range(2)]
         self._threads = [
@@ -157,6 +170,7 @@ class Trial:
                 bootstrap=self._cluster.bootstrap,
                 which=self._which,
                 committing=self._committing,
+                ending=self._ending,
                 log=self._place / "relays.log",
             )
         )
@@ -231,6 +245,7 @@ class Trial:
         {
             BROKER: self._kill_a_node,
             MID_COMMIT: self._kill_in_a_commit,
+            WRITTEN_DOWN: self._kill_at_a_written_commit,
             ALL_NODES: self._kill_all,
             STOPPED: lambda: self._stop_a_node(self._chance.uniform(*STOP_S)),
             BETWEEN: lambda: self._stop_a_node(BETWEEN_S),
@@ -257,6 +272,33 @@ class Trial:
             time.sleep(0.001)
         time.sleep(self._chance.random() * 0.02)
         self._kill_a_node()
+
+    def _kill_at_a_written_commit(self) -> None:
+        """The coordinator has it in its log, and the partitions do not have it yet.
+
+        A node that comes back then may write the commit off for some of them. The
+        relays die with it: else the next commit would make it good.
+        """
+        logs = {
+            node: list(node.folder.glob("data/__transaction_state-*/*.log"))
+            for node in self._cluster.nodes
+        }
+        deadline = time.monotonic() + AIM_S
+        self._ending.unlink(missing_ok=True)
+        before = now = _sizes(logs)
+        while not self._ending.exists() and time.monotonic() < deadline:
+            before = _sizes(logs)
+        # Without a sleep: what matters is over in a few milliseconds.
+        while now == before and time.monotonic() < deadline:
+            now = _sizes(logs)
+        grown = [node for node in logs if now[node] != before[node]][:1]
+        for node in grown:
+            node.kill()
+        for relay in self._relays:
+            relay.kill()
+        for node in grown:
+            node.start()
+            node.wait()
 
     def _kill_all(self) -> None:
         for node in self._cluster.nodes:
@@ -409,6 +451,13 @@ class Trial:
         for process in [*self._relays, *self._workers]:
             process.kill()
             process.join()
+
+
+def _sizes(logs: Mapping[Node, Sequence[Path]]) -> dict[Node, int]:
+    """How many bytes each node has written down of transactions."""
+    return {
+        node: sum(each.stat().st_size for each in files) for node, files in logs.items()
+    }
 
 
 @contextmanager

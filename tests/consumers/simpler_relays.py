@@ -67,13 +67,15 @@ RELAYS: dict[str, type[Relay]] = {
 class Given:
     """What a process needs to know.
 
-    ``committing`` is there while a transaction is being ended, for who takes aim.
+    For who takes aim, ``committing`` is there from the last record to the commit's
+    end, and ``ending`` while the commit itself lasts.
     """
 
     settings: LedgerSettings
     bootstrap: str
     which: str
     committing: Path
+    ending: Path
     log: Path
 
 
@@ -84,6 +86,22 @@ def begin(given: Given) -> BaseProcess:
     return process
 
 
+class _Announced:
+    """A producer that says when it asks for a commit."""
+
+    def __init__(self, producer: KafkaProducer, ending: Path) -> None:
+        self._producer = producer
+        self._ending = ending
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def commit_transaction(self) -> None:
+        self._ending.touch()
+        self._producer.commit_transaction()
+        self._ending.unlink(missing_ok=True)
+
+
 def _work(given: Given) -> None:
     # Only here is it known which class is to say when it commits.
     kind: Any = RELAYS[given.which]
@@ -91,7 +109,7 @@ def _work(given: Given) -> None:
     class Aimed(kind):  # type: ignore[misc] -- chosen as it runs
         def _commit(self, producer: KafkaProducer, sent: Sequence[Any]) -> None:
             given.committing.touch()
-            super()._commit(producer, sent)
+            super()._commit(_Announced(producer, given.ending), sent)
             given.committing.unlink(missing_ok=True)
 
     try:
