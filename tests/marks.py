@@ -110,6 +110,8 @@ def _folded(text: str) -> str:
         ),
         text,
     )
+    if text.isascii():
+        return text.casefold()
     text = unicodedata.normalize("NFKD", text)
     kept = (c for c in text if unicodedata.category(c) not in {"Mn", "Cf"})
     return ascii_digits("".join(kept).replace("ـ", "")).casefold()
