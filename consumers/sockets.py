@@ -52,7 +52,12 @@ class Client(KafkaNetClient):  # type: ignore[misc]
     """
 
     def __init__(self, *, bootstrap_timeout_ms: int, **configs: Any) -> None:
-        super().__init__(**configs | {"proxy_url": f"{_Direct.SCHEMES[0]}://"})
+        given = {
+            "proxy_url": f"{_Direct.SCHEMES[0]}://",
+            # It warns of a tenth of a second, and to unpack a large batch takes longer.
+            "slow_task_threshold_secs": 0,
+        }
+        super().__init__(**configs | given)
         try:
             self._manager.bootstrap(bootstrap_timeout_ms)
         except BaseException:

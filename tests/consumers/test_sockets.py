@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from threading import enumerate as threads
 from typing import Any
 
@@ -46,6 +48,17 @@ def test_a_client_that_nobody_answers_leaves_nothing_open(
     with pytest.raises(KafkaError) as raised:
         kind(**made_with, bootstrap_timeout_ms=500)
     held.append(raised)
+
+
+def test_what_takes_long_to_unpack_is_no_warning(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def unpack() -> None:
+        time.sleep(0.15)  # noqa: ASYNC251 -- the client has no loop of asyncio's
+
+    with closing(KafkaAdminClient(**options)) as admin:
+        admin._manager.run(unpack)
+    assert caplog.records == []
 
 
 def test_a_producer_is_let_go_with_what_it_could_not_send(
