@@ -24,6 +24,7 @@ from consumers.positions import read_published
 from consumers.relay import (
     LedgerResumedError,
     OtherLedgerError,
+    PartitionShortenedError,
     Relay,
     TopicMadeAgainError,
 )
@@ -65,6 +66,11 @@ def in_words() -> Iterator[None]:
             "and lacks its beginning; stop every relay, delete it, make it with `sijil "
             "topics apply`, and start the relay",
             exit_code=1,
+        ) from error
+    except PartitionShortenedError as error:
+        raise OperatorError(
+            f"the partition {error} ends before what its broker had acknowledged; the "
+            "next start publishes again what is missing"
         ) from error
     except LedgerResumedError as error:
         raise OperatorError(

@@ -47,6 +47,7 @@ TRANSACTION_TIMEOUT_MS = 30_000
 DELIVERY_TIMEOUT_MS = 25_000
 """How long one record may take to be written, all retries in it."""
 FUTURE_TIMEOUT_S = 30.0
+_UNKNOWN_OFFSET = -1
 
 _log = structlog.get_logger()
 
@@ -78,6 +79,14 @@ class TopicMadeAgainError(RuntimeError):
     """
 
 
+class PartitionShortenedError(RuntimeError):
+    """A partition ends before what it had acknowledged: its broker lost its disk's end.
+
+    What would be written now would stand above what is missing. The next start asks
+    the partition what it has.
+    """
+
+
 class Relay:
     """Publishes one ledger: its events, the statuses of its requests, or both.
 
@@ -100,6 +109,7 @@ class Relay:
         self._reader = reader
         self._options = options
         self._outward: list[Outward] = []
+        self._ends: dict[TopicPartition, int] = {}
         if topic is not None:
             self._outward.append(Outward(name=topic.name, kind=Events()))
         if statuses is not None:
@@ -238,6 +248,7 @@ class Relay:
                 raise OtherLedgerError(outward.name)
         partitions = outward.partitions
         records = last_records(self._options, partitions)
+        self._ends |= {each: record.offset + 1 for each, record in records.items()}
         if said is not None and is_made_again:
             if records:
                 raise TopicMadeAgainError(outward.name)
@@ -331,10 +342,18 @@ class Relay:
         )
 
     def _commit(self, producer: KafkaProducer, sent: Sequence[Any]) -> None:
-        """A commit may say yes over a record that was lost; its future never does."""
+        """A commit may say yes over a record that was lost; its future never does.
+
+        And a partition that lost its end takes what comes after it without a word.
+        """
         producer.flush(FUTURE_TIMEOUT_S)
         for future in sent:
-            future.get(FUTURE_TIMEOUT_S)
+            told = future.get(FUTURE_TIMEOUT_S)
+            # A broker that was asked twice may not know any more where it stands.
+            if told.offset != _UNKNOWN_OFFSET:
+                if told.offset < self._ends.get(told.topic_partition, 0):
+                    raise PartitionShortenedError(f"{told.topic}/{told.partition}")
+                self._ends[told.topic_partition] = told.offset + 1
         producer.commit_transaction()
 
 

@@ -146,7 +146,7 @@ class Node:
         return None if process is None or process.poll() is not None else process.pid
 
     def kill(self) -> None:
-        """SIGKILL, at once, as a power cut would."""
+        """SIGKILL, at once. What it wrote last gets to the disk by the system."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from consumers.relay import (
     TRANSACTIONAL_ID,
     LedgerResumedError,
     OtherLedgerError,
+    PartitionShortenedError,
     Relay,
     TopicMadeAgainError,
 )
@@ -251,6 +252,58 @@ def test_a_transaction_that_a_dead_relay_left_open_is_ended_first(
         for number in range(topic.partitions):
             left.send(topic.name, partition=number, key=b"k", value=b"{}").get(30)
         relay_until(Relay(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head
+
+
+class Forgetful:
+    """A producer whose partitions begin anew: where a broker lost all it had."""
+
+    def __init__(self, producer: KafkaProducer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def send(self, topic: str, **record: Any) -> Any:
+        sent = self._producer.send(topic, **record)
+        if topic == self._topic and record["key"] != b"closing":
+            return Forgotten(sent)
+        return sent
+
+
+class Forgotten:
+    """What a record gets for its offset there."""
+
+    def __init__(self, sent: Any) -> None:
+        self._sent = sent
+
+    def get(self, timeout_s: float) -> Any:
+        return self._sent.get(timeout_s)._replace(offset=0)
+
+
+def test_a_partition_that_lost_its_end_gets_nothing_above_it(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    published = book.add(40)
+    relay_until(Relay(book.reader, options, topic=topic), published)
+    head = book.add(20)
+
+    class Unlucky(Relay):
+        def _producer(self) -> Any:
+            return Forgetful(super()._producer(), topic.name)
+
+    with pytest.raises(PartitionShortenedError, match=topic.name):
+        relay_until(Unlucky(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert (verdict.findings, verdict.last, verdict.records) == (
+        [],
+        published,
+        published,
+    )
+    relay_until(Relay(book.reader, options, topic=topic), head)
     verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
     assert verdict.is_whole
     assert verdict.records == head

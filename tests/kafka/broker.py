@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from consumers.broker import nodes
@@ -16,3 +17,15 @@ class Cluster(nodes.Cluster):
 
     def __init__(self, folder: Path, *, nodes: int = 1) -> None:
         super().__init__(folder, jars=KEPT, nodes=nodes)
+
+
+def lose_the_end(node: nodes.Node, topic: str, partition: int, size: int) -> int:
+    """What a power cut does to a killed node: the last bytes never got to the disk.
+
+    Kafka writes to the system's memory, and trusts to other nodes. Returns how many
+    bytes of the partition's newest file were there to be lost.
+    """
+    newest = max((node.folder / "data" / f"{topic}-{partition}").glob("*.log"))
+    before = newest.stat().st_size
+    os.truncate(newest, max(0, before - size))
+    return min(before, size)
