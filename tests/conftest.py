@@ -48,6 +48,12 @@ def run_folder(factory: pytest.TempPathFactory) -> Path:
     return (base.parent if is_worker else base) / "kafka"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests come first, or one process ends minutes after the other."""
+    long = {each.path for each in items if each.get_closest_marker("long")}
+    items.sort(key=lambda each: each.path not in long)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

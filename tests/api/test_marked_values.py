@@ -393,6 +393,7 @@ def logged() -> Iterator[Logged]:
         yield made
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1_800 if IS_EXHAUSTIVE else 300)
 @pytest.mark.usefixtures("everybody_is_marked")
 def test_no_field_of_any_operation_lets_a_value_out(

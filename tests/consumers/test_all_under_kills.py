@@ -23,6 +23,7 @@ from tests.kafka import shared
 BLOWS = (RELAY, STANDBY, WORKER, SERVER, WRITTEN_DOWN)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_all_is_whole_after_kills_of_relays_workers_broker_and_ledger() -> None:
     try:

@@ -91,6 +91,7 @@ class Supervised:
         self._thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_topic_is_whole_after_kills_of_broker_and_relay(
     cluster: Cluster, book: Book, tmp_path: Path

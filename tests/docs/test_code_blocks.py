@@ -75,6 +75,7 @@ def ended(session: list[str], number: int) -> list[str]:
     return [written(target, "".join(session), number), f"python {target}"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", runnable(), ids=name)
 def test_the_blocks_of_a_page_run(page: Path, running: Running, tmp_path: Path) -> None:
     # The page's own folder: it looks like the clone, and what a block writes stays.

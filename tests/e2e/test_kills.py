@@ -109,6 +109,7 @@ def wait_until_level(run: Running) -> int:
         time.sleep(0.2)
 
 
+@pytest.mark.long
 def test_what_was_acknowledged_survives_the_death_of_everything(run: Running) -> None:
     moments = random.Random(SEED)  # noqa: S311 -- moments of a test
     run.start()

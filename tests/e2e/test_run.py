@@ -172,6 +172,7 @@ def test_without_a_server_the_sentence_says_how_to_start_one() -> None:
         nobody.close()
 
 
+@pytest.mark.long
 def test_a_first_start_loads_a_history_goes_on_when_killed_and_does_so_once() -> None:
     first = Running(simulate=400)
     try:

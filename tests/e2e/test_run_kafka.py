@@ -90,6 +90,7 @@ def test_a_dead_relay_is_started_again(run: Running) -> None:
     level(run)
 
 
+@pytest.mark.long
 def test_after_the_death_of_everything_nothing_is_missing(run: Running) -> None:
     before = json.loads(run.sijil("ledger", "head", "--json").stdout)
     run.kill_everything()

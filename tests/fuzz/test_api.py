@@ -38,6 +38,7 @@ MET = {200, 201, 400, 401, 403, 404, 405, 409, 412, 415, 422, 428}
 """What any run meets."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(2 * SECONDS + 120)
 def test_no_generated_call_breaks_a_promise(
     door: Door, capsys: pytest.CaptureFixture[str]

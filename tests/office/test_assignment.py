@@ -16,6 +16,8 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from domain.access import Principal
 from domain.acts import MINISTRY, Act, Actor, ActorKind
 from domain.centres import Centre
@@ -166,6 +168,7 @@ def marked(scene: Scene) -> int | None:
 
 
 class TestDying:
+    @pytest.mark.long
     def test_killed_at_any_moment_and_run_twice_each_is_assigned_once(
         self, scene: Scene
     ) -> None:

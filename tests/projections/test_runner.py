@@ -199,6 +199,7 @@ class TestRunner:
         assert views.contents() == before
         assert ensure_views(views.database.settings, newer) == []
 
+    @pytest.mark.long
     def test_a_folding_process_killed_at_any_moment_loses_nothing(
         self, views: Views
     ) -> None:

@@ -400,6 +400,7 @@ def run(
     return seen
 
 
+@pytest.mark.long
 def test_no_act_is_taken_or_refused_but_as_the_rules_say(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
