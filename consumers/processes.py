@@ -25,7 +25,7 @@ def processes(home: Path, *, with_broker: bool) -> Contribution:
     if named is not None:
         return Contribution(
             processes=_installed(home),
-            said=f"the streams go to the Kafka of SIJIL_KAFKA{_without_analytics()}",
+            said=f"the streams go to the Kafka of SIJIL_KAFKA{_left_out(home)}",
             shown={"Kafka": named},
         )
     if not with_broker:
@@ -56,21 +56,27 @@ def processes(home: Path, *, with_broker: bool) -> Contribution:
                 for each in _installed(home)
             ),
         ),
-        said=f"Kafka starts too, and the streams once it serves{_without_analytics()}",
+        said=f"Kafka starts too, and the streams once it serves{_left_out(home)}",
         shown={"Kafka": f"{settings.bootstrap} (for commands: SIJIL_KAFKA)"},
     )
 
 
 def _installed(home: Path) -> tuple[Process, ...]:
-    """The followers that can run here: messages need somebody who may send them."""
-    can_run = {
-        "analytics": is_installed(),
-        "inward": KafkaSettings.load(home).senders_of(home).exists(),
-    }
-    return tuple(each for each in _FOLLOWERS if can_run.get(each.name, True))
+    """The followers that can run here."""
+    missing = _missing(home)
+    return tuple(each for each in _FOLLOWERS if each.name not in missing)
 
 
-def _without_analytics() -> str:
-    if is_installed():
-        return ""
-    return "; analytics are left out: the extra `analytics` is not installed"
+def _missing(home: Path) -> dict[str, str]:
+    """What cannot run here, and why."""
+    missing = {}
+    if not is_installed():
+        missing["analytics"] = "the extra `analytics` is not installed"
+    senders = KafkaSettings.load(home).senders_of(home)
+    if not senders.exists():
+        missing["inward"] = f"there is no {senders} to say who may send messages"
+    return missing
+
+
+def _left_out(home: Path) -> str:
+    return "".join(f"; no {name}: {why}" for name, why in _missing(home).items())

@@ -12,7 +12,11 @@ from tests.consumers.inward.letters import senders_file
 
 
 def names(home: Path) -> set[str]:
-    return {each.name for each in processes(home, with_broker=False).processes}
+    """What runs; what does not is said with the reason."""
+    told = processes(home, with_broker=False)
+    found = {each.name for each in told.processes}
+    assert ("no inward: there is no " in told.said) == ("inward" not in found)
+    return found
 
 
 def test_a_worker_runs_where_senders_are_named(
