@@ -5,6 +5,7 @@ And of Kafka the version, the port and the settings that the tests' own nodes ha
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ import typer.main
 import yaml
 
 from api.cli import command_line
+from api.settings import ApiSettings
 from consumers.broker.jars import POM
 from ledger.embedded import MAJOR
 from ledger.settings import GENERATED_SECRETS, LedgerSettings, SettingMissingError
 from office.house import House
+from tests.docs.pages import REFERENCE
 from tests.docs.surface import NOT_FIELDS, settings_fields
 from tests.kafka.broker import Cluster
 from tests.running import REPOSITORY
@@ -231,6 +234,38 @@ def test_clients_find_kafka_where_it_listens(compose: dict[str, Any]) -> None:
         service = compose["services"][name]
         assert service["environment"]["SIJIL_KAFKA"] == at
         assert "streams" in service["networks"]
+
+
+def test_the_api_is_asked_where_it_serves(compose: dict[str, Any]) -> None:
+    api = compose["services"]["api"]
+    port = int(api["environment"]["SIJIL_PORT"])
+    assert port == ApiSettings.model_fields["port"].default
+    # Only this machine reaches it: TLS and the world are in front of it.
+    assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert api["environment"]["SIJIL_HOST"] == "0.0.0.0"  # noqa: S104 -- its container
+    kind, program, option, code = api["healthcheck"]["test"]
+    assert (kind, program, option) == ("CMD", "python", "-c")
+    (url,) = re.findall(r"urlopen\('(.+)'\)", code)
+    assert url == f"http://127.0.0.1:{port}/readyz"
+    with pytest.raises(OSError, match="refused"):
+        exec(code.replace(str(port), "1"))  # noqa: S102 -- our own file's
+    page = (REFERENCE / "openapi.json").read_text(encoding="utf-8")
+    paths = json.loads(page)["paths"]
+    assert "/readyz" in paths
+
+
+def test_the_database_is_asked_where_it_serves(compose: dict[str, Any]) -> None:
+    """By the image's own program, for the login and the port that it has by default."""
+    check = compose["services"]["postgres"]["healthcheck"]["test"]
+    assert check == ["CMD", "pg_isready", "--username=postgres"]
+    urls = {
+        service["environment"]["SIJIL_DATABASE_URL"]
+        for _, service in ours(compose)
+        if "SIJIL_DATABASE_URL" in service["environment"]
+    }
+    name = LedgerSettings.model_fields["database_name"].default
+    assert urls == {f"postgresql://postgres:5432/{name}"}
+    assert "command" not in compose["services"]["postgres"]
 
 
 def test_each_service_reaches_what_it_needs_and_nothing_else(
