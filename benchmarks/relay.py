@@ -241,7 +241,7 @@ def main() -> None:
         try:
             bench = Bench(cluster, settings)
             lines, head = _rates(bench, entries)
-            latency = _latency(bench)
+            latency, said = _latency(bench)
         finally:
             cluster.stop()
     keep(
@@ -253,8 +253,8 @@ def main() -> None:
             f"medians of {ROUNDS} rounds in turn.",
         ],
         header=("what", "ours, a second", "bare client, a second"),
-        lines=lines,
-        more=[latency],
+        lines=[*lines, latency],
+        more=[said],
         is_trial=entries < ENTRIES,
     )
 
@@ -315,14 +315,20 @@ def _rates(bench: Bench, entries: int) -> tuple[list[Line], int]:
     return lines, head
 
 
-def _latency(bench: Bench) -> str:
+def _latency(bench: Bench) -> tuple[Line, str]:
     spent = bench.latencies_ms(bench.topic())
-    return (
-        f"From commit to consumer at {RATE} acts/s for {RATE_S} s: median"
-        f" {spent[len(spent) // 2]:.0f} ms, p99 {spent[int(len(spent) * 0.99)]:.0f} ms"
-        f" ({len(spent):,} of {RATE * RATE_S:,} seen); the bar is"
-        f" {LATENCY_MUST_BE_MS} ms."
+    assert len(spent) == RATE * RATE_S, f"only {len(spent):,} were seen"
+    line = Line(
+        name="commit to consumer, p99 in ms, of those allowed",
+        ours=spent[int(len(spent) * 0.99)],
+        rival=LATENCY_MUST_BE_MS,
+        at_most=1.0,
     )
+    said = (
+        f"From commit to consumer {RATE * RATE_S:,} acts at {RATE}/s; median"
+        f" {spent[len(spent) // 2]:.0f} ms."
+    )
+    return line, said
 
 
 if __name__ == "__main__":
