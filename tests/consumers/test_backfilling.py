@@ -11,9 +11,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from consumers import envelope
 from consumers.backfilling import backfill, next_number, target_of, verified
 from consumers.partitions import last_records
 from consumers.relay import Relay
@@ -43,6 +44,35 @@ def test_a_number_is_never_used_twice() -> None:
     assert next_number(EVENTS, []) == 1
     assert target_of(EVENTS, 12).name == "sijil.events.v1.backfill-12"
     assert target_of(EVENTS, 12).partitions == EVENTS.partitions
+
+
+def test_a_new_group_gets_all_of_the_history_and_then_what_is_new(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    def read(many: int) -> list[int]:
+        got: list[int] = []
+        with closing(
+            KafkaConsumer(
+                topic.name,
+                group_id=f"readers-{topic.name}",
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                **options,
+            )
+        ) as reader:
+            while len(got) < many:
+                for records in reader.poll(timeout_ms=200).values():
+                    got += [envelope.position_of(r.headers) or 0 for r in records]
+            reader.commit()
+        return sorted(got)
+
+    head = book.add(20)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    assert read(head) == [*range(1, head + 1)]
+    more = book.add(1, 2)
+    relay_until(Relay(book.reader, options, topic=topic), more)
+    assert read(2) == [head + 1, more]
 
 
 def own(live: Topic, number: int) -> Topic:
