@@ -39,7 +39,7 @@ PLANTED = {
 }
 """What catches each, and in how many tries. What is not delivered in time is lost, and
 the commit says nothing; and a node that comes back to a commit that was written down
-writes it off for some partitions, in about one of two tries."""
+may write it off for some partitions."""
 PLANTED_LOOK_EVERY = 4
 """A look reads the whole topic, and what is lost or doubled stays so."""
 
