@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -48,10 +49,10 @@ class Writer:
     acknowledged: dict[UUID, tuple[str, int]] = field(default_factory=dict)
     unanswered: list[UUID] = field(default_factory=list)
 
-    def submit(self, command_id: UUID) -> bool:
+    def submit(self, client: httpx2.Client, command_id: UUID) -> bool:
         """Send one request; whether it was acknowledged. Raises when it was refused."""
         try:
-            answer = httpx2.post(
+            answer = client.post(
                 f"{self.url}/v1/requests",
                 headers={
                     "Authorization": f"Bearer {self.token}",
@@ -81,11 +82,19 @@ class Writer:
 
     def write_until(self, stop: threading.Event) -> None:
         """Submit one request after the other."""
-        while not stop.is_set():
-            command_id = new_id(datetime.now(UTC))
-            if not self.submit(command_id):
-                self.unanswered.append(command_id)
-                stop.wait(0.05)
+        with httpx2.Client() as client:
+            while not stop.is_set():
+                command_id = new_id(datetime.now(UTC))
+                if not self.submit(client, command_id):
+                    self.unanswered.append(command_id)
+                    stop.wait(0.05)
+
+    def send_again(self) -> None:
+        """Each has the outcome it had, or has it for the first time now."""
+        with httpx2.Client() as client:
+            for command_id in [*self.acknowledged, *self.unanswered]:
+                assert self.submit(client, command_id)
+        self.unanswered.clear()
 
 
 def token(run: Running, role: ActorKind) -> str:
@@ -137,11 +146,9 @@ def test_what_was_acknowledged_survives_the_death_of_everything(run: Running) ->
 
 def check(run: Running, writers: list[Writer]) -> None:
     """Nothing acknowledged is lost, nothing unanswered is doubled, views are level."""
-    for writer in writers:
-        # Sent again, each has the outcome it had, or has it for the first time now.
-        for command_id in [*writer.acknowledged, *writer.unanswered]:
-            assert writer.submit(command_id)
-        writer.unanswered.clear()
+    with ThreadPoolExecutor(len(writers)) as pool:
+        for done in [pool.submit(writer.send_again) for writer in writers]:
+            done.result()
     outcomes = [o for writer in writers for o in writer.acknowledged.values()]
     assert len(outcomes) == sum(len(writer.acknowledged) for writer in writers) > 0
     head = wait_until_level(run)
