@@ -328,9 +328,9 @@ def verify_topic(
 ) -> None:
     """Prove that a topic has every entry, once, in order and unaltered.
 
-    Compares each with the ledger too, unless ``--alone``. 0 when it is whole, 1 when
-    something is missing, doubled, changed or out of order, named; 2 when it could not
-    be read.
+    Compares each with the ledger too, unless ``--alone``. 0 when it is whole as far as
+    it goes, 1 when something is missing, doubled, changed or out of order, named; 2
+    when it could not be read.
     """
     settings = LedgerSettings.load()
     options = KafkaSettings.load(settings.home).client()
@@ -353,19 +353,24 @@ def verify_topic(
 
 def _say(verdict: Verdict) -> None:
     for finding in verdict.findings:
-        _console.print(str(finding), markup=False)
-    if verdict.first is None:
-        _console.print(f"{verdict.topic}: no records", markup=False)
-    else:
-        what = "whole" if verdict.is_whole else "NOT whole"
+        _console.print(str(finding), markup=False, soft_wrap=True)
+    what = "whole" if verdict.is_whole else "NOT whole"
+    if verdict.first is not None:
         compared = (
             f", {verdict.compared} compared with the ledger" if verdict.compared else ""
         )
-        _console.print(
-            f"{verdict.topic}: {what}, positions {verdict.first} to {verdict.last},"
-            f" {verdict.records} records{compared}",
-            markup=False,
-            soft_wrap=True,
+        said = (
+            f"{what}, positions {verdict.first} to {verdict.last},"
+            f" {verdict.records} records{compared}"
         )
+    elif verdict.records:
+        said = f"{what}, {verdict.records} records, none of them as it has to be"
+    elif not verdict.is_whole:
+        said = f"{what}, no records"
+    elif verdict.behind:
+        said = "EMPTY, nothing of what the ledger has; has a relay published to it?"
+    else:
+        said = "no records"
+    _console.print(f"{verdict.topic}: {said}", markup=False, soft_wrap=True)
     if verdict.behind:
         _console.print(f"the ledger has {verdict.behind} more", markup=False)
