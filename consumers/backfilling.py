@@ -42,16 +42,16 @@ def backfill(
     target: Topic,
     *,
     admin: TopicAdmin,
+    until: int,
     published: Callable[[int], None] = lambda _: None,
 ) -> list[Difference]:
-    """Make the topic and publish into it what the ledger has now.
+    """Make the topic and publish into it what the ledger has up to a position.
 
     Run again after whatever ended it, it goes on where the topic's partitions stand.
     What of the topic is not as it has to be is given back, and nothing is published.
     """
     differences = admin.apply([target])
-    head = reader.head().position
-    if differences or head == 0:
+    if differences or until == 0:
         return differences
     is_of_events = target.name.startswith(f"{EVENTS.name}.")
     relay = Relay(
@@ -61,20 +61,25 @@ def backfill(
         statuses=None if is_of_events else target,
         published=published,
     )
-    relay.run(Event(), until=head)
+    relay.run(Event(), until=until)
     return []
 
 
 def verified(
-    reader: LedgerReader | None, options: Mapping[str, Any], topic: str
+    reader: LedgerReader | None,
+    options: Mapping[str, Any],
+    topic: str,
+    *,
+    until: int = 0,
 ) -> Verdict:
     """What is found of a topic: of events, or of the statuses of requests.
 
-    Raises ValueError for a topic of statuses without the ledger: it keeps the last of
-    each key, and proves nothing alone.
+    With ``until`` it has to have everything up to that position, from 1 on. Raises
+    ValueError for a topic of statuses without the ledger: it keeps the last of each
+    key, and proves nothing alone.
     """
     if not topic.startswith(REQUEST_STATUS.name):
-        return TopicVerifier(options, topic=topic, ledger=reader).verify()
+        return TopicVerifier(options, topic=topic, ledger=reader, until=until).verify()
     if reader is None:
         raise ValueError(topic)
-    return StatusVerifier(options, reader, topic=topic).verify()
+    return StatusVerifier(options, reader, topic=topic, until=until).verify()

@@ -264,8 +264,8 @@ def backfill(
 ) -> None:
     """Publish all of the history once more, into a topic of its own, and prove it.
 
-    0 when the topic is whole; 1 when it is not; 2 when something went wrong: then the
-    same number goes on where it stopped.
+    0 when the topic has everything up to where the ledger stood; 1 when it has not; 2
+    when something went wrong: then the same number goes on where it stopped.
     """
     live = backfilling.CAN_BE_FILLED.get(topic)
     if live is None:
@@ -273,7 +273,7 @@ def backfill(
         raise OperatorError(f"only {known} can be filled from the ledger")
     try:
         with in_words():
-            verdict = _backfilled(live, number)
+            verdict, until = _backfilled(live, number)
     except OperatorError as error:
         end_at_once(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -282,10 +282,15 @@ def backfill(
         end_at_once(f"the backfill ends, because of {type(error).__name__}", 2)
     _say(verdict)
     if not verdict.is_whole:
-        raise typer.Exit(1)
+        raise OperatorError(
+            f"{verdict.topic} has not everything up to position {until}, or has what is"
+            " wrong; delete it, and fill another with `sijil backfill`",
+            exit_code=1,
+        )
 
 
-def _backfilled(live: Topic, number: int | None) -> Verdict:
+def _backfilled(live: Topic, number: int | None) -> tuple[Verdict, int]:
+    """What is found of the new topic, and up to where it was to be filled."""
     settings = LedgerSettings.load()
     kafka = KafkaSettings.load(settings.home)
     options = kafka.client()
@@ -296,7 +301,7 @@ def _backfilled(live: Topic, number: int | None) -> Verdict:
         if number is None:
             number = backfilling.next_number(live, admin.names())
         target = backfilling.target_of(live, number)
-        head = reader.head().position
+        until = reader.head().position
         with Progress(
             TextColumn(target.name),
             BarColumn(),
@@ -304,18 +309,19 @@ def _backfilled(live: Topic, number: int | None) -> Verdict:
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ) as progress:
-            task = progress.add_task("", total=head)
+            task = progress.add_task("", total=until)
             left = backfilling.backfill(
                 reader,
                 options,
                 target,
                 admin=admin,
+                until=until,
                 published=lambda at: progress.update(task, completed=at),
             )
     if left:
         _print(left)
         raise OperatorError(f"the topic {target.name} is not as it has to be")
-    return verified(reader, options, target.name)
+    return verified(reader, options, target.name, until=until), until
 
 
 def verify_topic(

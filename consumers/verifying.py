@@ -149,11 +149,18 @@ class Begun:
 
 
 class Verifier(ABC):
-    """Reads one topic once, to its end, and keeps what is wrong with it."""
+    """Reads one topic once, to its end, and keeps what is wrong with it.
 
-    def __init__(self, options: Mapping[str, Any], *, topic: str) -> None:
+    ``until`` is the position up to which nothing may be missing, from 1 on. With 0 what
+    has passed its time is no fault, and neither is what the ledger has more.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], *, topic: str, until: int = 0
+    ) -> None:
         self._options = options
         self._topic = topic
+        self._until = until
         self._width = 0
         self._positions = Positions()
         self._findings: list[Finding] = []
@@ -242,8 +249,9 @@ class TopicVerifier(Verifier):
         *,
         topic: str = EVENTS.name,
         ledger: LedgerReader | None = None,
+        until: int = 0,
     ) -> None:
-        super().__init__(options, topic=topic)
+        super().__init__(options, topic=topic, until=until)
         self._ledger = ledger
         self._sources: set[str] = set()
         self._compared = 0
@@ -258,7 +266,10 @@ class TopicVerifier(Verifier):
         head = None if self._ledger is None else self._ledger.head()
         if head is not None:
             self._sources.add(envelope.source_of(head.ledger_id))
-        first, last = self._judge(self._read())
+        begun = self._read()
+        self._judge(begun)
+        is_any = self._positions.first is not None
+        first, last = (begun.first, begun.last) if is_any else (None, None)
         return Verdict(
             topic=self._topic,
             records=self._records,
@@ -269,10 +280,13 @@ class TopicVerifier(Verifier):
             findings=self._findings[:MOST_FINDINGS],
         )
 
-    def _judge(self, begun: Begun) -> tuple[int | None, int | None]:
-        """Whether every position is there that has to be; the bounds."""
-        if self._positions.first is None:
-            return None, None
+    def _judge(self, begun: Begun) -> None:
+        """Whether every position is there that has to be."""
+        if self._until:
+            last = max(begun.last, self._until)
+            begun = Begun(first=1, last=last, gone=frozenset())
+        elif self._positions.first is None:
+            return
         if begun.gone and self._ledger is None:
             self._findings += [
                 Finding(
@@ -283,14 +297,13 @@ class TopicVerifier(Verifier):
                 )
                 for partition in sorted(begun.gone)
             ]
-            return begun.first, begun.last
+            return
         for position in self._positions.missing(begun.first, begun.last):
             if self._is_enough:
                 break
             if begun.gone and self._partition_of(position) in begun.gone:
                 continue
             self._find(Fault.MISSING, position)
-        return begun.first, begun.last
 
     def _partition_of(self, position: int) -> int | None:
         """Which partition the ledger's entry at a position belongs to."""

@@ -36,8 +36,9 @@ class StatusVerifier(Verifier):
         ledger: LedgerReader,
         *,
         topic: str = REQUEST_STATUS.name,
+        until: int = 0,
     ) -> None:
-        super().__init__(options, topic=topic)
+        super().__init__(options, topic=topic, until=until)
         self._ledger = ledger
         self._source = ""
 
@@ -49,7 +50,7 @@ class StatusVerifier(Verifier):
         """
         self._source = envelope.source_of(self._ledger.head().ledger_id)
         last = self._read().last
-        self._judge(last)
+        self._judge(max(last, self._until))
         return Verdict(
             topic=self._topic,
             records=self._records,

@@ -20,6 +20,7 @@ from consumers.partitions import last_records
 from consumers.relay import Relay
 from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, REQUEST_STATUS, Topic
+from consumers.verifying import Fault, Verdict
 from tests.consumers.conftest import Book, Lives, new_topic, relay_until, until
 from tests.running import REPOSITORY
 
@@ -80,31 +81,43 @@ def own(live: Topic, number: int) -> Topic:
     return target_of(live, os.getpid() * 100 + number)
 
 
+def let_pass(options: dict[str, Any], topic: Topic, *, leave: int) -> None:
+    """Let all but the last record of each partition pass its time, or that one too."""
+    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+    last = last_records(options, partitions)
+    with closing(KafkaAdminClient(**options)) as kafka:
+        kafka.delete_records(
+            {each: record.offset + 1 - leave for each, record in last.items()}
+        )
+
+
 def test_what_has_passed_its_time_is_whole_in_the_new_topic(
     options: dict[str, Any], topic: Topic, book: Book, admin: TopicAdmin
 ) -> None:
     head = book.add(10)
     relay_until(Relay(book.reader, options, topic=topic), head)
-    partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
-    last = last_records(options, partitions)
-    with closing(KafkaAdminClient(**options)) as kafka:
-        kafka.delete_records({each: record.offset for each, record in last.items()})
+    let_pass(options, topic, leave=1)
     left = verified(book.reader, options, topic.name)
     assert left.first is not None
     assert left.first > 1
     target = own(EVENTS, 1)
     heard: list[int] = []
     assert not backfill(
-        book.reader, options, target, admin=admin, published=heard.append
+        book.reader,
+        options,
+        target,
+        admin=admin,
+        until=head,
+        published=heard.append,
     )
-    whole = verified(book.reader, options, target.name)
+    whole = verified(book.reader, options, target.name, until=head)
     assert whole.is_whole
     assert (whole.first, whole.last, whole.records) == (1, head, head)
     assert heard[-1] == head
     # The same number again goes on where it stands.
     head = book.add(2)
-    assert not backfill(book.reader, options, target, admin=admin)
-    whole = verified(book.reader, options, target.name)
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    whole = verified(book.reader, options, target.name, until=head)
     assert (whole.is_whole, whole.records) == (True, head)
 
 
@@ -122,8 +135,8 @@ def test_a_deleted_topic_is_noticed_and_a_backfill_has_everything(
     with pytest.raises(TopicMissingError):
         verified(lives.reader, options, gone.name)
     target = own(REQUEST_STATUS, 2)
-    assert not backfill(lives.reader, options, target, admin=admin)
-    whole = verified(lives.reader, options, target.name)
+    assert not backfill(lives.reader, options, target, admin=admin, until=lives.head)
+    whole = verified(lives.reader, options, target.name, until=lives.head)
     assert (whole.is_whole, whole.behind) == (True, 0)
     assert whole.records > 50
 
@@ -131,12 +144,76 @@ def test_a_deleted_topic_is_noticed_and_a_backfill_has_everything(
 def test_a_topic_of_another_shape_is_not_filled(
     options: dict[str, Any], book: Book, admin: TopicAdmin
 ) -> None:
-    book.add(1)
+    head = book.add(1)
     target = own(EVENTS, 3)
     admin.apply([dataclasses.replace(target, partitions=2)])
-    (left,) = backfill(book.reader, options, target, admin=admin)
+    (left,) = backfill(book.reader, options, target, admin=admin, until=head)
     assert left.what == "partitions"
     assert verified(book.reader, options, target.name).records == 0
+
+
+def missing(verdict: Verdict) -> list[int]:
+    """The positions that it lacks, when nothing else is wrong."""
+    assert {each.fault for each in verdict.findings} <= {Fault.MISSING}
+    return sorted(each.position or 0 for each in verdict.findings)
+
+
+def test_what_is_to_be_whole_has_its_end(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(2)
+    target = own(EVENTS, 4)
+    admin.apply([target])
+    empty = verified(book.reader, options, target.name, until=head)
+    assert missing(empty) == list(range(1, head + 1))
+    assert (empty.first, empty.records, empty.is_whole) == (None, 0, False)
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    more = book.add(1)
+    whole = verified(book.reader, options, target.name, until=head)
+    # What came since is no part of it.
+    assert (whole.is_whole, whole.behind) == (True, more - head)
+    short = verified(book.reader, options, target.name, until=more)
+    assert missing(short) == list(range(head + 1, more + 1))
+
+
+def test_what_is_to_be_whole_has_its_beginning_and_every_partition(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(6)
+    target = own(EVENTS, 5)
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    (gone, *others) = last_records(
+        options, [TopicPartition(target.name, n) for n in range(target.partitions)]
+    )
+    assert others
+    with closing(KafkaAdminClient(**options)) as kafka:
+        kafka.delete_records({gone: -1})
+    # What has passed its time is no fault, but where nothing may have.
+    assert verified(book.reader, options, target.name).is_whole
+    short = verified(book.reader, options, target.name, until=head)
+    assert len(missing(short)) == head - short.records > 0
+    let_pass(options, target, leave=1)
+    assert verified(book.reader, options, target.name).is_whole
+    late = verified(book.reader, options, target.name, until=head)
+    assert 1 in missing(late)
+    assert len(missing(late)) == head - late.records
+
+
+def test_statuses_that_are_to_be_whole_have_their_end(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(2)
+    target = own(REQUEST_STATUS, 6)
+    admin.apply([target])
+    empty = verified(book.reader, options, target.name, until=head)
+    # Of each request the newest: accepted, and nothing of the submission before.
+    assert missing(empty) == [3, 4]
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    more = book.add(1)
+    whole = verified(book.reader, options, target.name, until=head)
+    assert (whole.is_whole, whole.behind) == (True, 2)
+    short = verified(book.reader, options, target.name, until=more)
+    assert missing(short) == [head + 2]
 
 
 def ran(book: Book, options: dict[str, Any], *words: str) -> tuple[int, str, str]:
@@ -181,3 +258,32 @@ def test_the_command_fills_proves_and_says_so(
     code, _, wrong = ran(book, options, "sijil.relay-position.v1")
     assert code == 2
     assert "can be filled from the ledger" in " ".join(wrong.split())
+
+
+def test_the_command_calls_nothing_whole_that_is_empty(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(4)
+    target = own(EVENTS, 7)
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    let_pass(options, target, leave=0)
+    # The relay finds that all was published, and only the records are gone.
+    code, said, wrong = ran(book, options, "--number", target.name.rpartition("-")[2])
+    assert code == 1, said + wrong
+    assert f"missing: position {head}\n" in said
+    assert f"{target.name}: NOT whole, no records" in said
+    wrong = " ".join(wrong.split())
+    assert f"has not everything up to position {head}, or has what is wrong" in wrong
+
+
+def test_the_command_says_that_the_beginning_is_missing(
+    options: dict[str, Any], book: Book, admin: TopicAdmin
+) -> None:
+    head = book.add(4)
+    target = own(EVENTS, 8)
+    assert not backfill(book.reader, options, target, admin=admin, until=head)
+    let_pass(options, target, leave=1)
+    code, said, wrong = ran(book, options, "--number", target.name.rpartition("-")[2])
+    assert code == 1, said + wrong
+    assert said.startswith("missing: position 1\n")
+    assert f"{target.name}: NOT whole, positions " in said
