@@ -30,7 +30,7 @@ from consumers.statuses import Statuses
 from consumers.topic_admin import There, topics_there
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
 from ledger.backup.resuming import is_common
-from ledger.bundles import BareRow, recorded_text
+from ledger.bundles import BareRow
 from ledger.reader import Head, LedgerReader
 
 TRANSACTIONAL_ID = "sijil-relay"
@@ -308,21 +308,14 @@ class Relay:
         sent: list[Any] = []
         for outward in self._outward:
             outward.last = send(producer, outward, rows, source, sent)
-            sent.append(
-                self._send_position(producer, outward, head, rows[-1][0], rows[-1][1])
-            )
+            sent.append(self._send_position(producer, outward, head, rows[-1][0]))
         self._commit(producer, sent)
         self._published_at = time.monotonic()
         if self._heard is not None:
             self._heard(rows[-1][0])
 
     def _send_position(
-        self,
-        producer: KafkaProducer,
-        outward: Outward,
-        head: Head,
-        position: int,
-        recorded_us: int | None = None,
+        self, producer: KafkaProducer, outward: Outward, head: Head, position: int
     ) -> Any:
         published = Published(
             ledger_id=head.ledger_id,
@@ -330,15 +323,11 @@ class Relay:
             position=position,
             topic_id=outward.topic_id,
         )
-        headers = []
-        if recorded_us is not None:
-            headers.append(("sijil_recorded", recorded_text(recorded_us).encode()))
         return producer.send(
             RELAY_POSITION.name,
             partition=0,
             key=outward.name.encode(),
             value=published.to_bytes(),
-            headers=headers,
         )
 
     def _commit(self, producer: KafkaProducer, sent: Sequence[Any]) -> None:
