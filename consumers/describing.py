@@ -15,7 +15,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any, Final
 
-from consumers.dead_letters import NAMES
+from consumers.dead_letters import NAMES, REPLAY_OF
 from consumers.inward.messages import FOLLOWED, TYPES, Told
 from consumers.inward.signatures import KEY_ID, SIGNATURE
 from consumers.schemas import (
@@ -110,6 +110,10 @@ def _inward_headers() -> Schema:
         properties={
             KEY_ID: {**text, "description": "The key of the sender."},
             SIGNATURE: {**text, "description": "The signature, as Base64."},
+            REPLAY_OF: {
+                "type": "string",
+                "description": "Of what Sijil sent again: `<dead letter>/<replay>`.",
+            },
         },
         required=[KEY_ID, SIGNATURE],
         additionalProperties=True,
