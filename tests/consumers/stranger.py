@@ -24,8 +24,12 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record as it stands on a topic; a tombstone has no value."""
+    """A record as it stands on a topic; a tombstone has no value.
 
+    ``place`` is ``<topic>/<partition>/<offset>``.
+    """
+
+    place: str
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -77,6 +81,7 @@ def read_all(
             if error is None:
                 records.append(
                     Record(
+                        place=f"{topic}/{record.partition()}/{record.offset()}",
                         key=record.key(),
                         value=record.value(),
                         headers=tuple(record.headers() or ()),

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from consumers.dead_letters import DeadLetters
+from consumers.topic_admin import TopicAdmin
+from consumers.topics import dead_letters_of
 from tests.conftest import Database
+from tests.consumers.inward.letters import senders
 from tests.consumers.inward.post import Post
 from tests.office.scene import scene_in
 
@@ -23,3 +27,22 @@ def post(
         closing(Post(options, scene, tmp_path)) as p,
     ):
         yield p
+
+
+@pytest.fixture
+def real(post: Post) -> Iterator[Post]:
+    """Workers that set aside for real."""
+    group = post.letters_group
+    with closing(TopicAdmin(post.options, replication=1)) as admin:
+        admin.apply([dead_letters_of(group)])
+    known = senders(post.folder)
+    aside = DeadLetters(
+        post.options,
+        post.scene.house.dead_letters,
+        group=group,
+        senders=lambda: known,
+    )
+    with closing(aside):
+        made: Any = aside
+        post.aside = made
+        yield post

@@ -95,6 +95,11 @@ class Post:
     def close(self) -> None:
         self.producer.close()
 
+    @property
+    def letters_group(self) -> str:
+        """The group as the topic of its dead letters names it."""
+        return self.group.removeprefix("sijil-")
+
     def topic_id(self, topic: str) -> UUID:
         """Kafka's own id of a topic."""
         with closing(KafkaAdminClient(**self.options)) as admin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -14,37 +14,17 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
-from consumers.dead_letters import DeadLetters
 from consumers.replaying import Replaying
 from consumers.topic_admin import TopicAdmin
-from consumers.topics import AGENCY_REPLIES, dead_letters_of
+from consumers.topics import AGENCY_REPLIES
 from ledger.bodies import read_body
 from office.errors import OperatorError
 from office.streams import LetterPlace
 from tests.consumers.conftest import until
 from tests.consumers.inward.crooked import Crooked, as_lz4
-from tests.consumers.inward.letters import OTHER_SECRET, by_secret, senders
+from tests.consumers.inward.letters import OTHER_SECRET, by_secret
 from tests.consumers.inward.post import PARTITIONS, Post, answers, forwarded
 from tests.consumers.inward.process import begin
-
-
-@pytest.fixture
-def real(post: Post) -> Iterator[Post]:
-    """Workers that set aside for real."""
-    group = post.group.removeprefix("sijil-")
-    with closing(TopicAdmin(post.options, replication=1)) as admin:
-        admin.apply([dead_letters_of(group)])
-    known = senders(post.folder)
-    aside = DeadLetters(
-        post.options,
-        post.scene.house.dead_letters,
-        group=group,
-        senders=lambda: known,
-    )
-    with closing(aside):
-        made: Any = aside
-        post.aside = made
-        yield post
 
 
 def letters(post: Post) -> list[tuple[LetterPlace, dict[str, Any]]]:
@@ -99,8 +79,8 @@ def test_a_worker_killed_between_keeping_and_recording_leaves_one_letter(
     real.send(real.replies, broken, partition=0)
     real.reply(asked, partition=0)
     passed = real.passing()
-    letters_of = real.group.removeprefix("sijil-")
-    dying = begin(real.given(f"{real.group}-dying", dies_keeping=letters_of))
+    given = real.given(f"{real.group}-dying", dies_keeping=real.letters_group)
+    dying = begin(given)
     dying.join(60)
     assert dying.exitcode == -signal.SIGKILL
     assert (letters(real), passed()) == ([], 0)
