@@ -50,8 +50,10 @@ _BINDING = "0.5.0"
 _ABOUT = (
     "What Sijil sends to Kafka and takes from it. Nothing here has a value of a person,"
     " nor an id by which one person could be followed over two requests; but for what"
-    " others wrote, to Sijil and set aside as dead letters, which few may read. Read"
-    " with isolation.level=read_committed. New topics, new types of events, new keys of"
+    " others wrote, to Sijil and set aside as dead letters, which few may read. Money"
+    " may join two requests: a payment that came under the number of one and became the"
+    " fee of another names both, and not who paid it. Read with"
+    " isolation.level=read_committed. New topics, new types of events, new keys of"
     " `data` and new members of closed sets may be added; what exists never changes."
 )
 
