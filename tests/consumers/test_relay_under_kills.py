@@ -6,9 +6,7 @@ is cut as well: then the ends of partitions are gone that it had said it has.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,9 +23,9 @@ from consumers.topics import EVENTS, RELAY_POSITION
 from consumers.verifying import TopicVerifier
 from consumers.verifying_statuses import StatusVerifier
 from tests.consumers.conftest import Book, until
+from tests.consumers.relay_processes import begin
 from tests.kafka import shared
 from tests.kafka.broker import Cluster, lose_the_end
-from tests.running import REPOSITORY
 
 ROUNDS = 6
 """Each takes a restart of the broker, some five seconds."""
@@ -50,18 +48,11 @@ class Supervised:
     """`sijil relay`, started again whenever it has ended."""
 
     def __init__(self, book: Book, bootstrap: str, log: Path) -> None:
-        settings = book.database.settings
         self.starts = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self._settings = book.database.settings
+        self._bootstrap = bootstrap
         self._log = log
-        self._env = os.environ | {
-            "SIJIL_KAFKA": bootstrap,
-            "SIJIL_HOME": str(settings.home),
-            "SIJIL_DATABASE_NAME": settings.database_name,
-            "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
-        }
-        if settings.database_url is not None:
-            self._env["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
         self._stop = Event()
         self._thread = Thread(target=self._run)
         self._thread.start()
@@ -69,14 +60,7 @@ class Supervised:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.starts += 1
-            with self._log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "api.cli", "relay"],
-                    cwd=REPOSITORY,
-                    env=self._env,
-                    stdin=subprocess.DEVNULL,
-                    stderr=log,
-                )
+            self.process = begin(self._settings, self._bootstrap, self._log)
             self.process.wait()
             self._stop.wait(0.2)
 
