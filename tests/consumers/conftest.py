@@ -20,6 +20,7 @@ from kafka import TopicPartition
 
 from consumers.broker.jars import NoKafkaError
 from consumers.partitions import reader_of, records_between, settled_ends
+from consumers.positions import read_published
 from consumers.relay import Relay
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
@@ -75,11 +76,17 @@ def new_topic(options: dict[str, Any], like: Topic = EVENTS) -> Topic:
     return made
 
 
-def made_again(options: dict[str, Any], topic: Topic) -> None:
-    """Delete a topic, and make it anew under its name."""
+def deleted(options: dict[str, Any], topic: Topic) -> None:
+    """Delete a topic."""
     with closing(TopicAdmin(options, replication=1)) as admin:
         admin._admin.delete_topics([topic.name])
         until(lambda: bool(admin.differences([topic])))
+
+
+def made_again(options: dict[str, Any], topic: Topic) -> None:
+    """Delete a topic, and make it anew under its name."""
+    deleted(options, topic)
+    with closing(TopicAdmin(options, replication=1)) as admin:
         admin.apply([topic])
 
 
@@ -94,6 +101,12 @@ def records_of(options: dict[str, Any], topic: Topic) -> list[Any]:
             for records, _ in records_between(reader, starts, ends)
             for record in records
         ]
+
+
+def published_of(options: dict[str, Any], topic: Topic) -> int:
+    """How far a topic has come, as its relay says; 0 where none has said so."""
+    said = read_published(options).get(topic.name)
+    return 0 if said is None else said.position
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from structlog.testing import capture_logs
 
 from consumers import envelope
 from consumers.outward import partition_of
@@ -21,6 +22,7 @@ from consumers.relay import (
     PartitionShortenedError,
     Relay,
     TopicMadeAgainError,
+    TurnLostError,
 )
 from consumers.topic_admin import TopicMissingError
 from consumers.topics import EVENTS, RELAY_POSITION, Topic
@@ -31,7 +33,9 @@ from tests.conftest import Database
 from tests.consumers.conftest import (
     Book,
     Running,
+    deleted,
     made_again,
+    published_of,
     records_of,
     relay_until,
     until,
@@ -63,12 +67,7 @@ def test_it_follows_what_is_appended_and_a_second_start_adds_nothing(
     running.append(Running(Relay(book.reader, options, topic=topic)))
     for _ in range(3):
         head = book.add(5)
-        until(
-            lambda head=head: (
-                (said := read_published(options).get(topic.name)) is not None
-                and said.position == head
-            )
-        )
+        until(lambda head=head: published_of(options, topic) == head)
     running[0].stop()
     assert running[0].error is None
     head = book.add(1, 1)
@@ -92,19 +91,47 @@ def test_the_position_says_which_ledger_and_which_topic(
 def test_a_topic_that_was_made_again_is_filled_again(
     options: dict[str, Any], topic: Topic, book: Book
 ) -> None:
-    head = book.add(10)
-    relay_until(Relay(book.reader, options, topic=topic), head)
+    published = book.add(10)
+    relay_until(Relay(book.reader, options, topic=topic), published)
     before = read_published(options)[topic.name].topic_id
     made_again(options, topic)
     head = book.add(1)
-    relay_until(Relay(book.reader, options, topic=topic), head)
+    with capture_logs() as logged:
+        relay_until(Relay(book.reader, options, topic=topic), head)
+    (warned,) = [each for each in logged if each["log_level"] == "warning"]
+    assert warned == {
+        "event": "relay.topic_was_made_again",
+        "log_level": "warning",
+        "topic": topic.name,
+        "until": published,
+    }
     assert read_published(options)[topic.name].topic_id != before
     verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
     assert verdict.is_whole
     assert verdict.records == head
 
 
-def test_a_topic_that_is_deleted_or_made_again_ends_the_relay_at_work(
+def test_a_topic_that_is_made_again_ends_the_relay_at_work(
+    options: dict[str, Any],
+    topic: Topic,
+    book: Book,
+    running: list[Running],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It does not look while there is no such topic.
+    monkeypatch.setattr("consumers.relay.LOOK_AGAIN_S", 3600.0)
+    head = book.add(2)
+    running.append(Running(Relay(book.reader, options, topic=topic)))
+    until(lambda: published_of(options, topic) == head)
+    made_again(options, topic)
+    # With nothing to publish it looks all the same.
+    monkeypatch.setattr("consumers.relay.LOOK_AGAIN_S", 0.0)
+    assert running[0].join(60)
+    assert isinstance(running[0].error, TopicMadeAgainError)
+    assert str(running[0].error) == topic.name
+
+
+def test_a_topic_that_is_deleted_ends_the_relay_at_work(
     options: dict[str, Any],
     topic: Topic,
     book: Book,
@@ -112,15 +139,13 @@ def test_a_topic_that_is_deleted_or_made_again_ends_the_relay_at_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("consumers.relay.LOOK_AGAIN_S", 0.2)
-    book.add(2)
+    head = book.add(2)
     running.append(Running(Relay(book.reader, options, topic=topic)))
-    until(lambda: topic.name in read_published(options))
-    made_again(options, topic)
-    # With nothing to publish it looks all the same.
+    until(lambda: published_of(options, topic) == head)
+    deleted(options, topic)
     assert running[0].join(60)
-    assert isinstance(
-        running[0].error, (TopicMadeAgainError, TopicMissingError, KafkaError)
-    )
+    assert isinstance(running[0].error, TopicMissingError)
+    assert str(running[0].error) == topic.name
 
 
 def test_a_topic_made_again_behind_a_relays_back_is_never_taken_for_whole(
@@ -216,6 +241,34 @@ def test_a_record_that_the_ledger_has_otherwise_is_refused(
         producer.send(RELAY_POSITION.name, key=topic.name.encode(), value=None).get(30)
     with pytest.raises(OtherLedgerError):
         relay_until(Relay(Book(seeded_database).reader, options, topic=topic), 1)
+
+
+def test_a_relay_that_lost_its_turn_between_two_batches_publishes_nothing_more(
+    options: dict[str, Any],
+    topic: Topic,
+    book: Book,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumers.relay.LARGEST_BATCH", 10)
+    head = book.add(10)
+    published: list[int] = []
+    made = Relay(
+        book.reader,
+        options,
+        topic=topic,
+        goes_on=lambda: not published,
+        published=published.append,
+    )
+    with pytest.raises(TurnLostError):
+        relay_until(made, head)
+    assert published == [10]
+    assert published_of(options, topic) == 10
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert (verdict.findings, verdict.last, verdict.records) == ([], 10, 10)
+    relay_until(Relay(book.reader, options, topic=topic), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert verdict.is_whole
+    assert verdict.records == head
 
 
 def test_who_comes_later_fences_off_who_was_before(

@@ -18,7 +18,6 @@ import psycopg2
 import pytest
 
 from consumers.broker.jars import NoKafkaError
-from consumers.positions import read_published
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS
@@ -26,7 +25,7 @@ from consumers.verifying import TopicVerifier
 from consumers.verifying_statuses import StatusVerifier
 from ledger.names import Lock
 from tests.conftest import Server, fresh_database
-from tests.consumers.conftest import Book, until
+from tests.consumers.conftest import Book, published_of, until
 from tests.consumers.relay_processes import begin
 from tests.kafka import shared
 from tests.kafka.broker import Cluster
@@ -55,8 +54,7 @@ class Place:
 
     def position(self) -> int:
         """How far the topic of events has come."""
-        said = read_published(self.options).get(EVENTS.name)
-        return 0 if said is None else said.position
+        return published_of(self.options, EVENTS)
 
     def goes_on(self, timeout_s: float) -> None:
         """Wait until somebody has published more."""
