@@ -306,8 +306,7 @@ class Trial:
             node.wait()
 
     def _kill_all(self) -> None:
-        for node in self._cluster.nodes:
-            node.kill()
+        self._cluster.kill()
         for node in self._cluster.nodes:
             node.start()
         for node in self._cluster.nodes:
@@ -487,7 +486,7 @@ def trial(
             else:
                 kinds.remove(FULL)
                 left_out = [FULL]
-        stack.callback(cluster.stop)
+        stack.callback(cluster.kill)
         cluster.start()
         database = stack.enter_context(own_database(stack.enter_context(own_home())))
         struck = Trial(
