@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import kafka
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from jsonschema import Draft7Validator
 
+from consumers.partitions import settled_ends
 from tests.docs.pages import REFERENCE
 
 READ_TIMEOUT_S = 30.0
@@ -70,6 +72,8 @@ def read_all(
     with closing(consumer):
         told = consumer.list_topics(topic, timeout=READ_TIMEOUT_S).topics[topic]
         open_ = set(told.partitions)
+        # A transaction ends in one partition after the other, and is seen so.
+        settled_ends(options, [kafka.TopicPartition(topic, each) for each in open_])
         consumer.assign(
             [TopicPartition(topic, each, OFFSET_BEGINNING) for each in open_]
         )

@@ -48,6 +48,7 @@ def _struck(nodes: int, blows: Sequence[str]) -> Trial:
     return struck
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_all_is_whole_after_kills_of_relays_workers_broker_and_ledger() -> None:
     struck = _struck(1, BLOWS)
@@ -55,6 +56,7 @@ def test_all_is_whole_after_kills_of_relays_workers_broker_and_ledger() -> None:
     assert struck.starts > 2
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_all_is_whole_after_kills_of_nodes_that_keep_three_copies() -> None:
     _struck(3, BLOWS_ON_NODES)
