@@ -16,6 +16,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from consumers import transactions
 from consumers.fetched import UNREADABLE, go_on, unreadable_at
 
 CLOSING_TRIES = 20
@@ -82,7 +83,7 @@ def close_hanging(
         producer.flush(SEND_TIMEOUT_S)
         for future in sent:
             future.get(SEND_TIMEOUT_S)
-        producer.abort_transaction()
+        transactions.abort(producer)
         if ends_of(options, partitions, "read_committed") == ends_of(
             options, partitions, "read_uncommitted"
         ):

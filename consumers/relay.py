@@ -21,7 +21,7 @@ import structlog
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from consumers import envelope
+from consumers import envelope, transactions
 from consumers.outward import Events, Outward, send
 from consumers.partitions import close_hanging, last_records, reader_of
 from consumers.positions import Published, read_published
@@ -343,7 +343,7 @@ class Relay:
                 if told.offset < self._ends.get(told.topic_partition, 0):
                     raise PartitionShortenedError(f"{told.topic}/{told.partition}")
                 self._ends[told.topic_partition] = told.offset + 1
-        producer.commit_transaction()
+        transactions.commit(producer)
 
 
 def _must_be_the_same(before: Head, now: Head) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
+from consumers import transactions
 from consumers.cli import STAND_BY_S
 from consumers.positions import read_published
 from consumers.relay import Relay
@@ -37,7 +38,7 @@ class TrustingRelay(Relay):
 
     def _commit(self, producer: KafkaProducer, sent: Sequence[Any]) -> None:
         del sent
-        producer.commit_transaction()
+        transactions.commit(producer)
 
 
 class BelievingRelay(Relay):
