@@ -30,6 +30,8 @@ from consumers.relay import (
 )
 from consumers.replaying import Replaying
 from consumers.settings import KafkaSettings
+from consumers.silence import LIMIT_S as SILENCE_S
+from consumers.silence import Silence
 from consumers.topic_admin import Difference, TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, REQUEST_STATUS, TOPICS, Topic
 from consumers.verifying import Verdict
@@ -239,12 +241,18 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
             stop.wait(STAND_BY_S)
         if stop.is_set():
             return
-        Relay(
-            LedgerReader(datastore),
-            options,
-            statuses=REQUEST_STATUS,
-            goes_on=turn.is_ours,
-        ).run(stop)
+        with Silence(_end_of_silence) as silence:
+            Relay(
+                LedgerReader(datastore),
+                options,
+                statuses=REQUEST_STATUS,
+                goes_on=turn.is_ours,
+                at_work=silence.broken,
+            ).run(stop)
+
+
+def _end_of_silence() -> None:
+    end_at_once(f"the relay ends, because it was silent for {SILENCE_S:.0f} s", 2)
 
 
 def end_at_once(sentence: str, code: int) -> NoReturn:

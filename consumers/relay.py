@@ -93,7 +93,7 @@ class Relay:
     One thread's own, used once. ``options`` are those of every client
     (KafkaSettings.client). ``topic`` takes the events, ``statuses`` the statuses; None
     leaves them out. ``goes_on`` says before each transaction whether the turn is still
-    ours; ``published`` hears the position after each.
+    ours; ``published`` hears the position after each, and ``at_work`` that it goes on.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Relay:
         statuses: Topic | None = None,
         goes_on: Callable[[], bool] = lambda: True,
         published: Callable[[int], None] | None = None,
+        at_work: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._options = options
@@ -117,6 +118,7 @@ class Relay:
             self._outward.append(Outward(name=statuses.name, kind=kind))
         self._goes_on = goes_on
         self._heard = published
+        self._at_work = at_work
         self._published_at = 0.0
         self._looked_at = 0.0
 
@@ -131,12 +133,14 @@ class Relay:
             clients.callback(let_go, producer)
             admin = clients.enter_context(closing(KafkaAdminClient(**self._options)))
             producer.init_transactions()
+            self._at_work()
             head = self._prepare(producer, admin)
             after = min(min(each.last.values()) for each in self._outward)
             topics = [each.name for each in self._outward]
             _log.info("relay.begins", topics=topics, after=after, head=head.position)
             with ThreadPoolExecutor(1, thread_name_prefix="relay-reading") as reading:
                 for _ in self._reader.pulses(stop=stop):
+                    self._at_work()
                     _must_be_the_same(head, self._reader.head())
                     self._topics_must_be_the_same(admin)
                     after = self._catch_up(producer, admin, reading, head, after, stop)
@@ -155,6 +159,7 @@ class Relay:
         """Publish what there is above ``after``; the last position of it."""
         ahead = self._read(reading, after)
         while rows := ahead.result():
+            self._at_work()
             # After they were read: none of them is of another incarnation then, which
             # the position record would not say.
             _must_be_the_same(head, self._reader.head())
@@ -197,9 +202,11 @@ class Relay:
         position = TopicPartition(RELAY_POSITION.name, 0)
         every = [partition for each in self._outward for partition in each.partitions]
         close_hanging(producer, self._options, [*every, position])
+        self._at_work()
         said = read_published(self._options)
         for each in self._outward:
             self._learn(each, said.get(each.name), head)
+            self._at_work()
         anew = [
             each
             for each in self._outward

@@ -22,6 +22,7 @@ from consumers.cli import STAND_BY_S
 from consumers.positions import read_published
 from consumers.relay import Relay
 from consumers.settings import KafkaSettings
+from consumers.silence import Silence
 from consumers.topics import REQUEST_STATUS
 from ledger.names import LEDGER_SCHEMA, Lock, Role
 from ledger.persistence.datastore import PostgresDatastore
@@ -120,12 +121,14 @@ def _work(given: Given) -> None:
         with Turn(datastore, Lock.RELAY) as turn:
             while not turn.take():
                 Event().wait(STAND_BY_S)
-            Aimed(
-                LedgerReader(datastore),
-                KafkaSettings(kafka=given.bootstrap).client(),
-                statuses=REQUEST_STATUS,
-                goes_on=turn.is_ours,
-            ).run(Event())
+            with Silence(lambda: os._exit(2)) as silence:
+                Aimed(
+                    LedgerReader(datastore),
+                    KafkaSettings(kafka=given.bootstrap).client(),
+                    statuses=REQUEST_STATUS,
+                    goes_on=turn.is_ours,
+                    at_work=silence.broken,
+                ).run(Event())
     except BaseException as error:  # noqa: BLE001 -- the top of the process
         with given.log.open("a", encoding="utf-8") as log:
             log.write(f"{type(error).__name__}: {error}\n")
