@@ -6,6 +6,8 @@ process sees that it runs, and the turn stays with it; so it watches over itself
 
 from __future__ import annotations
 
+import faulthandler
+import sys
 import time
 from collections.abc import Callable
 from threading import Event, Thread
@@ -21,7 +23,8 @@ _LOOKS = 20
 class Silence:
     """Calls ``end`` in a thread of its own once nothing was heard for ``limit_s``.
 
-    ``end`` is to end the process: whatever hangs cannot be asked to.
+    ``end`` is to end the process: whatever hangs cannot be asked to. Where each thread
+    stood is written to the standard error output first, without any value.
     """
 
     def __init__(self, end: Callable[[], object], *, limit_s: float = LIMIT_S) -> None:
@@ -53,5 +56,7 @@ class Silence:
     def _watch(self) -> None:
         while not self._over.wait(self._limit_s / _LOOKS):
             if time.monotonic() - self._at > self._limit_s:
+                if sys.__stderr__ is not None:
+                    faulthandler.dump_traceback(sys.__stderr__)
                 self._end()
                 return

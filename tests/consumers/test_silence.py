@@ -6,16 +6,21 @@ import time
 from threading import Event, Thread
 from typing import Any
 
+import pytest
+
 from consumers.relay import Relay
 from consumers.silence import Silence
 from consumers.topics import Topic
 from tests.consumers.conftest import Book, Running, until
 
 
-def test_a_silent_one_is_ended() -> None:
+def test_a_silent_one_is_ended_and_it_is_told_where_it_stood(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     ended = Event()
     with Silence(ended.set, limit_s=0.1):
         assert ended.wait(30)
+    assert "test_a_silent_one_is_ended" in capfd.readouterr().err
 
 
 def test_one_that_is_heard_is_not() -> None:
