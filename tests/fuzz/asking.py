@@ -147,7 +147,11 @@ class Asker:
                 query[name] = self.random.choice(CODES[name])
         case.headers = headers
         case.path_parameters = path
-        case.query = query
+        # As it is sent: a number that was to be wrong may be a text that is right.
+        case.query = {
+            name: str(value) if isinstance(value, float) else value
+            for name, value in query.items()
+        }
 
     def _head_now(self) -> int:
         return self.door.scene.house.ledger.reader.head().position
