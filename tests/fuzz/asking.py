@@ -147,11 +147,7 @@ class Asker:
                 query[name] = self.random.choice(CODES[name])
         case.headers = headers
         case.path_parameters = path
-        # As it is sent: a number that was to be wrong may be a text that is right.
-        case.query = {
-            name: str(value) if isinstance(value, float) else value
-            for name, value in query.items()
-        }
+        case.query = _as_sent(case, query)
 
     def _head_now(self) -> int:
         return self.door.scene.house.ledger.reader.head().position
@@ -208,3 +204,23 @@ class Asker:
         if thing.get("token") is not None and self.often():
             body["token"] = thing["token"]
         case.body = body
+
+
+def _as_sent(case: Case, query: dict[str, Any]) -> dict[str, Any]:
+    """Numbers where a text is taken as the texts that they are sent as.
+
+    They were to be wrong, and are right: what judges the answer does not see it where
+    the text may be left out.
+    """
+    texts = {
+        told["name"]
+        for told in case.operation.definition.raw.get("parameters", ())
+        if any(
+            each.get("type") == "string"
+            for each in (told["schema"], *told["schema"].get("anyOf", ()))
+        )
+    }
+    return {
+        name: str(value) if name in texts and type(value) in {int, float} else value
+        for name, value in query.items()
+    }
