@@ -18,7 +18,6 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from kafka import TopicPartition
 
-from consumers.broker.jars import NoKafkaError
 from consumers.partitions import reader_of, records_between, settled_ends
 from consumers.positions import read_published
 from consumers.relay import Relay
@@ -43,12 +42,7 @@ ENTERING = {1: "sijil.request.submitted.v1", 2: "sijil.request.accepted.v1"}
 @pytest.fixture(scope="session")
 def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What clients of this run's broker are made with."""
-    try:
-        at = shared.bootstrap(run_folder(tmp_path_factory))
-    except NoKafkaError as error:
-        if shared.is_demanded():
-            raise
-        pytest.skip(f"no real Kafka: {error}")
+    at = shared.bootstrap(run_folder(tmp_path_factory))
     made = KafkaSettings(kafka=at).client()
     with closing(TopicAdmin(made, replication=1)) as admin:
         admin.apply([RELAY_POSITION])

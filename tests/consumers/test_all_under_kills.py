@@ -24,8 +24,7 @@ from benchmarks.struck_relays import (
     Trial,
     trial,
 )
-from consumers.broker.jars import NoKafkaError
-from tests.kafka import shared
+from tests.kafka.shared import must_be_had
 
 BLOWS = (RELAY, STANDBY, WORKER, SERVER, WRITTEN_DOWN)
 BLOWS_ON_NODES = (BROKER, STOPPED, ALL_NODES)
@@ -33,15 +32,11 @@ BLOWS_ON_NODES = (BROKER, STOPPED, ALL_NODES)
 
 def _struck(nodes: int, blows: Sequence[str]) -> Trial:
     """A trial that is over, in which each has struck once and nothing went wrong."""
-    try:
-        with trial(nodes=nodes, blows=blows) as struck:
-            for _ in blows:
-                struck.strike()
-            assert struck.end() == []
-    except NoKafkaError as error:
-        if shared.is_demanded():
-            raise
-        pytest.skip(f"no real Kafka: {error}")
+    must_be_had()
+    with trial(nodes=nodes, blows=blows) as struck:
+        for _ in blows:
+            struck.strike()
+        assert struck.end() == []
     # None missed, and no node ended by itself.
     assert struck.blows == Counter(blows)
     assert struck.sent

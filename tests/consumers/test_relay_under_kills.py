@@ -16,7 +16,6 @@ from threading import Event, Thread
 
 import pytest
 
-from consumers.broker.jars import NoKafkaError
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS, RELAY_POSITION
@@ -24,8 +23,8 @@ from consumers.verifying import TopicVerifier
 from consumers.verifying_statuses import StatusVerifier
 from tests.consumers.conftest import Book, until
 from tests.consumers.relay_processes import begin
-from tests.kafka import shared
 from tests.kafka.broker import Cluster, lose_the_end
+from tests.kafka.shared import one_node
 
 ROUNDS = 6
 """Each takes a restart of the broker, some five seconds."""
@@ -33,15 +32,8 @@ ROUNDS = 6
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    try:
-        made = Cluster(tmp_path / "kafka")
-        made.start()
-    except NoKafkaError as error:
-        if shared.is_demanded():
-            raise
-        pytest.skip(f"no real Kafka: {error}")
-    yield made
-    made.stop()
+    with one_node(tmp_path / "kafka") as made:
+        yield made
 
 
 class Supervised:

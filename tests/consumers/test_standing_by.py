@@ -17,7 +17,6 @@ from typing import Any
 import psycopg2
 import pytest
 
-from consumers.broker.jars import NoKafkaError
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
 from consumers.topics import EVENTS
@@ -27,8 +26,7 @@ from ledger.names import Lock
 from tests.conftest import Server, fresh_database
 from tests.consumers.conftest import Book, published_of, until
 from tests.consumers.relay_processes import begin
-from tests.kafka import shared
-from tests.kafka.broker import Cluster
+from tests.kafka.shared import one_node
 
 START_S = 60.0
 """How long two processes may take to begin on a busy machine."""
@@ -103,22 +101,14 @@ class Place:
 def place(
     server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    cluster = Cluster(tmp_path_factory.mktemp("standing-by") / "kafka")
-    try:
-        cluster.start()
-    except NoKafkaError as error:
-        if shared.is_demanded():
-            raise
-        pytest.skip(f"no real Kafka: {error}")
-    database = fresh_database(server, template)
-    try:
+    with one_node(tmp_path_factory.mktemp("standing-by") / "kafka") as cluster:
         options = KafkaSettings(kafka=cluster.bootstrap).client()
         with closing(TopicAdmin(options, replication=1)) as admin:
             admin.apply()
-        yield Place(book=Book(database), bootstrap=cluster.bootstrap, options=options)
-    finally:
-        database.close()
-        cluster.stop()
+        with closing(fresh_database(server, template)) as database:
+            yield Place(
+                book=Book(database), bootstrap=cluster.bootstrap, options=options
+            )
 
 
 class One:

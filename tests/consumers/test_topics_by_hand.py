@@ -11,7 +11,6 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from typer.testing import CliRunner
 
 from api.cli import command_line
-from consumers.broker.jars import NoKafkaError
 from consumers.schemas import URN
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin
@@ -20,8 +19,8 @@ from ledger.settings import SettingMissingError
 from office.errors import OperatorError
 from tests.consumers.conftest import until
 from tests.docs.pages import REFERENCE
-from tests.kafka import shared
 from tests.kafka.broker import Cluster
+from tests.kafka.shared import one_node
 
 RUNNER = CliRunner()
 ALL_RIGHT = f"{len(TOPICS)} topics are as the catalogue has them\n"
@@ -48,15 +47,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A broker of these tests' own: what they change is every test's elsewhere."""
-    made = Cluster(tmp_path_factory.mktemp("kafka"))
-    try:
-        made.start()
-    except NoKafkaError as error:
-        if shared.is_demanded():
-            raise
-        pytest.skip(f"no real Kafka: {error}")
-    yield made
-    made.stop()
+    with one_node(tmp_path_factory.mktemp("kafka")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -12,12 +12,10 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
-from consumers.broker.jars import why_not
 from consumers.settings import KafkaSettings
 from consumers.topics import BANK_PAYMENTS
 from tests.consumers.inward.letters import by_secret, senders_file, signature, written
-from tests.kafka import shared
-from tests.kafka.broker import KEPT
+from tests.kafka.shared import must_be_had
 from tests.running import Running
 
 NUMBER = "A77W-EAA2-E5G9-Q"
@@ -27,9 +25,7 @@ TIMEOUT_S = 180.0
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Running]:
-    missing = why_not(KEPT)
-    if missing is not None and not shared.is_demanded():
-        pytest.skip(f"no real Kafka: {missing}")
+    must_be_had()
     made = Running(kafka=True)
     try:
         # Who may send has to be named before the start, as a newcomer's home is.

@@ -11,9 +11,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from consumers.broker.jars import NoKafkaError
+import pytest
+
+from consumers.broker.jars import NoKafkaError, class_path
+from tests.kafka.broker import KEPT, Cluster
 from tests.running import REPOSITORY
 
 WAIT_S = 420.0
@@ -27,10 +32,45 @@ def is_demanded() -> bool:
     return os.environ.get("SIJIL_TEST_REAL_KAFKA") == "1"
 
 
-def bootstrap(folder: Path) -> str:
-    """Where the run's broker is; it is started when nobody has. Raises NoKafkaError.
+def must_be_had() -> None:
+    """Leave the test out where no Kafka can be had; fail where it is demanded.
 
-    ``folder`` is the run's own. The broker ends with the run, however that ends.
+    A node that does not start, or does not come back, is no reason to leave it out.
+    Raises NoKafkaError.
+    """
+    missing = _missing()
+    if missing is not None and is_demanded():
+        raise NoKafkaError(missing)
+    if missing is not None:
+        pytest.skip(f"no real Kafka: {missing}")
+
+
+def _missing() -> str | None:
+    """Why there are no jars to start a node from, if there are none."""
+    try:
+        class_path(KEPT)
+    except NoKafkaError as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def one_node(folder: Path) -> Iterator[Cluster]:
+    """A cluster of one node to be harmed. Raises what ``must_be_had`` does."""
+    must_be_had()
+    made = Cluster(folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def bootstrap(folder: Path) -> str:
+    """Where the run's broker is; it is started when nobody has.
+
+    ``folder`` is the run's own. The broker ends with the run, however that ends. Raises
+    what ``must_be_had`` does, and NoKafkaError for one that does not start.
     """
     named = os.environ.get("SIJIL_TEST_KAFKA")
     if named:
@@ -40,9 +80,14 @@ def bootstrap(folder: Path) -> str:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not said.exists():
-            _start(folder, said)
+            missing = _missing()
+            if missing is None:
+                _start(folder, said)
+            else:
+                said.write_text(f"no {missing}", encoding="utf-8")
     kind, _, words = said.read_text(encoding="utf-8").partition(" ")
     if kind != "at":
+        must_be_had()
         raise NoKafkaError(words)
     return words
 
