@@ -9,7 +9,7 @@ by reading the last record of every partition.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -61,13 +61,17 @@ def close_hanging(
     producer: KafkaProducer,
     options: Mapping[str, Any],
     partitions: Sequence[TopicPartition],
+    *,
+    at_work: Callable[[], None] = lambda: None,
 ) -> None:
     """End every transaction that hangs in the partitions, as an abort.
 
     ``producer`` has its transactions initialised: the marker of an aborted transaction
-    of its own also decides for what it left open. Raises HangingTransactionError.
+    of its own also decides for what it left open. ``at_work`` hears each try. Raises
+    HangingTransactionError.
     """
     for _ in range(CLOSING_TRIES):
+        at_work()
         producer.begin_transaction()
         sent = [
             producer.send(
@@ -120,11 +124,14 @@ def settled_ends(
 
 
 def last_records(
-    options: Mapping[str, Any], partitions: Sequence[TopicPartition]
+    options: Mapping[str, Any],
+    partitions: Sequence[TopicPartition],
+    *,
+    at_work: Callable[[], None] = lambda: None,
 ) -> dict[TopicPartition, ConsumerRecord]:
     """The last committed record of each partition that has one.
 
-    Raises PartitionUnreadableError.
+    ``at_work`` hears of all that is read on the way. Raises PartitionUnreadableError.
     """
     found: dict[TopicPartition, ConsumerRecord] = {}
     with closing(reader_of(options)) as reader:
@@ -138,7 +145,8 @@ def last_records(
                 else max(begins[each], ends[each] - back)
                 for each in searched
             }
-            found |= _last_from(reader, starts, ends)
+            at_work()
+            found |= _last_from(reader, starts, ends, at_work)
             searched = [
                 each
                 for each in searched
@@ -153,10 +161,12 @@ def _last_from(
     reader: KafkaConsumer,
     starts: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
+    at_work: Callable[[], None],
 ) -> dict[TopicPartition, ConsumerRecord]:
     """The last committed record between start and end of each partition."""
     found: dict[TopicPartition, ConsumerRecord] = {}
     for each, _ in records_between(reader, starts, ends):
+        at_work()
         for record in each:
             found[TopicPartition(record.topic, record.partition)] = record
     return found

@@ -201,12 +201,12 @@ class Relay:
             each.topic_id, each.width = told[each.name]
         position = TopicPartition(RELAY_POSITION.name, 0)
         every = [partition for each in self._outward for partition in each.partitions]
-        close_hanging(producer, self._options, [*every, position])
-        self._at_work()
+        close_hanging(
+            producer, self._options, [*every, position], at_work=self._at_work
+        )
         said = read_published(self._options)
         for each in self._outward:
             self._learn(each, said.get(each.name), head)
-            self._at_work()
         anew = [
             each
             for each in self._outward
@@ -254,7 +254,7 @@ class Relay:
             ):
                 raise OtherLedgerError(outward.name)
         partitions = outward.partitions
-        records = last_records(self._options, partitions)
+        records = last_records(self._options, partitions, at_work=self._at_work)
         self._ends |= {each: record.offset + 1 for each, record in records.items()}
         if said is not None and is_made_again:
             if records:

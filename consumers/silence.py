@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 LIMIT_S = 180.0
-"""More than all the timeouts that a relay may meet between two signs of life."""
+"""More than the timeouts that a relay meets between two signs of life: 30 s until what
+it sent is written, 45 s for a transaction's end, 60 s without anything to read."""
 _LOOKS = 20
 """In one limit."""
 

@@ -311,11 +311,15 @@ def test_a_transaction_that_a_dead_relay_left_open_is_ended_first(
 
 
 class Forgetful:
-    """A producer whose partitions begin anew: where a broker lost all it had."""
+    """A producer that is told an offset of ours for each record of a topic.
 
-    def __init__(self, producer: KafkaProducer, topic: str) -> None:
+    0 as where a broker lost all it had, -1 as where it knows no more.
+    """
+
+    def __init__(self, producer: KafkaProducer, topic: str, offset: int) -> None:
         self._producer = producer
         self._topic = topic
+        self._offset = offset
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -323,18 +327,27 @@ class Forgetful:
     def send(self, topic: str, **record: Any) -> Any:
         sent = self._producer.send(topic, **record)
         if topic == self._topic and record["key"] != b"closing":
-            return Forgotten(sent)
+            return Forgotten(sent, self._offset)
         return sent
 
 
 class Forgotten:
     """What a record gets for its offset there."""
 
-    def __init__(self, sent: Any) -> None:
+    def __init__(self, sent: Any, offset: int) -> None:
         self._sent = sent
+        self._offset = offset
 
     def get(self, timeout_s: float) -> Any:
-        return self._sent.get(timeout_s)._replace(offset=0)
+        return self._sent.get(timeout_s)._replace(offset=self._offset)
+
+
+def forgetful(book: Book, options: dict[str, Any], topic: Topic, offset: int) -> Relay:
+    class Unlucky(Relay):
+        def _producer(self) -> Any:
+            return Forgetful(super()._producer(), topic.name, offset)
+
+    return Unlucky(book.reader, options, topic=topic)
 
 
 def test_a_partition_that_lost_its_end_gets_nothing_above_it(
@@ -344,12 +357,8 @@ def test_a_partition_that_lost_its_end_gets_nothing_above_it(
     relay_until(Relay(book.reader, options, topic=topic), published)
     head = book.add(20)
 
-    class Unlucky(Relay):
-        def _producer(self) -> Any:
-            return Forgetful(super()._producer(), topic.name)
-
     with pytest.raises(PartitionShortenedError, match=topic.name):
-        relay_until(Unlucky(book.reader, options, topic=topic), head)
+        relay_until(forgetful(book, options, topic, 0), head)
     # Ends what it left open, and no verifier has to wait for the broker to do so.
     with closing(Relay(book.reader, options, topic=topic)._producer()) as fence:
         fence.init_transactions()
@@ -363,3 +372,14 @@ def test_a_partition_that_lost_its_end_gets_nothing_above_it(
     verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
     assert verdict.is_whole
     assert verdict.records == head
+
+
+def test_a_broker_that_does_not_know_an_offset_any_more_has_lost_nothing(
+    options: dict[str, Any], topic: Topic, book: Book
+) -> None:
+    published = book.add(10)
+    relay_until(Relay(book.reader, options, topic=topic), published)
+    head = book.add(10)
+    relay_until(forgetful(book, options, topic, -1), head)
+    verdict = TopicVerifier(options, topic=topic.name, ledger=book.reader).verify()
+    assert (verdict.is_whole, verdict.records) == (True, head)

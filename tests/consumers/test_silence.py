@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from threading import Event, Thread
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,25 +23,21 @@ def test_a_silent_one_is_ended_and_it_is_told_where_it_stood(
     assert "test_a_silent_one_is_ended" in capfd.readouterr().err
 
 
-def test_one_that_is_heard_is_not() -> None:
+def test_one_that_is_heard_is_not_and_is_once_it_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    told = SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr("consumers.silence.time", told)
     ended = Event()
-    stop = Event()
-
-    with Silence(ended.set, limit_s=20.0) as silence:
-
-        def speak() -> None:
-            while not stop.is_set():
-                silence.broken()
-                stop.wait(0.01)
-
-        speaking = Thread(target=speak)
-        speaking.start()
-        # As if a thousand limits had passed in between.
-        silence._limit_s = 0.5
-        time.sleep(2.0)
-        stop.set()
-        speaking.join()
-    assert not ended.is_set()
+    with Silence(ended.set, limit_s=1.0) as silence:
+        for _ in range(5):
+            clock[0] += 0.9
+            # It looks several times meanwhile, and finds nothing wrong.
+            assert not ended.wait(0.2)
+            silence.broken()
+        clock[0] += 1.1
+        assert ended.wait(30)
 
 
 def test_a_relay_gives_signs_of_life_while_nothing_happens_and_with_each_step(
