@@ -150,6 +150,18 @@ class Database:
         self.open.append(made)
         return made
 
+    def environment(self) -> dict[str, str]:
+        """The settings by which another process finds it."""
+        made = {
+            "SIJIL_HOME": str(self.settings.home),
+            "SIJIL_DATABASE_NAME": self.settings.database_name,
+            "SIJIL_VAULT_DATABASE_NAME": self.settings.vault_database_name,
+        }
+        if self.settings.database_url is not None:
+            made["SIJIL_DATABASE_URL"] = self.settings.database_url.get_secret_value()
+            made["SIJIL_SECRETS_DIR"] = str(self.settings.home / "secrets")
+        return made
+
     def superuser_dsn(self, *, is_vault: bool = False) -> dict[str, Any]:
         name = self.settings.vault_database_name if is_vault else self.name
         return self.server.superuser_dsn(name)

@@ -7,27 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ledger.settings import LedgerSettings
+from tests.conftest import Database
 from tests.running import REPOSITORY
 
 
-def begin(
-    settings: LedgerSettings, bootstrap: str, log: Path
-) -> subprocess.Popen[bytes]:
+def begin(database: Database, bootstrap: str, log: Path) -> subprocess.Popen[bytes]:
     """Start one; what it says is added to ``log``."""
-    environment = os.environ | {
-        "SIJIL_KAFKA": bootstrap,
-        "SIJIL_HOME": str(settings.home),
-        "SIJIL_DATABASE_NAME": settings.database_name,
-        "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
-    }
-    if settings.database_url is not None:
-        environment["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
     with log.open("ab") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "api.cli", "relay"],
             cwd=REPOSITORY,
-            env=environment,
+            env=os.environ | database.environment() | {"SIJIL_KAFKA": bootstrap},
             stdin=subprocess.DEVNULL,
             stderr=said,
         )

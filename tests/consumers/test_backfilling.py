@@ -217,19 +217,11 @@ def test_statuses_that_are_to_be_whole_have_their_end(
 
 
 def ran(book: Book, options: dict[str, Any], *words: str) -> tuple[int, str, str]:
-    settings = book.database.settings
-    env = os.environ | {
-        "SIJIL_KAFKA": ",".join(options["bootstrap_servers"]),
-        "SIJIL_HOME": str(settings.home),
-        "SIJIL_DATABASE_NAME": settings.database_name,
-        "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
-    }
-    if settings.database_url is not None:
-        env["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
+    kafka = {"SIJIL_KAFKA": ",".join(options["bootstrap_servers"])}
     done = subprocess.run(
         [sys.executable, "-m", "api.cli", "backfill", *words],
         cwd=REPOSITORY,
-        env=env,
+        env=os.environ | book.database.environment() | kafka,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

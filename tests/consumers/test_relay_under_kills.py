@@ -42,7 +42,7 @@ class Supervised:
     def __init__(self, book: Book, bootstrap: str, log: Path) -> None:
         self.starts = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self._settings = book.database.settings
+        self._database = book.database
         self._bootstrap = bootstrap
         self._log = log
         self._stop = Event()
@@ -52,7 +52,7 @@ class Supervised:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.starts += 1
-            self.process = begin(self._settings, self._bootstrap, self._log)
+            self.process = begin(self._database, self._bootstrap, self._log)
             self.process.wait()
             self._stop.wait(0.2)
 

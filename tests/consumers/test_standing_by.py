@@ -142,7 +142,7 @@ def two(place: Place, tmp_path: Path) -> Iterator[Two]:
     relays = []
     for number in range(2):
         log = tmp_path / f"relay-{number}.log"
-        process = begin(place.book.database.settings, place.bootstrap, log)
+        process = begin(place.book.database, place.bootstrap, log)
         relays.append(One(process, log))
     try:
         until(

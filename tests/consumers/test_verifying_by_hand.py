@@ -51,14 +51,8 @@ def kafka(
 @pytest.fixture
 def ledger(kafka: None, book: Book, monkeypatch: pytest.MonkeyPatch) -> Book:
     """A ledger with 30 entries that the command reads too."""
-    settings = book.database.settings
-    monkeypatch.setenv("SIJIL_HOME", str(settings.home))
-    monkeypatch.setenv("SIJIL_DATABASE_NAME", settings.database_name)
-    monkeypatch.setenv("SIJIL_VAULT_DATABASE_NAME", settings.vault_database_name)
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        monkeypatch.setenv("SIJIL_DATABASE_URL", url)
-        monkeypatch.setenv("SIJIL_SECRETS_DIR", str(settings.home / "secrets"))
+    for name, value in book.database.environment().items():
+        monkeypatch.setenv(name, value)
     book.add(10)
     return book
 

@@ -22,15 +22,8 @@ RUNNER = CliRunner()
 def told(
     seeded_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Office]:
-    settings = seeded_database.settings
-    monkeypatch.setenv("SIJIL_HOME", str(settings.home))
-    monkeypatch.setenv("SIJIL_DATABASE_NAME", settings.database_name)
-    monkeypatch.setenv("SIJIL_VAULT_DATABASE_NAME", settings.vault_database_name)
-    if settings.database_url is not None:
-        monkeypatch.setenv(
-            "SIJIL_DATABASE_URL", settings.database_url.get_secret_value()
-        )
-        monkeypatch.setenv("SIJIL_SECRETS_DIR", str(settings.home / "secrets"))
+    for name, value in seeded_database.environment().items():
+        monkeypatch.setenv(name, value)
     with scene_in(seeded_database) as scene:
         made = Office(scene)
         try:

@@ -31,18 +31,13 @@ from tests.running import REPOSITORY
 
 
 def environment(post: Post, **more: str) -> dict[str, str]:
-    settings = post.scene.database.settings
-    made = os.environ | {
+    return {
+        **os.environ,
+        **post.scene.database.environment(),
         "SIJIL_KAFKA": ",".join(post.options["bootstrap_servers"]),
-        "SIJIL_HOME": str(settings.home),
-        "SIJIL_DATABASE_NAME": settings.database_name,
-        "SIJIL_VAULT_DATABASE_NAME": settings.vault_database_name,
         "SIJIL_SENDERS_FILE": str(post.folder / "senders.toml"),
         **more,
     }
-    if settings.database_url is not None:
-        made["SIJIL_DATABASE_URL"] = settings.database_url.get_secret_value()
-    return made
 
 
 def started(post: Post, **more: str) -> subprocess.Popen[str]:
