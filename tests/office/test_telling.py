@@ -42,6 +42,7 @@ from office.messages import CAUSES
 from office.runner import run
 from office.telling import NAME, command_id_of
 from tests.docs.test_reference import first_column
+from tests.office.mail_servers import Inbox, mail, mail_server
 from tests.office.scene import (
     CLERK,
     ITEM,
@@ -56,7 +57,6 @@ from tests.office.scene import (
 )
 from tests.office.telling import INFORMED, MARKED_EMAIL, NO_PAUSE, Box, Office
 from tests.office.test_assignment import CITIZEN, ONLINE
-from tests.office.test_couriers import Inbox, mail, mail_server
 from tests.office.test_runner import wait_until
 
 SECOND_ITEM = "RA473124832GB"

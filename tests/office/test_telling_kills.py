@@ -17,10 +17,8 @@ from ledger.settings import LedgerSettings
 from office.house import House
 from office.telling_settings import TellingSettings
 from tests.forks import forks
+from tests.office.gateways import KEY, Gateway
 from tests.office.scene import Scene
-from tests.office.test_couriers import KEY, Gateway, gateway
-
-__all__ = ["gateway"]  # The fixture of the couriers' tests.
 
 REQUESTS = 60
 KILLS = 20
