@@ -108,16 +108,20 @@ def with_a_torn_commit(
         records = [{"topic": RELAY_POSITION.name, "key": key, "value": value}]
     else:
         source = envelope.source_of(book.reader.head().ledger_id).encode()
+        rows = book.reader.rows(after=published, limit=head, until=head)
+        keys = [row[2].encode() for row in rows]
+        # Some partition, and one that has entries: which, the aggregates' ids decide.
+        torn = partition_of(keys[-1], topic.partitions)
         records = [
             {
                 "topic": topic.name,
-                "partition": 0,
-                "key": row[2].encode(),
+                "partition": torn,
+                "key": key,
                 "value": row[5],
                 "headers": envelope.headers_of(row, source),
             }
-            for row in book.reader.rows(after=published, limit=head, until=head)
-            if partition_of(row[2].encode(), topic.partitions) == 0
+            for key, row in zip(keys, rows, strict=True)
+            if partition_of(key, topic.partitions) == torn
         ]
     with closing(KafkaProducer(**options)) as producer:
         for record in records:
