@@ -241,7 +241,7 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
             stop.wait(STAND_BY_S)
         if stop.is_set():
             return
-        with Silence(_end_of_silence) as silence:
+        with never_silent("relay") as silence:
             Relay(
                 LedgerReader(datastore),
                 options,
@@ -251,8 +251,10 @@ def _relay(settings: LedgerSettings, options: dict[str, object], stop: Event) ->
             ).run(stop)
 
 
-def _end_of_silence() -> None:
-    end_at_once(f"the relay ends, because it was silent for {SILENCE_S:.0f} s", 2)
+def never_silent(what: str) -> Silence:
+    """A watch that ends this process with 2 once its work has hung."""
+    sentence = f"the {what} ends, because it was silent for {SILENCE_S:.0f} s"
+    return Silence(lambda: end_at_once(sentence, 2))
 
 
 def end_at_once(sentence: str, code: int) -> NoReturn:

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Self
 
 LIMIT_S = 180.0
-"""More than the timeouts that a relay meets between two signs of life: 30 s until what
-it sent is written, 45 s for a transaction's end, 60 s without anything to read."""
+"""More than the timeouts that one meets between two signs of life: 30 s until what was
+sent is written, 45 s for a transaction's end, 60 s for where partitions begin and as
+long for where they end."""
 _LOOKS = 20
 """In one limit."""
 

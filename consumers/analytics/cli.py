@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumers.cli import in_words, say_how_far
+from consumers.cli import in_words, never_silent, say_how_far
 from consumers.positions import read_published
 from consumers.settings import AnalyticsSettings, KafkaSettings
 from consumers.topics import EVENTS
@@ -134,8 +134,14 @@ def follow(
     options = KafkaSettings.load(home).client()
     place = AnalyticsSettings().place(home)
     stop = stop_when_asked(with_parent=end_with_parent)
-    with _in_words(place), Folder.opened(place) as folder:
-        Follower(folder, options, topic=topic).run(stop, until_level=until_level)
+    with (
+        _in_words(place),
+        Folder.opened(place) as folder,
+        never_silent("analytics") as silence,
+    ):
+        Follower(folder, options, topic=topic, at_work=silence.broken).run(
+            stop, until_level=until_level
+        )
         if until_level and not stop.is_set():
             typer.echo(f"{place}: every position up to {folder.position}")
 

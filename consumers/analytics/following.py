@@ -92,7 +92,8 @@ class Follower:
     """Keeps one folder level with one topic. One thread's own, used once.
 
     ``options`` are those of every client (KafkaSettings.client); ``saved`` hears each
-    position that the folder has come to.
+    position that the folder has come to, and ``at_work`` several times a second that it
+    is alive.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Follower:
         *,
         topic: str = EVENTS.name,
         saved: Callable[[int], None] | None = None,
+        at_work: Callable[[], object] = lambda: None,
         save_every_s: float = SAVE_EVERY_S,
         gap_timeout_s: float = GAP_TIMEOUT_S,
     ) -> None:
@@ -111,6 +113,7 @@ class Follower:
         self._options = options
         self._topic = topic
         self._heard = saved
+        self._at_work = at_work
         self._rows = Rows()
         self._rows_since = 0.0
         self._next = folder.position + 1
@@ -147,6 +150,7 @@ class Follower:
             _log.info("analytics.begins", topic=self._topic, after=self._next - 1)
             self._moved = time.monotonic()
             while not stop.is_set():
+                self._at_work()
                 self._poll(reader, every)
                 if until_level and self._is_level(ends):
                     break

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.cli import end_at_once, in_words, say_how_far
+from consumers.cli import end_at_once, in_words, never_silent, say_how_far
 from consumers.dead_letters import DeadLetters
 from consumers.inward.lane import LedgerResumedError
 from consumers.inward.messages import FOLLOWED
@@ -92,5 +92,8 @@ def _inward(settings: LedgerSettings, kafka: KafkaSettings, stop: Event) -> None
         closing(
             DeadLetters(options, house.dead_letters, group=INWARD, senders=senders)
         ) as aside,
+        never_silent("worker") as silence,
     ):
-        InwardWorker(house, options, senders=senders, aside=aside).run(stop)
+        InwardWorker(
+            house, options, senders=senders, aside=aside, at_work=silence.broken
+        ).run(stop)

@@ -81,7 +81,8 @@ class OffsetsLostError(RuntimeError):
 class InwardWorker:
     """One worker. ``run`` once.
 
-    ``senders`` gives who is believed now; ``done`` hears of each message that was used.
+    ``senders`` gives who is believed now; ``done`` hears of each message that was used,
+    and ``at_work`` that the worker is alive, several times a second.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class InwardWorker:
         group: str = GROUP,
         session_ms: int = SESSION_MS,
         done: Callable[[InwardMessage], None] = lambda _: None,
+        at_work: Callable[[], object] = lambda: None,
     ) -> None:
         self._ledger = house.ledger
         self._options = options
@@ -103,6 +105,7 @@ class InwardWorker:
         self._session_ms = session_ms
         self._aside = aside
         self._done = done
+        self._at_work = at_work
         self._desk = InwardDesk(house, topics=self._topics, senders=senders)
         self._ids: dict[str, UUID] = {}
         # The client's own thread tells of partitions; ours opens them.
@@ -167,6 +170,7 @@ class InwardWorker:
     ) -> None:
         looked_at = time.monotonic()
         while not stop.is_set():
+            self._at_work()
             # Before a mark is read: what is opened is of the ledger that we follow.
             self._look_at_ledger()
             self._open(consumer)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consumers import cli
 from consumers.relay import Relay
 from consumers.silence import Silence
 from consumers.topics import Topic
@@ -38,6 +39,21 @@ def test_one_that_is_heard_is_not_and_is_once_it_is_silent(
             silence.broken()
         clock[0] += 1.1
         assert ended.wait(30)
+
+
+def test_a_program_that_hung_ends_with_two_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    told = SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr("consumers.silence.time", told)
+    monkeypatch.setattr("consumers.silence._LOOKS", 10_000)
+    ends: list[tuple[str, int]] = []
+    monkeypatch.setattr(cli, "end_at_once", lambda *end: ends.append(end))
+    with cli.never_silent("worker"):
+        clock[0] += 181
+        until(lambda: bool(ends))
+    assert ends == [("the worker ends, because it was silent for 180 s", 2)]
 
 
 def test_a_relay_gives_signs_of_life_while_nothing_happens_and_with_each_step(

@@ -77,9 +77,15 @@ def test_what_is_published_later_comes_into_the_folder(
     options: Options, topic: Topic, book: Book, place: Path, running: list[Running]
 ) -> None:
     heard: list[int] = []
+    alive: list[int] = []
     with Folder.opened(place) as folder:
         made = Follower(
-            folder, options, topic=topic.name, saved=heard.append, save_every_s=0.1
+            folder,
+            options,
+            topic=topic.name,
+            saved=heard.append,
+            at_work=lambda: alive.append(1),
+            save_every_s=0.1,
         )
         follower = Running(made)
         running.append(Running(Relay(book.reader, options, topic=topic)))
@@ -87,6 +93,9 @@ def test_what_is_published_later_comes_into_the_folder(
             for _ in range(2):
                 head = book.add(5)
                 until(lambda head=head: heard[-1:] == [head])
+            before = len(alive)
+            # There is nothing more to read.
+            until(lambda: len(alive) > before + 5)
         finally:
             follower.stop()
         assert follower.error is None

@@ -147,7 +147,7 @@ class Post:
         at = self.send(self.replies, value, key=str(request_id).encode(), **more)
         self.places[at] = request_id
 
-    def worker(self) -> InwardWorker:
+    def worker(self, **more: Any) -> InwardWorker:
         known = senders(self.folder)
         return InwardWorker(
             self.scene.house,
@@ -158,6 +158,7 @@ class Post:
             group=self.group,
             session_ms=6_000,
             done=lambda message: self.used.update([message.name]),
+            **more,
         )
 
     def given(self, group: str, **more: Any) -> Given:

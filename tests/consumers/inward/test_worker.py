@@ -221,6 +221,17 @@ def test_a_worker_that_begins_while_the_ledger_is_away_waits_and_says_it_once(
     assert said == ["OperationalError"]
 
 
+def test_a_worker_gives_signs_of_life_while_it_has_nothing_to_do(post: Post) -> None:
+    heard: list[int] = []
+    running = Running(post.worker(at_work=lambda: heard.append(1)))
+    try:
+        until(lambda: len(heard) > 20)
+    finally:
+        running.stop()
+    assert running.error is None
+    assert post.used == {}
+
+
 def test_a_worker_ends_with_its_rounds(post: Post) -> None:
     worker = post.worker()
     running = Running(worker)
