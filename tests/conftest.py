@@ -66,8 +66,8 @@ def pytest_terminal_summary(
 
 SHORT_SCRAM = 160000
 """PostgreSQL 16: how often a password is hashed can be said."""
-ROOM_BYTES = 8 * 2**30
-"""Two servers with their log of changes and the databases of the tests under way."""
+ROOM_BYTES = 12 * 2**30
+"""Three servers with their log of changes and the databases of the tests under way."""
 
 
 def in_a_hurry(superuser_dsn: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Runs a command against a PostgreSQL that is not the embedded default.
 
-``python -m tests.other_server pytest -n 2 tests/ledger`` starts Debian's server when
+``python -m tests.other_server pytest -n 3 tests/ledger`` starts Debian's server when
 one from 15 on is installed, else the older one of the wheel, and says in one line
 which. The command finds SERVERS of them in ``SIJIL_TEST_DATABASE_URLS``.
 """
@@ -19,7 +19,7 @@ from urllib.parse import quote
 from ledger.embedded import MAJOR, EmbeddedServer, binaries
 from tests.conftest import in_a_hurry, in_memory
 
-SERVERS = 2
+SERVERS = 3
 """As many processes of pytest can run beside each other: roles are a server's."""
 OLDEST = 15
 DEBIAN = Path("/usr/lib/postgresql")
