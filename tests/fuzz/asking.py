@@ -142,7 +142,8 @@ class Asker:
             self._body(case, thing)
         if "min_position" in query and self.often():
             query["min_position"] = self.random.randint(0, self._head_now())
-        for name in query.keys() & CODES.keys():
+        # Sorted: what is drawn depends on the order, and a set's is another each time.
+        for name in sorted(query.keys() & CODES.keys()):
             if self.often():
                 query[name] = self.random.choice(CODES[name])
         case.headers = headers
@@ -198,7 +199,7 @@ class Asker:
         if not isinstance(body, dict) or not self.often():
             return
         body = dict(body)
-        for name in body.keys() & CODES.keys():
+        for name in sorted(body.keys() & CODES.keys()):
             if self.often():
                 body[name] = self.random.choice(CODES[name])
         if thing.get("token") is not None and self.often():

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import schemathesis
@@ -99,19 +100,25 @@ class Ground:
     def fuzzed(
         self,
         *,
-        seconds: int,
         seed: int,
+        seconds: int | None = None,
         examples: int = 3,
+        boundaries: float = 1.0,
         only_operation: str | None = None,
         who: str | None = None,
         phases: tuple[str, ...] = PHASES,
     ) -> Found:
-        """Let Schemathesis ask for so long at most, and tell what was wrong."""
+        """Let Schemathesis ask, and tell what was wrong.
+
+        Of the calls with boundary values the share ``boundaries`` is made, drawn by the
+        seed. With ``seconds`` it is the machine that decides how much is asked, and of
+        what; without them the same is asked each time.
+        """
         load_all_checks()
         config = SchemathesisConfig.from_dict(
             {
                 "seed": seed,
-                "max-time": seconds,
+                **({} if seconds is None else {"max-time": seconds}),
                 "continue-on-failure": True,
                 "generation": {
                     "mode": "all",
@@ -135,16 +142,27 @@ class Ground:
         def before_call(context: Any, case: Case, kwargs: Any) -> None:
             asker.make(case)
 
+        chance = Random(seed)  # noqa: S311 -- to be drawn the same again
+
+        def filter_case(context: Any, case: Case) -> bool:
+            is_boundary = (
+                case.meta is not None and case.meta.phase.name.name == "COVERAGE"
+            )
+            return not is_boundary or chance.random() < boundaries
+
+        hooks = (before_call, filter_case)
         self.witness.calls.clear()
         self.witness.faults.clear()
         found = Found()
         # Known to all schemas or to none: so it is taken away again.
-        GLOBAL_HOOK_DISPATCHER.register_hook_with_name(before_call, "before_call")
+        for hook in hooks:
+            GLOBAL_HOOK_DISPATCHER.register_hook_with_name(hook, hook.__name__)
         try:
             for event in from_schema(schema).execute():
                 _take(event, found)
         finally:
-            GLOBAL_HOOK_DISPATCHER.unregister(before_call)
+            for hook in hooks:
+                GLOBAL_HOOK_DISPATCHER.unregister(hook)
         found.faults = list(self.witness.faults)
         found.calls = self.witness.calls.copy()
         return found

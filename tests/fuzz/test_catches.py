@@ -64,11 +64,7 @@ class Planting:
 
     def fuzzed(self, operation: str) -> Found:
         return self.ground.fuzzed(
-            seconds=20,
-            seed=1,
-            only_operation=operation,
-            who="auditor",
-            phases=("coverage",),
+            seed=1, only_operation=operation, who="auditor", phases=("coverage",)
         )
 
     def asked(self, method: str, path: str, who: str | None = "clerk") -> set[str]:
