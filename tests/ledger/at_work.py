@@ -40,10 +40,15 @@ AWAY_S = 0.05
 
 
 class Diary:
-    """Lines of one process, each written by one call: whole, or not there."""
+    """Lines of one process, each written by one call.
+
+    A kill in the middle of it may leave part of a line: that says nothing, and is taken
+    away before the next one is written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def note(self, *lines: str) -> None:
         """Add lines."""
@@ -61,11 +66,22 @@ class Told:
     tails: dict[str, list[int]] = field(default_factory=dict)
 
 
+def lines_of(path: Path) -> list[str]:
+    """What a diary has so far, without the line that is being written."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
+def last_seen(path: Path) -> int:
+    """How far a reader has come, by its diary."""
+    lines = lines_of(path)
+    return int(lines[-1].split()[-1]) if lines else 0
+
+
 def told(folder: Path) -> Told:
     """Read all diaries."""
     found = Told()
     for path in sorted(folder.iterdir()):
-        for line in path.read_text().splitlines():
+        for line in lines_of(path):
             word, _, rest = line.partition(" ")
             match word:
                 case "sent":
@@ -189,8 +205,7 @@ def tail(dsn: dict[str, Any], folder: str, name: str, way: str) -> None:
     """
     store = PostgresDatastore(dsn, schema=LEDGER_SCHEMA, pool_size=1)
     path = Path(folder) / name
-    seen = path.read_text().split() if path.exists() else []
-    after = int(seen[-1]) if seen else 0
+    after = last_seen(path)
     diary = Diary(path)
     if way == "follow":
         never = threading.Event()

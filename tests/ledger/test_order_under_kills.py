@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
 from ledger.settings import LedgerSettings
 from tests.conftest import Database
-from tests.ledger import order, planted
+from tests.ledger import at_work, order, planted
 from tests.ledger.order import Observed, observe, violations
 from tests.ledger.trial import BACKEND, GENTLE, POSTMASTER, ROUGH, Trial
 from tests.own_server import own_server
@@ -123,6 +124,17 @@ class TestTheChecker:
         }
         for said, fault in named.items():
             assert violations(fault) == [said]
+
+    def test_what_a_kill_left_of_a_line_says_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "reader-0-follow"
+        for left in (b"saw 3 4\nsaw 5 6", b"saw 3 4\nsto", b"saw 3 4\n"):
+            path.write_bytes(left)
+            assert at_work.told(tmp_path).tails == {path.name: [3, 4]}
+            assert at_work.last_seen(path) == 4
+            at_work.Diary(path).note("saw 5 61")
+            assert at_work.told(tmp_path).tails == {path.name: [3, 4, 5, 61]}
+        path.write_bytes(b"saw 1")
+        assert at_work.last_seen(path) == 0
 
     def test_it_catches_a_store_whose_order_is_switched_off(
         self, database: Database

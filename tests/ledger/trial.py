@@ -222,7 +222,7 @@ class Trial:
             (last,) = ask()
         names = [name for name, _ in self._readers]
         # A reader that never comes there hangs, and that is a fault too.
-        _until(lambda: all(self._last_of(name) >= last for name in names))
+        _until(lambda: all(at_work.last_seen(self.folder / n) >= last for n in names))
         for _, process in self._readers:
             _killed(process)
         told = at_work.told(self.folder)
@@ -230,11 +230,6 @@ class Trial:
         return observe(
             self._superuser, told.acknowledged, tails, told.refused, told.sent
         )
-
-    def _last_of(self, name: str) -> int:
-        path = self.folder / name
-        words = path.read_text().split() if path.exists() else []
-        return int(words[-1]) if words else 0
 
     def __enter__(self) -> Self:
         return self
