@@ -170,7 +170,7 @@ class TestTheChecker:
         superuser = database.superuser_dsn()
         with planted.library(superuser, db_functions=False) as recorder:
             seen = planted.watched(recorder, superuser)
-        assert len(seen.rows) > 100
+        assert len(seen.rows) > planted.FEWEST_SEEN
         assert order.PASSED_OVER not in violations(seen)
 
     def test_it_catches_what_was_acknowledged_too_early(
