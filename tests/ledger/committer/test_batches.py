@@ -264,7 +264,8 @@ class TestBounds:
     def test_who_was_sent_is_told_to_ask_the_command_id(
         self, database: Database
     ) -> None:
-        recorder = recorder_of(database, CommitterLimits(wait_s=0.3))
+        # Not before it was sent, however long the other takes to come.
+        recorder = recorder_of(database, CommitterLimits(wait_s=3))
         with one_at_the_head(database, recorder) as first:
             callers = started(recorder, act(), act())
             wait_until(lambda: len(waiting(database)) == 2)
@@ -286,7 +287,7 @@ class TestBounds:
         patient = recorder._committer._limits
         callers = []
         with one_at_the_head(database, recorder):
-            for number, wait_s in enumerate((LONG_S, 0.3, LONG_S)):
+            for number, wait_s in enumerate((LONG_S, 3, LONG_S)):
                 recorder._committer._limits = replace(patient, wait_s=wait_s)
                 callers += started(recorder, act())
                 if number < 2:
