@@ -237,7 +237,7 @@ class TestTimes:
         self, database: Database, recorder: PostgresProcessRecorder
     ) -> None:
         # The caller's clock is compared with the statement's time, not the lock's.
-        clock = datetime.now(UTC) - timedelta(seconds=59)
+        clock = datetime.now(UTC) - timedelta(seconds=50)
         (appended,) = recorder.append([act(event(uuid4(), 1))], clock=clock)
         assert appended.outcome is Outcome.APPENDED
 

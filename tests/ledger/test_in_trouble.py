@@ -148,7 +148,8 @@ class TestAServerThatGoes:
         for _ in range(20):
             with pytest.raises(OperationalError):
                 reader.head()
-        assert time.monotonic() - began < 0.5
+        # Had each waited as well, it would be ten seconds.
+        assert time.monotonic() - began < 5
         server.start()
         assert reader.head().position == 0
         # It counts anew: the next outage is waited for again.
@@ -207,8 +208,9 @@ class TestSessionsThatEnd:
                 time.sleep(0.3)
                 tx.execute("SELECT 1")
             assert is_away(caught.value)
-            with store.transaction() as tx:
-                tx.execute("SELECT 1")
+            # Not in a transaction, which may be silent too long again.
+            with store.autocommit() as cursor:
+                cursor.execute("SELECT 1")
 
     def test_in_the_middle_of_a_statement_by_a_limit_of_the_server(
         self, own: Database
@@ -220,6 +222,8 @@ class TestSessionsThatEnd:
         with pytest.raises(OperationalError) as caught, store.autocommit() as cursor:
             cursor.execute("SELECT pg_sleep(10)")
         assert is_away(caught.value)
+        # A new session may take longer to begin.
+        ask(server, "ALTER ROLE sijil_app RESET ALL")
         with store.autocommit() as cursor:
             cursor.execute("SELECT 1")
 
