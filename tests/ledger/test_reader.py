@@ -223,13 +223,15 @@ class TestIdling:
             ]
             assert wait_until(lambda: all(len(each) == 3 for each in seen))
             time.sleep(2 * POLL_S)
-            before = CountingCursor.statements
+            began, before = time.monotonic(), CountingCursor.statements
             time.sleep(IDLE_S)
             idle = CountingCursor.statements - before
+            # A busy machine lets us sleep longer.
+            passed_s = time.monotonic() - began
             # Not asleep either: the poll goes on, and what comes is seen by all.
             add(recorder)
             assert wait_until(lambda: all(len(each) == 4 for each in seen))
-        assert 1 <= idle <= IDLE_S / POLL_S + 1
+        assert 1 <= idle <= passed_s / POLL_S + 2
 
     def test_followers_of_a_process_share_one_listening_connection(
         self,
