@@ -10,6 +10,7 @@ from typing import Any, cast
 import psycopg2.extensions
 
 from ledger.copying import CHUNK_BYTES, copy_in
+from tests.ledger.load import wait_until
 
 LONG_S = 20.0
 
@@ -40,8 +41,8 @@ def test_the_end_comes_when_the_server_has_taken_in_what_came_before() -> None:
         cursor = cast("psycopg2.extensions.cursor", driver)
         thread = Thread(target=copy_in, args=(cursor, "COPY", data))
         thread.start()
+        wait_until(lambda: driver.sent == data)
         assert not driver.ended.wait(0.2)
-        assert driver.sent == data
         while full:
             full -= len(theirs.recv(1 << 16))
         assert driver.ended.wait(LONG_S)
