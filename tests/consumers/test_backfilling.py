@@ -179,7 +179,7 @@ def test_what_is_to_be_whole_has_its_end(
 def test_what_is_to_be_whole_has_its_beginning_and_every_partition(
     options: dict[str, Any], book: Book, admin: TopicAdmin
 ) -> None:
-    head = book.add(6)
+    head = book.add(9, 2)
     target = own(EVENTS, 5)
     assert not backfill(book.reader, options, target, admin=admin, until=head)
     (gone, *others) = last_records(
