@@ -11,6 +11,7 @@ import pytest
 from eventsourcing.persistence import Tracking
 from typer.testing import CliRunner
 
+from api import asking
 from api.cli import command_line
 from api.cli.failures import Failure
 from office.errors import OperatorError
@@ -26,7 +27,10 @@ RUNNER = CliRunner()
 def live(server: Server, template: str) -> Iterator[LiveServer]:
     database = fresh_database(server, template)
     try:
-        with live_in(database) as made:
+        with pytest.MonkeyPatch.context() as patched, live_in(database) as made:
+            # The views follow in a thread of this same busy process. The command waits
+            # for half a minute.
+            patched.setattr(asking, "FRESH_TIMEOUT_S", 25.0)
             yield made
     finally:
         database.close()
