@@ -31,12 +31,14 @@ from office.house import House, ViewsRoom
 from office.seeding import seed
 from projections.schema import ensure_views
 from tests.kafka import shared
+from tests.ports import share_ports
 
 # Machines are shared: an example's time says nothing.
 settings.register_profile(
     "sijil", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("sijil")
+share_ports()
 
 _NUMBERS = count(1)
 

@@ -17,6 +17,17 @@ _KERNELS_OWN = (32_768, 60_999)
 """What Linux gives away unless it was told otherwise."""
 _PORTS_TRIED = 100
 """For each: of hundreds or thousands, few are taken."""
+_share = (0, 1)
+"""Which of how many processes that draw at once this one is."""
+
+
+def keep_to_share(number: int, *, of: int) -> None:
+    """Let this process draw no port that one with another number draws.
+
+    Nobody holds a drawn port until its server is bound, nor between two starts of it.
+    """
+    global _share  # noqa: PLW0603 -- it is the process's own
+    _share = (number, of)
 
 
 def free_ports(number: int) -> list[int]:
@@ -51,7 +62,7 @@ def _candidates() -> Sequence[int]:
         first, last = int(told[0]), int(told[1])
     below = range(_FIRST_PORT, first)
     above = range(last + 1, _LAST_PORT + 1)
-    for ports in (below, above):
-        if len(ports) >= _FEWEST:
-            return ports
-    return range(_FIRST_PORT, _LAST_PORT + 1)
+    every = range(_FIRST_PORT, _LAST_PORT + 1)
+    ports = next((each for each in (below, above) if len(each) >= _FEWEST), every)
+    number, of = _share
+    return ports[number::of]

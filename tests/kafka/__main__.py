@@ -16,6 +16,7 @@ from types import FrameType
 
 from consumers.broker.jars import NoKafkaError
 from tests.kafka.broker import Cluster
+from tests.ports import share_ports
 
 LOOK_EVERY_S = 0.5
 
@@ -31,6 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    share_ports()
     try:
         cluster = Cluster(given.data)
         try:

@@ -41,6 +41,21 @@ def test_where_nothing_tells_it_is_what_linux_begins_with(given_away: Path) -> N
     assert max(free_ports(20)) < 32_768
 
 
+def test_processes_that_draw_at_once_share_the_ports_out(
+    given_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_away.write_text("32768 60999")
+    monkeypatch.setattr(ports, "_share", (0, 1))
+    every = set(ports._candidates())
+    shares = []
+    for number in range(3):
+        ports.keep_to_share(number, of=3)
+        shares.append(set(ports._candidates()))
+        assert set(free_ports(20)) <= shares[-1]
+    assert set.union(*shares) == every
+    assert sum(map(len, shares)) == len(every)
+
+
 def test_all_are_different_and_nobody_has_them() -> None:
     found = free_ports(30)
     assert len(set(found)) == 30
