@@ -5,10 +5,14 @@ from __future__ import annotations
 import fcntl
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 POM = Path(__file__).parent / "pom.xml"
-FETCH_TIMEOUT_S = 300
+TRIES = 3
+"""A line may fail for a moment. Maven keeps what it has, and goes on from there."""
+TRY_AGAIN_AFTER_S = 2.0
+TRY_TIMEOUT_S = 80
 """Some 45 files and 43 MB: seconds on a usual line."""
 
 
@@ -51,6 +55,18 @@ def _is_whole(kept: Path) -> bool:
 
 
 def _fetch(jars: Path) -> None:
+    for left in reversed(range(TRIES)):
+        try:
+            _try_to_fetch(jars)
+        except NoKafkaError:
+            if not left:
+                raise
+            time.sleep(TRY_AGAIN_AFTER_S)
+        else:
+            return
+
+
+def _try_to_fetch(jars: Path) -> None:
     try:
         subprocess.run(  # noqa: S603 -- our own pom
             [
@@ -61,7 +77,7 @@ def _fetch(jars: Path) -> None:
             check=True,
             capture_output=True,
             text=True,
-            timeout=FETCH_TIMEOUT_S,
+            timeout=TRY_TIMEOUT_S,
         )
     except subprocess.CalledProcessError as error:
         lines = (error.stdout + error.stderr).splitlines()

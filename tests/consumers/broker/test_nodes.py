@@ -82,6 +82,30 @@ def test_without_java_or_maven_the_words_say_which(
     assert class_path(tmp_path / "kept").endswith("/kept/jars/*")
 
 
+@pytest.mark.parametrize("fails", [0, 2, 3])
+def test_jars_that_do_not_come_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(jars, "TRY_AGAIN_AFTER_S", 0.0)
+    asked = tmp_path / "asked"
+    count = f"n=0; echo >> {asked}; while read -r _; do n=$((n+1)); done < {asked}"
+    for name, does in (
+        ("java", ""),
+        ("mvn", f"{count}; echo gone; [ $n -gt {fails} ]"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    kept = tmp_path / "kept"
+    if fails < jars.TRIES:
+        assert class_path(kept).endswith("/kept/jars/*")
+    else:
+        with pytest.raises(NoKafkaError, match="gone"):
+            class_path(kept)
+    assert len(asked.read_text().splitlines()) == min(fails + 1, jars.TRIES)
+    assert (kept / "whole").exists() is (fails < jars.TRIES)
+
+
 def test_two_brokers_of_one_home_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
