@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg2
@@ -34,7 +35,7 @@ from consumers.partitions import (
     records_between,
 )
 from consumers.settings import KafkaSettings
-from consumers.topic_admin import TopicAdmin
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import AGENCY_REPLIES
 from consumers.verifying import TopicVerifier, Verdict
 from consumers.verifying_statuses import StatusVerifier
@@ -108,6 +109,7 @@ _AWAY = (
     psycopg2.Error,
 )
 """What says that the store or the broker is away, in whose words ever."""
+T = TypeVar("T")
 
 
 class Trial:
@@ -360,12 +362,16 @@ class Trial:
         return [str(each) for each in found]
 
     def _verdict(self, ledger: LedgerReader | None) -> Verdict:
+        # Each time another verifier: it keeps what it has read.
+        return self._told(lambda: TopicVerifier(self._options, ledger=ledger).verify())
+
+    def _told(self, ask: Callable[[], T]) -> T:
         """As soon as it can be told: after a blow nothing may be there to be read."""
         deadline = time.monotonic() + LOOK_S
         while True:
             try:
-                return TopicVerifier(self._options, ledger=ledger).verify()
-            except (KafkaError, PartitionUnreadableError, PersistenceError):
+                return ask()
+            except (*_AWAY, PartitionUnreadableError, TopicMissingError):
                 if time.monotonic() > deadline:
                     raise
             self._start_nodes_again()
@@ -384,14 +390,12 @@ class Trial:
         again = Thread(target=self._live, args=(self._start_again, 0.2))
         again.start()
         self._threads = [again]
-        self.sent = self._messages()
-        wrong = []
+        self.sent = self._told(self._messages)
         deadline = time.monotonic() + LOOK_S
-        while self._marks() != self._ends() and time.monotonic() < deadline:
+        while (left := self._told(self._not_passed)) and time.monotonic() < deadline:
             self._start_nodes_again()
             time.sleep(0.5)
-        if self._marks() != self._ends():
-            wrong.append(f"marks {self._marks()} at ends {self._ends()}")
+        wrong = [f"marks and ends {left}"] if left else []
         self.head = self._book.reader.head().position
         verdict = self._verdict(self._book.reader)
         while verdict.behind and not verdict.findings and time.monotonic() < deadline:
@@ -401,7 +405,9 @@ class Trial:
         told = (verdict.first, verdict.last, verdict.records)
         if told != (1, self.head, self.head):
             wrong.append(f"first, last, records {told} of {self.head}")
-        proved = StatusVerifier(self._options, self._book.reader).verify()
+        proved = self._told(
+            lambda: StatusVerifier(self._options, self._book.reader).verify()
+        )
         wrong += [f"status: {each}" for each in proved.findings]
         if proved.behind:
             wrong.append(f"{proved.behind} statuses are behind")
@@ -430,23 +436,21 @@ class Trial:
                 for record in records
             }
 
-    def _ends(self) -> list[int]:
-        with closing(reader_of(self._options)) as reader:
-            ends = reader.end_offsets(self._places())
-        return [ends[each] for each in self._places()]
-
-    def _marks(self) -> list[int]:
-        """One above the last offset that was passed, of each partition."""
+    def _not_passed(self) -> list[tuple[int, int]]:
+        """Of partitions with more than was passed: one above its last, and the end."""
         name = AGENCY_REPLIES.name
         with closing(KafkaAdminClient(**self._options)) as admin:
             topic_id = topic_ids(admin, [name])[name]
-        marks = [
-            self._book.recorder.max_tracking_id(
-                tracking_name(name, topic_id, each.partition)
-            )
-            for each in self._places()
-        ]
-        return [0 if mark is None else mark + 1 for mark in marks]
+        with closing(reader_of(self._options)) as reader:
+            ends = reader.end_offsets(self._places())
+        found = []
+        for each, end in ends.items():
+            tracked = tracking_name(name, topic_id, each.partition)
+            mark = self._book.recorder.max_tracking_id(tracked)
+            passed = 0 if mark is None else mark + 1
+            if passed != end:
+                found.append((passed, end))
+        return found
 
     def close(self) -> None:
         """End every process and thread."""

@@ -15,9 +15,11 @@ from random import Random
 from threading import Event, Thread
 
 import pytest
+from kafka.errors import KafkaError
 
+from consumers.partitions import PartitionUnreadableError
 from consumers.settings import KafkaSettings
-from consumers.topic_admin import TopicAdmin
+from consumers.topic_admin import TopicAdmin, TopicMissingError
 from consumers.topics import EVENTS, RELAY_POSITION
 from consumers.verifying import TopicVerifier
 from consumers.verifying_statuses import StatusVerifier
@@ -107,7 +109,11 @@ def test_a_topic_is_whole_after_kills_of_broker_and_relay(
         head = book.reader.head().position
 
         def is_level() -> bool:
-            verdict = TopicVerifier(options).verify()
+            try:
+                verdict = TopicVerifier(options).verify()
+            except (KafkaError, PartitionUnreadableError, TopicMissingError):
+                # The broker is only just back.
+                return False
             # What was lost is missing until a relay has found it out.
             return verdict.last == head and not verdict.findings
 
