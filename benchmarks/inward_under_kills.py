@@ -182,7 +182,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="sijil-bench-") as folder,
         installation() as settings,
     ):
-        cluster = Cluster(Path(folder))
+        cluster = Cluster(Path(folder), is_killed=True)
         cluster.start()
         try:
             trial = Trial(cluster, settings, Path(folder))

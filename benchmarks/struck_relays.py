@@ -477,7 +477,7 @@ def trial(
         folder = tempfile.mkdtemp(prefix="sijil-struck-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         place = Path(folder)
-        cluster = Cluster(place / "kafka", nodes=nodes)
+        cluster = Cluster(place / "kafka", nodes=nodes, is_killed=True)
         first = cluster.nodes[0].folder
         first.mkdir(parents=True)
         kinds = list(blows or _OFTEN)

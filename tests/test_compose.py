@@ -211,7 +211,6 @@ def test_kafka_is_of_the_version_and_the_settings_that_are_tried(
         assert said[name] == ours_[name], name
     # Whatever has no good default for one node must be said.
     quick = {"offsets.topic.num.partitions", "transaction.state.log.num.partitions"}
-    quick |= {"broker.session.timeout.ms", "broker.heartbeat.interval.ms"}
     assert set(ours_) - set(said) == quick
     assert len(urlsafe_b64decode(kafka["environment"]["CLUSTER_ID"] + "==")) == 16
 

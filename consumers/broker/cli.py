@@ -59,7 +59,10 @@ def _the_only_one(folder: Path) -> Iterator[None]:
 
 def _serve(home: Path, settings: BrokerSettings, stop: Event) -> None:
     cluster = Cluster(
-        home / "kafka", jars=settings.broker_jars, ports=[settings.broker_port]
+        home / "kafka",
+        jars=settings.broker_jars,
+        ports=[settings.broker_port],
+        is_killed=True,
     )
     serves = settings.serves(home)
     serves.unlink(missing_ok=True)

@@ -26,6 +26,9 @@ _PROC = Path("/proc")
 """Where Linux tells of processes; elsewhere ``ps`` does."""
 LARGEST_MESSAGE_BYTES = 2 * 2**20
 """A message that is too large for Sijil must still reach it, to be set aside."""
+_SOON_BACK = {"broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 500}
+"""A killed node is back in half the time: its old session has to expire. Others keep
+Kafka's own nine seconds: after two, one on a busy machine may count as dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +43,21 @@ class _Address:
 class Node:
     """One node, broker and controller in one. Its data outlive its process.
 
-    ``jars`` is where Kafka's jars are kept.
+    ``jars`` is where Kafka's jars are kept; ``is_killed`` says that it may be killed,
+    and is to be back soon.
     """
 
     def __init__(
-        self, folder: Path, own: _Address, all_: Sequence[_Address], *, jars: Path
+        self,
+        folder: Path,
+        own: _Address,
+        all_: Sequence[_Address],
+        *,
+        jars: Path,
+        is_killed: bool,
     ) -> None:
         self._jars = jars
+        self._sessions = _SOON_BACK if is_killed else {}
         self.number = own.number
         self.folder = folder
         self.log = folder / "node.log"
@@ -203,9 +214,7 @@ class Node:
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": min(2, copies),
             "group.initial.rebalance.delay.ms": 0,
-            # A killed node is back in half the time: its old session has to expire.
-            "broker.session.timeout.ms": 2000,
-            "broker.heartbeat.interval.ms": 500,
+            **self._sessions,
         }
 
 
@@ -213,7 +222,13 @@ class Cluster:
     """Nodes on free loopback ports, their data below one folder."""
 
     def __init__(
-        self, folder: Path, *, jars: Path, nodes: int = 1, ports: Sequence[int] = ()
+        self,
+        folder: Path,
+        *,
+        jars: Path,
+        nodes: int = 1,
+        ports: Sequence[int] = (),
+        is_killed: bool = False,
     ) -> None:
         free = [*ports, *free_ports(2 * nodes - len(ports))]
         addresses = [
@@ -221,7 +236,13 @@ class Cluster:
             for n in range(nodes)
         ]
         self.nodes = [
-            Node(folder / f"node-{own.number}", own, addresses, jars=jars)
+            Node(
+                folder / f"node-{own.number}",
+                own,
+                addresses,
+                jars=jars,
+                is_killed=is_killed,
+            )
             for own in addresses
         ]
 

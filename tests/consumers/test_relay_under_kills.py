@@ -34,7 +34,7 @@ ROUNDS = 6
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with one_node(tmp_path / "kafka") as made:
+    with one_node(tmp_path / "kafka", is_killed=True) as made:
         yield made
 
 

@@ -15,8 +15,10 @@ KEPT = REPOSITORY / "build" / "kafka"
 class Cluster(nodes.Cluster):
     """Nodes on free loopback ports, their data below one folder."""
 
-    def __init__(self, folder: Path, *, nodes: int = 1) -> None:
-        super().__init__(folder, jars=KEPT, nodes=nodes)
+    def __init__(
+        self, folder: Path, *, nodes: int = 1, is_killed: bool = False
+    ) -> None:
+        super().__init__(folder, jars=KEPT, nodes=nodes, is_killed=is_killed)
 
     def kill(self) -> None:
         """SIGKILL to every node.

@@ -60,10 +60,10 @@ def _missing() -> str | None:
 
 
 @contextmanager
-def one_node(folder: Path) -> Iterator[Cluster]:
-    """A cluster of one node to be harmed. Raises what ``must_be_had`` does."""
+def one_node(folder: Path, *, is_killed: bool = False) -> Iterator[Cluster]:
+    """A cluster of one node of one's own. Raises what ``must_be_had`` does."""
     must_be_had()
-    made = Cluster(folder)
+    made = Cluster(folder, is_killed=is_killed)
     try:
         made.start()
         yield made
