@@ -102,17 +102,11 @@ def test_a_holiday_that_another_process_publishes_moves_the_next_due_time(
     day = office_day(before)
     calendar_id = Calendar.id_of(day.year)
     known = other.ledger.find(Calendar, calendar_id)
-    assert known is not None
+    # Only one year's is seeded, and its last days' due times are in the next.
+    holidays = () if known is None else known.published.holidays
     holiday = Holiday(day=day, name_ar="عطلة", name_en="Holiday", certainty="fixed")
     other.catalogue.publish_calendar(
-        PublishCalendar(
-            year=day.year,
-            holidays=(*known.published.holidays, holiday),
-            hours=known.published.hours,
-            weekend=known.published.weekend,
-            opens=known.published.opens,
-            closes=known.published.closes,
-        ),
+        PublishCalendar(year=day.year, holidays=(*holidays, holiday)),
         seen(other, Calendar, calendar_id),
     )
     after = scene.get(scene.submit()).due_at
