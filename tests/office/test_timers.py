@@ -159,6 +159,7 @@ class TestLeases:
     def test_a_lease_ends_and_the_clerk_who_had_it_is_too_late(
         self, scene: Scene
     ) -> None:
+        at_work(scene)
         request_id = scene.assigned()
         scene.requests.claim(
             ClaimRequest(request_id=request_id), scene.seen(request_id, CLERK, "claim")
