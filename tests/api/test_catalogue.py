@@ -17,7 +17,8 @@ FEE = {"channel": "cash", "amount": 3000, "unit": "SYP.new"}
 
 
 def new_code(kind: str = "T") -> str:
-    return f"{kind}-{uuid4().hex[:10]}"
+    # Not without the letter: ten digits of chance may be those of a phone.
+    return f"{kind}-x{uuid4().hex[:10]}"
 
 
 def admin(door: Door, path: str, body: Any, etag: str | None = None) -> Response:
