@@ -54,10 +54,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
         self.process: subprocess.Popen[bytes] | None = None
-        self.start_took_s = 0.0
-        """From the last start until it was ready."""
         self._printed_before = 0
-        self._began = 0.0
         # Every process of this run carries the mark in its environment.
         self._mark = secrets.token_hex(8)
 
@@ -88,7 +85,6 @@ class Running:
     def start(self) -> None:
         """Start it; what it prints goes to ``output``."""
         self._printed_before = len(self.printed())
-        self._began = time.monotonic()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [
@@ -115,7 +111,6 @@ class Running:
             assert self.process.poll() is None, self.printed()
             assert time.monotonic() < deadline, self.printed() + self.logs()
             time.sleep(_LOOK_EVERY_S)
-        self.start_took_s = time.monotonic() - self._began
 
     def is_ready(self) -> bool:
         """Whether it says so now."""
