@@ -164,6 +164,14 @@ class Running:
             self.process.wait()
 
     def interrupt(self) -> int:
+    def commands(self) -> list[tuple[psutil.Process, list[str]]]:
+        """Every process with its command line, but for those that end meanwhile."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                found.append((process, process.cmdline()))
+        return found
+
         """Ctrl-C, and the exit code once it has stopped."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)

@@ -4,13 +4,16 @@ there again."""
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
+from ledger.embedded import EmbeddedServer
 from tests.running import Running
 
 MAKING = ("making a new database cluster", "reference data: ")
@@ -66,7 +69,7 @@ def test_without_a_kafka_it_says_so_in_a_line_and_nothing_of_the_streams_runs(
     run: Running,
 ) -> None:
     assert run.printed().count("no Kafka is named") == 1
-    commands = {word for p in run.processes() for word in p.cmdline()}
+    commands = {word for _, command in run.commands() for word in command}
     assert {"serve", "runner"} <= commands
     assert not {"relay", "analytics", "broker"} & commands
 
@@ -127,15 +130,16 @@ def test_a_second_run_of_the_same_home_is_told_so(run: Running) -> None:
 
 
 def test_a_dead_child_is_started_again(run: Running) -> None:
-    (server,) = [p for p in run.processes() if "serve" in p.cmdline()]
+    (server,) = [process for process, words in run.commands() if "serve" in words]
     server.kill()
     wait_for(run, "serve ended with code -9")
     run.wait_until_ready()
 
 
 def test_a_dead_database_is_started_again(run: Running) -> None:
-    (postmaster,) = [p for p in run.processes() if "-D" in p.cmdline()]
-    postmaster.kill()
+    postmaster = EmbeddedServer(run.home).pid()
+    assert postmaster is not None
+    os.kill(postmaster, signal.SIGKILL)
     wait_for(run, "PostgreSQL ended and starts again")
     run.wait_until_ready()
     walked = run.sijil("walk", "--outcome", "issued")

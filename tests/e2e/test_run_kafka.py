@@ -138,9 +138,7 @@ def until_listed(run: Running, *, reference: str) -> None:
 def children(run: Running, command: str) -> list[psutil.Process]:
     """Its processes of one command, but not of what these have started."""
     return [
-        process
-        for process in run.processes()
-        if "api.cli" in process.cmdline() and command in process.cmdline()
+        process for process, words in run.commands() if {"api.cli", command} <= {*words}
     ]
 
 
