@@ -29,7 +29,20 @@ _WELCOME = "Sijil runs."
 
 def free_port() -> int:
     """A port of the loopback address that nobody has, and nobody is given."""
-    return free_ports(1)[0]
+    return our_ports(1)[0]
+
+
+def our_ports(number: int) -> list[int]:
+    """As ``free_port``, and none that another process of pytest would be given.
+
+    It is free until a server is bound, which may be long after.
+    """
+    us = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    found = free_ports(number)
+    while {port % processes for port in found} != {us}:
+        found = free_ports(number)
+    return found
 
 
 class Running:
@@ -49,8 +62,8 @@ class Running:
         self.home = home or self.place / "home"
         self.simulate = simulate
         self.runners = runners
-        self.kafka_port = free_port() if kafka else None
-        self.port = free_port()
+        self.port, for_kafka = our_ports(2)
+        self.kafka_port = for_kafka if kafka else None
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
         self.process: subprocess.Popen[bytes] | None = None
@@ -151,6 +164,14 @@ class Running:
                 continue
         return found
 
+    def commands(self) -> list[tuple[psutil.Process, list[str]]]:
+        """Every process with its command line, but for those that end meanwhile."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                found.append((process, process.cmdline()))
+        return found
+
     def kill_everything(self) -> None:
         """SIGKILL to every process of this run, the database's too."""
         while victims := self.processes():
@@ -164,14 +185,6 @@ class Running:
             self.process.wait()
 
     def interrupt(self) -> int:
-    def commands(self) -> list[tuple[psutil.Process, list[str]]]:
-        """Every process with its command line, but for those that end meanwhile."""
-        found = []
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                found.append((process, process.cmdline()))
-        return found
-
         """Ctrl-C, and the exit code once it has stopped."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
