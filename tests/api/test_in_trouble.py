@@ -25,6 +25,7 @@ from api.problems import MEDIA_TYPE
 from ledger.persistence.datastore import PostgresDatastore
 from office.house import House
 from office.runner import keep_running
+from projections.schema import VIEWS
 from tests.api.door import SUBMISSION, Door, door_of
 from tests.api.live import Listener, LiveServer, live_in
 from tests.api.matrix import ROWS, operations
@@ -321,7 +322,9 @@ def test_streams_and_views_go_on_when_the_server_is_back(
             assert not thread.is_alive()
         positions = [heard.id for heard in listener.changes]
         assert len(positions) == len(set(positions))
-        levels = live.scene.house.queries.progress.levels()
+        progress = live.scene.house.queries.progress
+        assert progress.wait_for([v.name for v in VIEWS], last, timeout_s=LONG_S)
+        levels = progress.levels()
         assert {level.position for level in levels} == {last}
         assert [level.view for level in levels if level.error] == []
 
