@@ -13,10 +13,15 @@ from api.v1.people import SearchLimits
 from projections.pages import encode_cursor
 from tests.api.door import PERSON, Door, door_of
 from tests.conftest import Database
+from tests.office.persons import IDENTIFIER
 
 SEARCH = "/v1/persons/search"
-OTHER = {"full_name": "ليلى مؤمنة", "other_identifier": "P-77", "phone": "0944000001"}
-VALUES = ("علامة", "01000099887", "933123498", "شارع", "ليلى", "P-77", "944000001")
+OTHER = {
+    "full_name": "ليلى مؤمنة",
+    "other_identifier": IDENTIFIER,
+    "phone": "0944000001",
+}
+VALUES = ("علامة", "01000099887", "933123498", "شارع", "ليلى", IDENTIFIER, "944000001")
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_a_person_is_found_merged_and_told(door: Door) -> None:
     assert again.json() == merged.json()
     refused = door.post("supervisor", "/v1/persons/merge", body)
     assert (refused.status_code, refused.json()["code"]) == (409, "already-merged")
-    assert found(door, other_identifier="P-77") == {one, other}
+    assert found(door, other_identifier=IDENTIFIER) == {one, other}
     told = door.post("supervisor", "/v1/persons/export", party(other))
     assert told.status_code == 200, told.text
     assert told.headers["Cache-Control"] == "no-store"

@@ -20,8 +20,10 @@ FOREIGN_SUPERVISOR = Principal(
 )
 ADMINISTRATOR = Principal(role=ActorKind.ADMINISTRATOR, id="adm-1")
 CITIZEN = Principal(role=ActorKind.CITIZEN, id="subject-1")
+IDENTIFIER = "PASS-7781-QX"
+"""Too long for a tracking number to hold it by chance."""
 OTHER = PersonDetails(
-    full_name="ليلى مؤمنة عبد الله", other_identifier="P-77", phone="0944000001"
+    full_name="ليلى مؤمنة عبد الله", other_identifier=IDENTIFIER, phone="0944000001"
 )
 ROUTE = "POST /v1/persons/merge"
 

@@ -26,6 +26,7 @@ from tests.office.persons import (
     ADMINISTRATOR,
     CITIZEN,
     FOREIGN_SUPERVISOR,
+    IDENTIFIER,
     OTHER,
     by_number,
     found,
@@ -50,7 +51,7 @@ class TestMerging:
         later = scene.submit(applicant=OTHER)
         scene.level()
         assert by_number(scene) == {one, other, later}
-        hits = scene.house.people.find(PersonField.OTHER_IDENTIFIER, "P-77", CLERK)
+        hits = scene.house.people.find(PersonField.OTHER_IDENTIFIER, IDENTIFIER, CLERK)
         assert found(hits) == {one, other, later}
         assert len(scene.house.vault.find_parties("national_number", MARKED_NUMBER)) > 2
 
