@@ -196,6 +196,7 @@ class TestLooking:
 
     def test_many_looks_at_once_are_one(self, scene: Scene) -> None:
         request_id = scene.submit()
+        scene.now = scene.now.replace(minute=0, second=0) + timedelta(hours=1)
         start, failed = threading.Barrier(4), []
 
         def run() -> None:

@@ -79,6 +79,8 @@ class TestExport:
     ) -> None:
         one = scene.submit()
         foreign = scene.submit(FOREIGN_CLERK)
+        # Both in one hour: a look has its id from the hour.
+        scene.now = scene.now.replace(minute=0, second=0) + timedelta(hours=1)
         scene.house.people.export(applicant(one), SUPERVISOR)
         scene.house.people.export(applicant(one), SUPERVISOR)
         (entry,) = looks(scene)
