@@ -20,6 +20,11 @@ from tests.projections.live import Views
 NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 TAKE_ONE = "SELECT pg_current_xact_id()::text::bigint"
 STANDS_AT = "SELECT position FROM sijil_views.progress WHERE view = 'clerk_queue'"
+LOG_WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+QUIET = {"autovacuum": "off", "bgwriter_lru_maxpages": "0", "checkpoint_timeout": "1d"}
+"""Whoever else commits takes the next number, and whoever writes pages takes the log
+that stands before them to the disk.
+"""
 
 
 def test_a_number_given_away_twice_is_not_taken_for_ones_own() -> None:
@@ -34,8 +39,11 @@ def test_a_number_given_away_twice_is_not_taken_for_ones_own() -> None:
         views = Views(database)
         with closing(psycopg2.connect(**database.superuser_dsn())) as connection:
             connection.autocommit = True
-            connection.cursor().execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-            connection.cursor().execute("SELECT pg_reload_conf()")
+            cursor = connection.cursor()
+            for name, value in QUIET.items():
+                cursor.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            cursor.execute("SELECT pg_reload_conf()")
+            log_writer = asked(cursor, LOG_WRITER)
         random_history(views.recorder, requests=20)
         head = views.reader.head()
         mine, others = (
@@ -51,11 +59,13 @@ def test_a_number_given_away_twice_is_not_taken_for_ones_own() -> None:
         take(mine, 0, kept)
         # An append waits for the disk, and takes with it what was written before.
         random_history(views.recorder, requests=1, seed=2)
+        os.kill(log_writer, signal.SIGSTOP)
         take(mine, kept, lost)
         number = int(str(mine._wrote).split()[0])
         pid = server.pid()
         assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        for each in (pid, log_writer):
+            os.kill(each, signal.SIGKILL)
         while server.pid() is not None:
             time.sleep(0.01)
         server.start()
