@@ -235,7 +235,7 @@ def kill_folding_processes(views: Views, head: int) -> None:
     import multiprocessing
 
     spawn = multiprocessing.get_context("spawn")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     kills = 0
     while min(level.position for level in views.progress.levels()) < head:
         assert time.monotonic() < deadline
