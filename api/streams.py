@@ -178,7 +178,9 @@ class Streams:
         self._follower.join(feed, level)
         epoch, ledger = self._follower.epoch, ledger_name(head)
         token_until = login.until.timestamp()
-        ends_at = time.monotonic() + min(self.longest_s, token_until - time.time())
+        # In this order: held up in between, it ends after the token, never before it.
+        token_s = token_until - time.time()
+        ends_at = time.monotonic() + min(self.longest_s, token_s)
         try:
             position, because = _place(last_id, head, feed.level)
             if because is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,10 +24,21 @@ from tests.api.live import (
 )
 
 
-def test_a_stream_ends_with_its_token(quiet: LiveServer) -> None:
+def test_a_stream_ends_with_its_token(
+    quiet: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says so, however late it learns what time it is."""
+    late = iter([0.2])
+
+    def time_of_day() -> float:
+        time.sleep(next(late, 0.0))
+        return time.time()
+
+    clocks = SimpleNamespace(time=time_of_day, monotonic=time.monotonic)
     # The reader believes a token half a minute longer, and so does a stream.
     heard(quiet, QUEUE)
     short = quiet.token("supervisor", timedelta(seconds=-24))
+    monkeypatch.setattr(streams, "time", clocks)
     listener = Listener()
     with quiet.stream("supervisor", QUEUE, token=short) as answer:
         for piece in answer.iter_text():
