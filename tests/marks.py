@@ -121,6 +121,16 @@ def _letter(code: int) -> str:
     return chr(code) if code <= 0x10FFFF else ""
 
 
+def _pattern(core: str) -> str:
+    """What finds a core: digits with what is written before them, or by themselves.
+
+    Among millions of hexadecimal digits the nine of a phone stand by chance.
+    """
+    if not core.isdecimal():
+        return re.escape(core)
+    return rf"(?<=0){core}|(?<=963){core}|(?<![0-9a-f]){core}(?![0-9a-f])"
+
+
 def _hashes() -> Iterator[tuple[bytes, str, str]]:
     for kind, texts in _HASHED.items():
         for text in texts:
@@ -141,7 +151,7 @@ _BY_CORE = {
     for kind, cores in _CORES.items()
     for core in cores
 }
-_CORE = re.compile("|".join(map(re.escape, _BY_CORE)))
+_CORE = re.compile("|".join(map(_pattern, _BY_CORE)))
 _RAW = tuple(
     (text.encode(encoding), kind)
     for kind, text in TYPED.items()

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.marks import EMAIL, NAME, NUMBER, TYPED, percent, search
+from tests.marks import EMAIL, NAME, NUMBER, PHONE, TYPED, percent, search
 
 WAYS = {
     "as it is": lambda text: text,
@@ -58,6 +58,12 @@ def test_nothing_is_found_where_nothing_is() -> None:
     noise = [str(uuid4()) for _ in range(2_000)]
     assert search(json.dumps(noise)) == set()
     assert search("تقديم الطلب 2026-11-23T08:14:05.120000Z SY-DI-01") == set()
+
+
+@pytest.mark.parametrize("number", [NUMBER, PHONE])
+def test_digits_in_the_midst_of_hexadecimal_ones_are_no_number(number: str) -> None:
+    assert search(json.dumps({"a": int(number)}))
+    assert not search(f"5e{int(number)}5e")
 
 
 def test_what_was_found_does_not_repeat_it() -> None:
