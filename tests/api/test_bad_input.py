@@ -308,7 +308,7 @@ class TestTokens:
             jwt.encode(claims, None, algorithm="none"),
             jwt.encode(claims, public, algorithm="HS256"),
             jwt.encode(claims, public.hex() * 2, algorithm="HS256"),
-            self.sign(door)[:-4] + "AAAA",
+            self.sign(door)[:-40] + "A" * 40,
             "x.y.z",
             "Bearer",
             "",
