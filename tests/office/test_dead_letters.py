@@ -97,7 +97,7 @@ def test_an_offset_that_was_passed_is_not_passed_again(scene: Scene) -> None:
 def test_a_message_from_the_future_happened_no_later_than_now(scene: Scene) -> None:
     command = aside(sent_ms=milliseconds(scene.now + timedelta(days=400)))
     body = read_body(set_aside(scene, command).body)
-    assert body["effective_at"] <= scene.clock().isoformat()
+    assert datetime.fromisoformat(body["effective_at"]) <= scene.clock()
     assert set_aside(scene, command).aggregate_id == command.letter_id
 
 
