@@ -480,7 +480,7 @@ class TestQueue:
         then = all_pages(filled, "supervisor", QUEUE, as_of=position)
         late = [item for item in then if item["is_overdue"]]
         try:
-            filled.scene.now = before.replace(year=before.year + 1)
+            filled.scene.now = before + timedelta(days=365)
             now = all_pages(filled, "supervisor", QUEUE, overdue=True)
             assert len(now) > len(late)
             assert all(item["is_overdue"] for item in now)
@@ -541,7 +541,7 @@ class TestRequests:
         [last] = door.scene.entries(UUID(request_id))[-1:]
         before = door.scene.now
         try:
-            door.scene.now = before.replace(year=before.year + 1)
+            door.scene.now = before + timedelta(days=365)
             late = door.get("clerk", "/v1/requests", overdue=True).json()["items"]
             assert request_id in {item["id"] for item in late}
             then = door.get(
