@@ -27,8 +27,10 @@ from tests.projections.histories import Life, store
 from tests.running import free_port
 
 QUEUE = "/v1/queue/events"
-STARTED_S = 20.0
-TIMEOUT_S = 30.0
+STARTED_S = 60.0
+TIMEOUT_S = 60.0
+GRACE_S = 60
+"""How long the server lets what is open go on at its end."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class LiveServer:
             port=port,
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_S,
         )
         self.server = Server(config, self.app)
         self.thread = Thread(target=self.server.run)
@@ -201,7 +203,7 @@ def live_in(database: Database, *, is_following: bool = True) -> Iterator[LiveSe
             made.stop()
 
 
-def eventually(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def eventually(is_so: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
     until = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < until
@@ -242,6 +244,7 @@ def queue_shown(live: LiveServer, path: str, **asked: Any) -> dict[str, Any]:
         f"{live.url}{path}",
         headers={"Authorization": f"Bearer {token}"},
         params={"limit": 200, "min_position": head(live), **asked},
+        timeout=TIMEOUT_S,
     ).json()
     assert answer["next"] is None
     return {item["request_id"]: item for item in answer["items"]}

@@ -14,6 +14,7 @@ import pytest
 from api import feeds, streams
 from tests.api.live import (
     QUEUE,
+    TIMEOUT_S,
     Listener,
     LiveServer,
     head,
@@ -77,6 +78,7 @@ class Wild:
             f"{self.live.url}{path}",
             headers={"Authorization": f"Bearer {self.live.token(who)}"},
             params={"limit": 200, "min_position": head(self.live), **asked},
+            timeout=TIMEOUT_S,
         ).json()
         assert answer["next"] is None
         items: list[dict[str, Any]] = answer["items"]
@@ -269,6 +271,7 @@ def test_who_does_what_a_stream_tells_has_the_counts(
         f"{live.url}/v1/counts",
         headers={"Authorization": f"Bearer {live.token(who)}"},
         params={"min_position": head(live), **asked},
+        timeout=TIMEOUT_S,
     ).json()
     shown = {
         tuple(item["group"].values()): item

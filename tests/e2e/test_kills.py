@@ -69,7 +69,7 @@ class Writer:
                     "documents": [],
                     "delivery": "home",
                 },
-                timeout=10,
+                timeout=60,
             )
         except httpx2.TransportError:
             return False
@@ -162,7 +162,9 @@ def all_requests(run: Running) -> list[str]:
     found: list[str] = []
     asked = {"limit": "200"}
     while True:
-        page = httpx2.get(f"{run.url}/v1/requests", headers=headers, params=asked)
+        page = httpx2.get(
+            f"{run.url}/v1/requests", headers=headers, params=asked, timeout=60
+        )
         assert page.status_code == 200, page.text
         found += [item["id"] for item in page.json()["items"]]
         if page.json()["next"] is None:

@@ -33,7 +33,7 @@ def run() -> Iterator[Running]:
 
 def wait_for(run: Running, text: str) -> str:
     """The whole of what was printed, once ``text`` is in it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while text not in run.printed():
         assert time.monotonic() < deadline, run.printed()
         time.sleep(0.1)
@@ -59,7 +59,9 @@ def test_it_prints_addresses_a_login_for_each_role_and_what_to_try(
     ]
     for role, token in tokens:
         answer = httpx2.get(
-            f"{run.url}/v1/services", headers={"Authorization": f"Bearer {token}"}
+            f"{run.url}/v1/services",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
         )
         assert answer.status_code == 200, role
     assert "Three things to try" in printed

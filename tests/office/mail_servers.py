@@ -65,7 +65,9 @@ class Inbox:
 def mail_server(inbox: Inbox, **options: Any) -> Iterator[int]:
     """A real server on a real socket."""
     port = free_port()
-    controller = Controller(inbox, hostname="127.0.0.1", port=port, **options)
+    controller = Controller(
+        inbox, hostname="127.0.0.1", port=port, ready_timeout=60, **options
+    )
     controller.start()
     try:
         yield port

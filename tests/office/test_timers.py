@@ -364,7 +364,7 @@ class TestTheLoop:
         )
         thread.start()
         try:
-            for _ in range(200):
+            for _ in range(1_200):
                 if len(counting.asked) >= 2:
                     break
                 stop.wait(0.05)

@@ -244,7 +244,7 @@ def at_a_terminal(url: str, lines: str, *arguments: str) -> tuple[int, str]:
             if line is not None:
                 os.write(ours, line.encode() + b"\n")
                 shown += b"\n"
-        code = process.wait(20)
+        code = process.wait(60)
     os.close(ours)
     return code, shown.decode(errors="replace")
 

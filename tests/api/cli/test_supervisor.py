@@ -14,8 +14,8 @@ import pytest
 
 from api.cli.supervisor import FIRST_PAUSE_S, Child, Supervisor
 
-SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
-TIMEOUT_S = 20.0
+SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
+TIMEOUT_S = 60.0
 
 
 def child(folder: Path, *command: str, name: str = "child") -> Child:
@@ -130,7 +130,7 @@ def test_children_stop_in_the_reverse_order(tmp_path: Path) -> None:
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n"
         f"open({str(tmp_path)!r} + '/up-' + sys.argv[1], 'w').close()\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     children = [
         child(tmp_path, sys.executable, "-c", program, name, name=name)
@@ -152,7 +152,7 @@ def test_a_child_ends_when_its_supervisor_is_killed(
         "from office.processes import end_with_parent\n"
         f"{'signal.signal(signal.SIGTERM, signal.SIG_IGN)' if is_stubborn else ''}\n"
         "end_with_parent(grace_s=0.2)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     parent = (
         "import sys, time\n"
@@ -162,7 +162,7 @@ def test_a_child_ends_when_its_supervisor_is_killed(
         f"    log=Path({str(tmp_path / 'heir.log')!r}))\n"
         "child.start()\n"
         "print(child.process.pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", parent], stdout=subprocess.PIPE
