@@ -29,20 +29,7 @@ _WELCOME = "Sijil runs."
 
 def free_port() -> int:
     """A port of the loopback address that nobody has, and nobody is given."""
-    return our_ports(1)[0]
-
-
-def our_ports(number: int) -> list[int]:
-    """As ``free_port``, and none that another process of pytest would be given.
-
-    It is free until a server is bound, which may be long after.
-    """
-    us = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    found = free_ports(number)
-    while {port % processes for port in found} != {us}:
-        found = free_ports(number)
-    return found
+    return free_ports(1)[0]
 
 
 class Running:
@@ -62,7 +49,7 @@ class Running:
         self.home = home or self.place / "home"
         self.simulate = simulate
         self.runners = runners
-        self.port, for_kafka = our_ports(2)
+        self.port, for_kafka = free_ports(2)
         self.kafka_port = for_kafka if kafka else None
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = self.place / "output"
