@@ -20,7 +20,7 @@ from consumers.broker.ports import free_ports
 from ledger.embedded import EmbeddedServer
 
 REPOSITORY = Path(__file__).parent.parent
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 240.0
 """A first start makes a cluster and the reference data; shared machines are slow."""
 STOP_TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.1
