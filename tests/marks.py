@@ -161,6 +161,11 @@ _BY_RAW = {raw: kind for raw, kind in _RAW if len(raw) > 8}
 _RAW_PATTERN = re.compile(b"|".join(map(re.escape, _BY_RAW)))
 
 
+def stands_in(data: bytes, value: str) -> bool:
+    """Whether a value stands in bytes as it is: nothing is decoded."""
+    return re.search(_pattern(value).encode(), data) is not None
+
+
 def search(what: str | bytes, where: str = "") -> set[Found]:
     """Every marked value in a text or in bytes, however it is written there."""
     data = what.encode("utf-8", "surrogatepass") if isinstance(what, str) else what

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.marks import EMAIL, NAME, NUMBER, PHONE, TYPED, percent, search
+from tests.marks import EMAIL, NAME, NUMBER, PHONE, TYPED, percent, search, stands_in
 
 WAYS = {
     "as it is": lambda text: text,
@@ -62,8 +62,12 @@ def test_nothing_is_found_where_nothing_is() -> None:
 
 @pytest.mark.parametrize("number", [NUMBER, PHONE])
 def test_digits_in_the_midst_of_hexadecimal_ones_are_no_number(number: str) -> None:
-    assert search(json.dumps({"a": int(number)}))
-    assert not search(f"5e{int(number)}5e")
+    digits = str(int(number))
+    for apart in (f'{{"a":{digits}}}', f"5e{number}5e"):
+        assert search(apart)
+        assert stands_in(apart.encode(), digits)
+    assert not search(f"5e{digits}5e")
+    assert not stands_in(f"5e{digits}5e".encode(), digits)
 
 
 def test_what_was_found_does_not_repeat_it() -> None:
