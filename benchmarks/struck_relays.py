@@ -23,6 +23,24 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from benchmarks.blows import (
+    ALL_NODES,
+    BETWEEN,
+    BROKER,
+    ENDED,
+    FULL,
+    LONG_STOPPED,
+    MID_COMMIT,
+    MISSED,
+    OFTEN,
+    POWER,
+    RELAY,
+    SERVER,
+    STANDBY,
+    STOPPED,
+    WORKER,
+    WRITTEN_DOWN,
+)
 from benchmarks.inward import SENDERS, Bench
 from benchmarks.small_disks import mounted, unmounted
 from consumers.broker.nodes import Node
@@ -36,7 +54,7 @@ from consumers.partitions import (
 )
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin, TopicMissingError
-from consumers.topics import AGENCY_REPLIES
+from consumers.topics import AGENCY_REPLIES, EVENTS, RELAY_POSITION
 from consumers.verifying import TopicVerifier, Verdict
 from consumers.verifying_statuses import StatusVerifier
 from ledger.reader import LedgerReader
@@ -50,34 +68,9 @@ from tests.consumers.conftest import Book
 from tests.consumers.inward import process as workers
 from tests.consumers.inward.effects import faults
 from tests.consumers.simpler_relays import Given, begin
-from tests.kafka.broker import Cluster
+from tests.kafka.broker import Cluster, lose_the_end
 from tests.own_server import own_database, own_home
 
-BROKER = "a node killed and started"
-MID_COMMIT = "a node killed in the middle of a commit"
-WRITTEN_DOWN = "a node and the relays killed as a commit was written down"
-MISSED = "of these, without a node: no commit came"
-ALL_NODES = "all nodes killed at once"
-STOPPED = "a node stopped for seconds"
-BETWEEN = "a node stopped for longer than a delivery may take, not a transaction"
-LONG_STOPPED = "a node stopped for longer than a transaction may take"
-FULL = "a node's disk full"
-RELAY = "the relays killed, one after the other"
-STANDBY = "one of two relays killed"
-WORKER = "a worker killed"
-SERVER = "PostgreSQL killed and started"
-ENDED = "a node that had ended by itself, started"
-_OFTEN = (
-    BROKER,
-    MID_COMMIT,
-    WRITTEN_DOWN,
-    STOPPED,
-    RELAY,
-    STANDBY,
-    WORKER,
-    SERVER,
-    FULL,
-)
 _SELDOM_EVERY = 40
 """Rounds to one long stop of each kind: it lasts as long as many others."""
 STOP_S = (1.0, 6.0)
@@ -85,6 +78,8 @@ BETWEEN_S = 27.0
 LONG_STOP_S = 60.0
 """A delivery may take 25 s, a transaction 30 s (consumers.relay)."""
 FULL_S = (2.0, 6.0)
+LOST_BYTES = 20_000
+"""At most, of each partition: a few transactions."""
 LONGEST_REST_S = 2.0
 AIM_S = 30.0
 """How long the middle of a commit is waited for."""
@@ -249,6 +244,7 @@ class Trial:
             BROKER: self._kill_a_node,
             MID_COMMIT: self._kill_in_a_commit,
             WRITTEN_DOWN: self._kill_at_a_written_commit,
+            POWER: self._cut_the_power,
             ALL_NODES: self._kill_all,
             STOPPED: lambda: self._stop_a_node(self._chance.uniform(*STOP_S)),
             BETWEEN: lambda: self._stop_a_node(BETWEEN_S),
@@ -306,6 +302,20 @@ class Trial:
         for node in grown:
             node.start()
             node.wait()
+
+    def _cut_the_power(self) -> None:
+        """What a single node had said it has is not on its disk: the relay is not told.
+
+        Of its next record the node says that some before it are missing.
+        """
+        node = self._cluster.nodes[0]
+        node.kill()
+        lose_the_end(node, RELAY_POSITION.name, 0, LOST_BYTES)
+        for partition in range(EVENTS.partitions):
+            size = self._chance.randrange(LOST_BYTES)
+            lose_the_end(node, EVENTS.name, partition, size)
+        node.start()
+        node.wait()
 
     def _kill_all(self) -> None:
         self._cluster.kill()
@@ -398,7 +408,11 @@ class Trial:
         wrong = [f"marks and ends {left}"] if left else []
         self.head = self._book.reader.head().position
         verdict = self._verdict(self._book.reader)
-        while verdict.behind and not verdict.findings and time.monotonic() < deadline:
+        # What a power cut took is missing until a relay has noticed.
+        is_cut = bool(self.blows[POWER])
+        while (
+            (verdict.behind and not verdict.findings) or (is_cut and verdict.findings)
+        ) and time.monotonic() < deadline:
             time.sleep(0.5)
             verdict = self._verdict(self._book.reader)
         wrong += [str(each) for each in verdict.findings]
@@ -480,7 +494,7 @@ def trial(
         cluster = Cluster(place / "kafka", nodes=nodes, is_killed=True)
         first = cluster.nodes[0].folder
         first.mkdir(parents=True)
-        kinds = list(blows or _OFTEN)
+        kinds = list(blows or OFTEN)
         left_out = []
         if nodes > 1 and not blows:
             kinds.append(ALL_NODES)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks import struck_relays
-from benchmarks.struck_relays import (
+from benchmarks.blows import (
     ALL_NODES,
     BROKER,
     RELAY,
@@ -22,9 +22,8 @@ from benchmarks.struck_relays import (
     STOPPED,
     WORKER,
     WRITTEN_DOWN,
-    Trial,
-    trial,
 )
+from benchmarks.struck_relays import Trial, trial
 from tests.kafka.shared import must_be_had
 
 BLOWS = (RELAY, STANDBY, WORKER, SERVER, WRITTEN_DOWN)
