@@ -85,6 +85,8 @@ _ESCAPE = re.compile(r"\\+u\{?([0-9a-fA-F]{4})\}?")
 _ENTITY = re.compile(r"&#(x[0-9a-fA-F]+|[0-9]+);")
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2}){8,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{10,}={0,2}")
+MOST_BESIDE = 2
+"""Hexadecimal digits beside nine others that do not make an id's twelve."""
 _DEEPEST = 3
 """Encodings within encodings: a cursor within a percent-encoded link is two."""
 
@@ -122,13 +124,20 @@ def _letter(code: int) -> str:
 
 
 def _pattern(core: str) -> str:
-    """What finds a core: digits with what is written before them, or by themselves.
+    """What finds a core, but digits in the midst of hexadecimal ones.
 
-    Among millions of hexadecimal digits the nine of a phone stand by chance.
+    Among millions of those the nine of a phone stand by chance: in the last part of an
+    id, which is twelve long, and in what is longer. So up to two may stand beside them,
+    and any number where what is written before a phone or a number stands there too.
     """
     if not core.isdecimal():
         return re.escape(core)
-    return rf"(?<=0){core}|(?<=963){core}|(?<![0-9a-f]){core}(?![0-9a-f])"
+    one = "[0-9a-fA-F]"
+    alone = "|".join(
+        f"(?<!{one}{{{before + 1}}}{core})(?!{one}{{{MOST_BESIDE - before + 1}}})"
+        for before in range(MOST_BESIDE + 1)
+    )
+    return f"{core}(?:(?<=0{core})|(?<=963{core})|{alone})"
 
 
 def _hashes() -> Iterator[tuple[bytes, str, str]]:

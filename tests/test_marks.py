@@ -63,11 +63,12 @@ def test_nothing_is_found_where_nothing_is() -> None:
 @pytest.mark.parametrize("number", [NUMBER, PHONE])
 def test_digits_in_the_midst_of_hexadecimal_ones_are_no_number(number: str) -> None:
     digits = str(int(number))
-    for apart in (f'{{"a":{digits}}}', f"5e{number}5e"):
+    for apart in (f'{{"a":{digits}}}', f"5e{number}5e", f"id{digits}", f"a{digits}b"):
         assert search(apart)
         assert stands_in(apart.encode(), digits)
-    assert not search(f"5e{digits}5e")
-    assert not stands_in(f"5e{digits}5e".encode(), digits)
+    for within in (f"5e{digits}5e", f"abc{digits}", f"{digits}def", f"a{digits}be"):
+        assert not search(within)
+        assert not stands_in(within.encode(), digits)
 
 
 def test_what_was_found_does_not_repeat_it() -> None:
