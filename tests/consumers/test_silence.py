@@ -24,12 +24,16 @@ def test_a_silent_one_is_ended_and_it_is_told_where_it_stood(
     assert "test_a_silent_one_is_ended" in capfd.readouterr().err
 
 
-def test_one_that_is_heard_is_not_and_is_once_it_is_silent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = [0.0]
-    told = SimpleNamespace(monotonic=lambda: clock[0])
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What time it is, to be put forward."""
+    now = [0.0]
+    told = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("consumers.silence.time", told)
+    return now
+
+
+def test_one_that_is_heard_is_not_and_is_once_it_is_silent(clock: list[float]) -> None:
     ended = Event()
     with Silence(ended.set, limit_s=1.0) as silence:
         for _ in range(5):
@@ -42,11 +46,8 @@ def test_one_that_is_heard_is_not_and_is_once_it_is_silent(
 
 
 def test_a_program_that_hung_ends_with_two_and_says_why(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [0.0]
-    told = SimpleNamespace(monotonic=lambda: clock[0])
-    monkeypatch.setattr("consumers.silence.time", told)
     monkeypatch.setattr("consumers.silence._LOOKS", 10_000)
     ends: list[tuple[str, int]] = []
     monkeypatch.setattr(cli, "end_at_once", lambda *end: ends.append(end))
