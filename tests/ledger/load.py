@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 from uuid import uuid4
 
@@ -35,6 +35,21 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def stored(
+    recorder: PostgresProcessRecorder, events: Sequence[StoredEvent], command: Command
+) -> tuple[int, int]:
+    """The first and last position of an act, which may have been stored before."""
+    try:
+        positions = recorder.insert_events(events, command=command)
+    except CommandRepeatedError as repeated:
+        done = repeated.appended
+        assert done.first_position is not None
+        assert done.last_position is not None
+        return done.first_position, done.last_position
+    assert positions is not None
+    return positions[0], positions[-1]
 
 
 class Load:
@@ -84,14 +99,7 @@ class Load:
             event = StoredEvent(uuid4(), 1, "t", body)
             while not self._over.is_set():
                 try:
-                    positions = self._recorder.insert_events([event], command=command)
-                    assert positions is not None
-                    told = (positions[0], positions[-1])
-                except CommandRepeatedError as repeated:
-                    done = repeated.appended
-                    assert done.first_position is not None
-                    assert done.last_position is not None
-                    told = (done.first_position, done.last_position)
+                    told = stored(self._recorder, [event], command)
                 except PersistenceError as error:
                     self.failures.append(error)
                     self._over.wait(0.02)

@@ -24,11 +24,12 @@ from eventsourcing.persistence import (
 )
 
 from ledger.names import LEDGER_SCHEMA, Role
-from ledger.persistence.append import ActToAppend, Command, CommandRepeatedError
+from ledger.persistence.append import ActToAppend, Command
 from ledger.persistence.datastore import PostgresDatastore, is_away
 from ledger.persistence.recorders import PostgresProcessRecorder
 from ledger.reader import LedgerReader
 from tests.conftest import Database
+from tests.ledger.load import stored
 from tests.ledger.order import observe, violations
 from tests.ledger.proxy import Proxy
 
@@ -74,14 +75,7 @@ class Sender:
         events = [StoredEvent(aggregate, version, "t", body) for version in (1, 2)]
         for _ in range(MOST_TRIES):
             try:
-                positions = self.recorder.insert_events(events, command=command)
-                assert positions is not None
-                told = (positions[0], positions[-1])
-            except CommandRepeatedError as repeated:
-                done = repeated.appended
-                assert done.first_position is not None
-                assert done.last_position is not None
-                told = (done.first_position, done.last_position)
+                told = stored(self.recorder, events, command)
             except (OperationalError, InterfaceError) as error:
                 self.lost.append(is_away(error))
                 continue
