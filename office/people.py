@@ -32,7 +32,8 @@ from office.looking import Looking
 from projections.looks import LookRow, LooksQueries
 from projections.pages import LARGEST_PAGE, Page
 from projections.sorting import PositionSort
-from projections.tracking import TrackedRequest, TrackingQueries, cursor_after
+from projections.tracked_requests import TrackedRequest
+from projections.tracking import TrackingQueries, cursor_after
 
 ROWS_A_NAME_SEARCH = 2_000
 """Requests whose names are decrypted for one question: half a year of a centre's work,

@@ -12,7 +12,8 @@ from domain.ids import parse_tracking_number, tracking_number
 from domain.persons import ascii_digits
 from office.acts import translated
 from office.requests import secret_code
-from projections.tracking import Step, TrackedRequest, TrackingQueries
+from projections.tracked_requests import Step, TrackedRequest
+from projections.tracking import TrackingQueries
 
 _NOBODYS = UUID(int=0)
 """Looked up where the number is wrong, so that wrong and right do the same work."""

@@ -10,7 +10,7 @@ from domain.persons import PersonDetails
 from domain.requests import Party, ServiceRequest
 from projections.audit_trail import TrailRow
 from projections.queue_items import QueueItem
-from projections.tracking import Step, TrackedRequest
+from projections.tracked_requests import Step, TrackedRequest
 
 _REQUEST_ID = "019ab1ef-2e40-7c55-9b60-3f1d2c8a7e10"
 _TIME = "2026-11-23T08:14:05.120000Z"
