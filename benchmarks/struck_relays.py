@@ -19,8 +19,6 @@ from uuid import UUID
 
 import psycopg2
 from eventsourcing.persistence import PersistenceError
-from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from benchmarks.blows import (
@@ -42,15 +40,12 @@ from benchmarks.blows import (
     WRITTEN_DOWN,
 )
 from benchmarks.inward import SENDERS, Bench
+from benchmarks.replies import messages, not_passed
 from benchmarks.small_disks import mounted, unmounted
 from consumers.broker.nodes import Node
 from consumers.inward.messages import Correspondence
-from consumers.inward.records import tracking_name
-from consumers.inward.worker import topic_ids
 from consumers.partitions import (
     PartitionUnreadableError,
-    reader_of,
-    records_between,
 )
 from consumers.settings import KafkaSettings
 from consumers.topic_admin import TopicAdmin, TopicMissingError
@@ -400,12 +395,16 @@ class Trial:
         again = Thread(target=self._live, args=(self._start_again, 0.2))
         again.start()
         self._threads = [again]
-        self.sent = self._told(self._messages)
+        self.sent = self._told(lambda: messages(self._options))
         deadline = time.monotonic() + LOOK_S
-        while (left := self._told(self._not_passed)) and time.monotonic() < deadline:
+
+        def left() -> list[tuple[int, int]]:
+            return not_passed(self._options, self._book.recorder)
+
+        while (behind := self._told(left)) and time.monotonic() < deadline:
             self._start_nodes_again()
             time.sleep(0.5)
-        wrong = [f"marks and ends {left}"] if left else []
+        wrong = [f"marks and ends {behind}"] if behind else []
         self.head = self._book.reader.head().position
         verdict = self._verdict(self._book.reader)
         # What a power cut took is missing until a relay has noticed.
@@ -434,37 +433,6 @@ class Trial:
     def _end_thread(self, thread: Thread) -> None:
         self._stop.set()
         thread.join()
-
-    def _places(self) -> list[TopicPartition]:
-        name = AGENCY_REPLIES.name
-        return [TopicPartition(name, n) for n in range(AGENCY_REPLIES.partitions)]
-
-    def _messages(self) -> dict[tuple[int, int], UUID]:
-        """What stands on the topic: a sender that broke off cannot tell."""
-        with closing(reader_of(self._options)) as reader:
-            starts = reader.beginning_offsets(self._places())
-            ends = reader.end_offsets(self._places())
-            return {
-                (record.partition, record.offset): UUID(record.key.decode())
-                for records, _ in records_between(reader, starts, ends)
-                for record in records
-            }
-
-    def _not_passed(self) -> list[tuple[int, int]]:
-        """Of partitions with more than was passed: one above its last, and the end."""
-        name = AGENCY_REPLIES.name
-        with closing(KafkaAdminClient(**self._options)) as admin:
-            topic_id = topic_ids(admin, [name])[name]
-        with closing(reader_of(self._options)) as reader:
-            ends = reader.end_offsets(self._places())
-        found = []
-        for each, end in ends.items():
-            tracked = tracking_name(name, topic_id, each.partition)
-            mark = self._book.recorder.max_tracking_id(tracked)
-            passed = 0 if mark is None else mark + 1
-            if passed != end:
-                found.append((passed, end))
-        return found
 
     def close(self) -> None:
         """End every process and thread."""
