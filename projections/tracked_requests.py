@@ -9,9 +9,7 @@ from uuid import UUID
 from domain.access import Whereabouts
 from domain.stages import Stage
 from domain.standing import Standing
-from projections.requests import (
-    standing_of,
-)
+from projections.requests import standing_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

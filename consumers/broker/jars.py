@@ -12,7 +12,7 @@ POM = Path(__file__).parent / "pom.xml"
 TRIES = 3
 """A line may fail for a moment. Maven keeps what it has, and goes on from there."""
 TRY_AGAIN_AFTER_S = 2.0
-TRY_TIMEOUT_S = 80
+FETCH_TIMEOUT_S = 300
 """Some 45 files and 43 MB: seconds on a usual line."""
 
 
@@ -55,32 +55,26 @@ def _is_whole(kept: Path) -> bool:
 
 
 def _fetch(jars: Path) -> None:
+    command = [
+        *("mvn", "--quiet", "--batch-mode", "--file", str(POM)),
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={jars.absolute()}",
+    ]
     for left in reversed(range(TRIES)):
         try:
-            _try_to_fetch(jars)
-        except NoKafkaError:
+            subprocess.run(  # noqa: S603 -- our own pom
+                command,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=FETCH_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NoKafkaError("Maven took too long") from error
+        except subprocess.CalledProcessError as error:
             if not left:
-                raise
+                lines = (error.stdout + error.stderr).splitlines()
+                raise NoKafkaError("\n".join(lines[-5:])) from error
             time.sleep(TRY_AGAIN_AFTER_S)
         else:
             return
-
-
-def _try_to_fetch(jars: Path) -> None:
-    try:
-        subprocess.run(  # noqa: S603 -- our own pom
-            [
-                *("mvn", "--quiet", "--batch-mode", "--file", str(POM)),
-                "dependency:copy-dependencies",
-                f"-DoutputDirectory={jars.absolute()}",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=TRY_TIMEOUT_S,
-        )
-    except subprocess.CalledProcessError as error:
-        lines = (error.stdout + error.stderr).splitlines()
-        raise NoKafkaError("\n".join(lines[-5:])) from error
-    except subprocess.TimeoutExpired as error:
-        raise NoKafkaError("Maven took too long") from error

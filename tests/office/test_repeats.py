@@ -7,19 +7,13 @@ from typing import Any
 
 import pytest
 
-from domain.errors import (
-    StaleClaimError,
-)
+from domain.errors import StaleClaimError
 from domain.money import Unit
-from domain.requests import (
-    PaymentChannel,
-)
+from domain.requests import PaymentChannel
 from domain.services import Relationship
 from office.acts import Envelope
 from office.commands import AssignRequest, PayFee
-from office.errors import (
-    CommandReusedError,
-)
+from office.errors import CommandReusedError
 from tests.office.scene import (
     CLERK,
     OTHER_CLERK,

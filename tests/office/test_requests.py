@@ -36,10 +36,7 @@ from domain.requests import (
 from domain.services import Relationship
 from domain.stages import Stage
 from office.commands import AssignRequest, InformCitizen, Message, PayFee
-from office.errors import (
-    PreconditionRequiredError,
-    StaleVersionError,
-)
+from office.errors import PreconditionRequiredError, StaleVersionError
 from tests.marks import stands_in
 from tests.office.scene import (
     AGENCY,
